@@ -1,0 +1,164 @@
+"""The handle on what came back: a whole value, or a stream of events."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, overload
+
+from ._http import Headers
+
+if TYPE_CHECKING:
+    from .types import Usage
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Events(Protocol[R_co]):
+    """A source of events. ``aclose`` gives up what is left; it may be called at any time, and twice."""
+
+    async def __anext__(self) -> R_co: ...
+    async def aclose(self) -> None: ...
+
+
+class _Facts:
+    """What a reply and all replies derived from it have in common."""
+
+    __slots__ = ("cancel", "headers", "raw", "request_id", "status", "usage")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Headers,
+        request_id: str | None,
+        raw: bytes,
+        usage: "Usage | None",
+        cancel: Callable[[], None] | None,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.request_id = request_id
+        self.raw = raw
+        self.usage = usage
+        self.cancel = cancel
+
+
+class Reply(Generic[R]):
+    """What a handler's scope gives: ``value`` for a unary call, an async iterator for a stream.
+
+    Layers read it on the way out, and in their ``finally`` ask how it ended: ``finished`` is true when
+    all of it was handed out, ``error`` is what broke it (a cancellation included). Neither holds when
+    the consumer left early. ``usage`` is what the provider has reported so far.
+
+    :param value: the whole reply, for a unary call
+    :param events: the source of events, for a stream
+    :param cancel: makes a pending read end at once, from any task of the same event loop
+    """
+
+    __slots__ = ("__weakref__", "_events", "_facts", "_taps", "_value", "error", "finished")
+
+    def __init__(
+        self,
+        *,
+        value: R | None = None,
+        events: Events[R] | None = None,
+        status: int = 200,
+        headers: Headers | None = None,
+        request_id: str | None = None,
+        raw: bytes = b"",
+        usage: "Usage | None" = None,
+        cancel: Callable[[], None] | None = None,
+    ) -> None:
+        if (value is None) is (events is None):
+            raise TypeError("a Reply takes a value or events, and not both")
+        self._value = value
+        self._events = events
+        self._taps: list[Callable[[R], None]] = []
+        self._facts = _Facts(status, headers or Headers(), request_id, raw, usage, cancel)
+        self.finished = events is None
+        self.error: BaseException | None = None
+
+    @property
+    def streamed(self) -> bool:
+        """Whether this is a stream of events."""
+        return self._events is not None
+
+    @property
+    def value(self) -> R:
+        """The whole reply. :raises TypeError: on a stream"""
+        if self._value is None:
+            raise TypeError("this reply is a stream: iterate over it")
+        return self._value
+
+    @property
+    def status(self) -> int:
+        return self._facts.status
+
+    @property
+    def headers(self) -> Headers:
+        return self._facts.headers
+
+    @property
+    def request_id(self) -> str | None:
+        return self._facts.request_id
+
+    @property
+    def raw(self) -> bytes:
+        """The body as it came; empty for a stream, whose events carry their own bytes."""
+        return self._facts.raw
+
+    @property
+    def usage(self) -> "Usage | None":
+        """Token counts reported so far; ``None`` is unknown, never zero."""
+        return self._facts.usage
+
+    @usage.setter
+    def usage(self, usage: "Usage | None") -> None:
+        self._facts.usage = usage
+
+    def tap(self, watch: Callable[[R], None]) -> None:
+        """Call ``watch`` with each event before it is handed out. What it raises breaks the stream."""
+        self._taps.append(watch)
+
+    def cancel(self) -> None:
+        """Make a pending read end as if the stream had ended, from any task of the same event loop."""
+        if self._facts.cancel is not None:
+            self._facts.cancel()
+
+    @overload
+    def derive(self, *, value: R) -> "Reply[R]": ...
+    @overload
+    def derive(self, *, events: Events[R]) -> "Reply[R]": ...
+    def derive(self, *, value: R | None = None, events: Events[R] | None = None) -> "Reply[R]":
+        """Make a reply with another value, or other events, over the same facts.
+
+        The layer that derives from a stream also closes what it made: ``finally: await events.aclose()``.
+        """
+        derived: Reply[R] = Reply(value=value, events=events)
+        derived._facts = self._facts
+        return derived
+
+    def __aiter__(self) -> "Reply[R]":
+        return self
+
+    async def __anext__(self) -> R:
+        if self._events is None:
+            raise TypeError("this reply is not a stream: take its value")
+        if self.finished:
+            raise StopAsyncIteration
+        try:
+            event = await self._events.__anext__()
+            for watch in self._taps:
+                watch(event)
+        except StopAsyncIteration:
+            self.finished = True
+            raise
+        except BaseException as error:
+            self.error = error
+            raise
+        return event
+
+    def __repr__(self) -> str:
+        if self._events is None:
+            state = f"value={type(self._value).__name__}"
+        else:
+            state = "stream, finished" if self.finished else f"stream, {'failed' if self.error else 'open'}"
+        return f"<Reply {self.status} {state}>"

@@ -1,0 +1,106 @@
+"""The codec protocol: a provider is bytes in, structs out, and the reverse. It does no I/O.
+
+The exchange asks a provider for the HTTP request of a call, sends it, and gives back what comes:
+the whole body to ``decode``, each framed event of a stream to the decoder that ``open_stream`` made,
+and whatever is not a success to ``error``. A provider keeps nothing between calls.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol, TypeVar
+
+from .._contract import Call
+from .._errors import LlmError
+from .._http import Headers, HttpRequest, ServerSentEvent
+from ..types import Usage
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+Framing = Literal["sse"]
+
+
+class StreamDecoder(Protocol[R_co]):
+    """Turns one stream's framed events into ours. One is made for each stream.
+
+    ``done`` is true once the terminal event is in; ``usage`` is what was reported so far.
+    """
+
+    framing: Framing
+    done: bool
+    usage: Usage | None
+
+    def feed(self, event: ServerSentEvent) -> Sequence[R_co]:
+        """Decode one event into none, one or several of ours.
+
+        :raises LlmError: the provider reports an error in the stream, or the event breaks its form
+        """
+        ...
+
+    def whole(self, body: bytes) -> Sequence[R_co]:
+        """Decode a plain JSON body that came in place of a stream, and be done.
+
+        :raises LlmError: the body is an error, or cannot be read
+        """
+        ...
+
+    def opening(self, event: object) -> bool:
+        """Whether one of our events is mere bookkeeping (a role, an id), after which a refusal may still come."""
+        ...
+
+    def end(self) -> Sequence[R_co]:
+        """The body has ended: give what is left.
+
+        :raises StreamingError: the terminal event never came
+        """
+        ...
+
+
+class Provider(Protocol):
+    """A codec for one provider's wire. ``name`` is what routes to it and what errors are told with."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def base_url(self) -> str:
+        """Where its API lives, unless the caller says otherwise."""
+        ...
+
+    @property
+    def key_variables(self) -> tuple[str, ...]:
+        """Environment variables that may hold its key, the first one set wins. Empty: no key is needed."""
+        ...
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """The operations it offers: ``"chat"``, ``"list_models"``, ..."""
+        ...
+
+    def encode(self, call: Call[R]) -> HttpRequest:
+        """Make the HTTP request of a call, credentials included.
+
+        :raises BadRequestError: the request asks for what this wire cannot say
+        """
+        ...
+
+    def decode(self, call: Call[R], body: bytes) -> R:
+        """Decode a whole successful reply.
+
+        :raises LlmError: it cannot be read, or is an error under a status of success
+        """
+        ...
+
+    def usage(self, value: object) -> Usage | None:
+        """The usage in a decoded reply."""
+        ...
+
+    def open_stream(self, call: Call[R]) -> StreamDecoder[R]:
+        """Make the decoder for one stream."""
+        ...
+
+    def error(self, call: Call[R], status: int, headers: Headers, body: bytes) -> LlmError:
+        """Classify an answer that is no success: always returns an error, whatever the body is."""
+        ...
+
+    def request_id(self, headers: Headers) -> str | None:
+        """The provider's id of the request, from the reply's headers."""
+        ...
