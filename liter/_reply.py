@@ -22,7 +22,7 @@ class Events(Protocol[R_co]):
 class _Facts:
     """What a reply and all replies derived from it have in common."""
 
-    __slots__ = ("cancel", "headers", "raw", "request_id", "status", "usage")
+    __slots__ = ("cancel", "cancelled", "headers", "raw", "request_id", "status", "usage")
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class _Facts:
         self.raw = raw
         self.usage = usage
         self.cancel = cancel
+        self.cancelled = False
 
 
 class Reply(Generic[R]):
@@ -119,7 +120,11 @@ class Reply(Generic[R]):
         self._taps.append(watch)
 
     def cancel(self) -> None:
-        """Make a pending read end as if the stream had ended, from any task of the same event loop."""
+        """End the stream where it is, from any task of the same event loop: a pending read stops at once.
+
+        Iteration ends as at the stream's end, but ``finished`` stays false.
+        """
+        self._facts.cancelled = True
         if self._facts.cancel is not None:
             self._facts.cancel()
 
@@ -142,14 +147,15 @@ class Reply(Generic[R]):
     async def __anext__(self) -> R:
         if self._events is None:
             raise TypeError("this reply is not a stream: take its value")
-        if self.finished:
+        facts = self._facts
+        if self.finished or facts.cancelled:
             raise StopAsyncIteration
         try:
             event = await self._events.__anext__()
             for watch in self._taps:
                 watch(event)
         except StopAsyncIteration:
-            self.finished = True
+            self.finished = not facts.cancelled
             raise
         except BaseException as error:
             self.error = error

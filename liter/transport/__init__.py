@@ -1,1 +1,14 @@
+"""The edge to the network: httpcore's streams and errors, with connections and a pool of our own.
 
+It knows HTTP and no provider.
+"""
+
+from ._connection import Connection as Connection
+from ._connection import ConnectionRetired as ConnectionRetired
+from ._connection import Response as Response
+from ._errors import TRANSPORT_ERRORS as TRANSPORT_ERRORS
+from ._errors import translate as translate
+from ._sse import SSEDecoder as SSEDecoder
+# from ._transport import Transport as Transport
+
+__all__ = ["TRANSPORT_ERRORS", "Connection", "ConnectionRetired", "Response", "SSEDecoder", "translate"]

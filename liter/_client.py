@@ -1,0 +1,240 @@
+"""The client: methods in the shape of OpenAI's API, each a call through the stack."""
+
+import ssl
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import anyio
+import msgspec
+
+from ._contract import Call, Layer, Stack, Timeouts
+from ._errors import LlmError
+from ._http import encode_headers
+from ._operation import operation
+from ._options import CallOptions, check_timeout, resolve_timeout
+from ._routing import Router
+from ._secret import Secret
+from ._stream import ChatStream
+from .middleware import Retry
+from .providers import Provider, known_providers
+from .types import (
+    ApiResponse,
+    ChatCompletionChunk,
+    ChatCompletionRequest,
+    ChatCompletionResponse,
+    ListModelsRequest,
+    ModelsListResponse,
+)
+
+if TYPE_CHECKING:
+    import httpcore
+
+    class ChatKeywords(ChatCompletionRequest, CallOptions, frozen=True):
+        """What ``chat`` and ``chat_stream`` take, for type checkers."""
+
+    class ListModelsKeywords(ListModelsRequest, CallOptions, frozen=True):
+        """What ``list_models`` takes, for type checkers."""
+else:
+    ChatKeywords = ListModelsKeywords = CallOptions
+
+R = TypeVar("R")
+Value = TypeVar("Value", bound=ApiResponse)
+
+DEFAULT_MAX_RETRIES = 3
+_NO_TAGS: Mapping[str, str] = {}
+
+
+class LlmClient:
+    """One async client for every LLM provider, on Trio and asyncio.
+
+    Immutable, and safe to share between tasks, event loops and threads. Use it as ``async with LlmClient() as
+    client``, or without and call ``await client.aclose()`` at the end; one that is dropped closes itself.
+
+    :param api_key: key for the client's own provider (see ``model_hint``), never sent to another. By default
+        from the provider's environment variable, and only to the provider's own address
+    :param base_url: address of the client's own provider; any that speaks its protocol
+    :param model_hint: the client's own provider, for models without a known ``provider/`` prefix: a provider's
+        name, or a model with its prefix. By default ``"openai"``
+    :param api_keys: keys for other providers, by name
+    :param max_retries: how often the default stack tries again
+    :param timeout: seconds, or ``Timeouts``. A number bounds a unary call as a whole, retries and waits included;
+        of a stream, it bounds the time to the first event and each gap between events
+    :param middleware: layers, outermost first, in place of the default stack (``Retry``); ``[]`` is none
+    :param http2: offer HTTP/2. Off by default: in Python it costs several times the CPU of HTTP/1.1
+    :param ssl_context: for TLS; by default with the system's certificates
+    :param proxy: URL of an HTTP or SOCKS proxy; by default from ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``
+    :param trust_environment: whether these variables are looked at
+    :param max_connections: open connections at once, for each event loop
+    :param keepalive_expiry: seconds after which an idle connection is not used again
+    :param max_response_bytes: a larger unary body is refused
+    :param max_event_bytes: a larger event of a stream is refused
+    :param network_backend: one of httpcore's, or ``liter.testing.MemoryNetwork``
+    :raises ValueError: an argument that makes no sense; it names it, and what would be right
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | Secret | None = None,
+        base_url: str | None = None,
+        model_hint: str | None = None,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        timeout: float | Timeouts = 60,
+        middleware: Sequence[Layer] | None = None,
+        api_keys: Mapping[str, str | Secret] | None = None,
+        http2: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        trust_environment: bool = True,
+        max_connections: int = 1000,
+        keepalive_expiry: float = 60.0,
+        max_response_bytes: int = 64 * 1024 * 1024,
+        max_event_bytes: int = 16 * 1024 * 1024,
+        network_backend: "httpcore.AsyncNetworkBackend | None" = None,
+    ) -> None:
+        # httpcore is the largest import of all: who only needs types, layers or errors does without.
+        from ._exchange import Exchange
+        from .transport import Transport
+
+        for name, size in (("max_response_bytes", max_response_bytes), ("max_event_bytes", max_event_bytes)):
+            if size < 1:
+                raise ValueError(f"{name} must be 1 or more, not {size}")
+        check_timeout(timeout)
+        self._timeouts = {stream: resolve_timeout(timeout, stream=stream) for stream in (False, True)}
+        home = "openai" if model_hint is None else model_hint.partition("/")[0]
+        self._router = Router(known_providers(), home, api_key=api_key, base_url=base_url, api_keys=api_keys)
+        self._transport = Transport(
+            http2=http2,
+            ssl_context=ssl_context,
+            proxy=proxy,
+            trust_environment=trust_environment,
+            max_connections=max_connections,
+            keepalive_expiry=keepalive_expiry,
+            network_backend=network_backend,
+        )
+        exchange = Exchange(
+            self._router.providers,
+            self._transport,
+            max_response_bytes=max_response_bytes,
+            max_event_bytes=max_event_bytes,
+        )
+        self._stack = Stack(_layers(middleware, max_retries), exchange)
+
+    @operation(ChatCompletionRequest, CallOptions, ChatKeywords)
+    async def chat(self, request: ChatCompletionRequest, options: CallOptions) -> ChatCompletionResponse:
+        """Complete a chat.
+
+        Takes the parameters of OpenAI's Chat Completions API as keywords, or a ready ``ChatCompletionRequest``,
+        and the options of every call: ``timeout``, ``extra_headers``, ``api_key``, ``base_url``, ``tags``.
+        ``response_format`` may be a type: the reply's ``parsed`` is then an instance of it.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree
+        """
+        request = request.validated()
+        response = await self._run("chat", request.model, request, options, ChatCompletionResponse)
+        response.parse_as(request.response_format)
+        return response
+
+    @operation(ChatCompletionRequest, CallOptions, ChatKeywords)
+    async def chat_stream(self, request: ChatCompletionRequest, options: CallOptions) -> ChatStream:
+        """Complete a chat, chunk by chunk. Takes what ``chat`` takes.
+
+        The request goes out at once; this returns when the first event is in, so whatever can be retried has
+        been. Iterate over what it returns; to leave early, use it as ``async with stream``.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree; also while iterating, then with ``partial``
+        """
+        request = request.validated()
+        call: Call[ChatCompletionChunk] = self._call("chat", request.model, request, options, stream=True)
+        scope = self._stack(call)
+        try:
+            reply = await scope.__aenter__()
+        except LlmError as error:
+            _reraise(error, call)
+        return ChatStream(call, scope, reply)
+
+    @operation(ListModelsRequest, CallOptions, ListModelsKeywords)
+    async def list_models(self, request: ListModelsRequest, options: CallOptions) -> ModelsListResponse:
+        """List the models of the client's own provider, or of the one named by ``provider``.
+
+        :raises LlmError: see ``liter``'s error tree
+        """
+        model = "" if request.provider is None else f"{request.provider}/"
+        return await self._run("list_models", model, request, options, ModelsListResponse)
+
+    async def _run(
+        self, operation: str, model: str, request: msgspec.Struct, options: CallOptions, kind: type[Value]
+    ) -> Value:
+        call: Call[Value] = self._call(operation, model, request, options)
+        try:
+            async with self._stack(call) as reply:
+                value = reply.value
+        except LlmError as error:
+            _reraise(error, call)
+        value.attach(request_id=reply.request_id, headers=reply.headers, raw=reply.raw, attempts=tuple(call.attempts))
+        return value
+
+    def _call(
+        self, operation: str, model: str, request: msgspec.Struct, options: CallOptions, *, stream: bool = False
+    ) -> "Call[R]":
+        timeouts = self._timeouts[stream]
+        if options.timeout is not None:
+            timeouts = resolve_timeout(check_timeout(options.timeout), stream=stream)
+        return Call(
+            operation=operation,
+            request=request,
+            route=self._router.route(model, operation, options),
+            stream=stream,
+            started=anyio.current_time(),
+            timeouts=timeouts,
+            headers=encode_headers(options.extra_headers) if options.extra_headers else (),
+            tags=options.tags or _NO_TAGS,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections. Calls that are under way fail; later ones raise ``RuntimeError``."""
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> "LlmClient":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """The providers this client reaches, by name."""
+        return self._router.providers
+
+    def __repr__(self) -> str:
+        router = self._router
+        where = router.base_url or router.providers[router.home].base_url
+        return f"<LlmClient {router.home} at {where}: {self._stack!r}>"
+
+
+def _layers(middleware: Sequence[Layer] | None, max_retries: int) -> Sequence[Layer]:
+    if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
+        raise ValueError(f"max_retries must be 0 or more, not {max_retries!r}")
+    if middleware is None:
+        return (Retry(max_retries=max_retries),)
+    if max_retries != DEFAULT_MAX_RETRIES:
+        raise ValueError("max_retries is for the default stack; beside middleware=, give a Retry(max_retries=...) in it")
+    for layer in middleware:
+        if isinstance(layer, type):
+            raise ValueError(f"middleware: {layer.__name__} is a class; give an instance, {layer.__name__}(...)")
+        if not callable(layer):
+            raise ValueError(f"middleware: {layer!r} is not a layer: it must be callable as layer(call, call_next)")
+    return tuple(middleware)
+
+
+def _reraise(error: LlmError, call: Call[R]) -> NoReturn:
+    """Complete an error on its way to the caller: what was tried, and where."""
+    error.attempts = tuple(call.attempts)
+    error.provider = error.provider or call.route.provider
+    error.model = error.model or call.route.model or None
+    raise error

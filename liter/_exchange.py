@@ -1,0 +1,185 @@
+"""The innermost handler: joins a provider's codec and the transport, and makes the reply."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Generic, TypeVar, cast
+
+import anyio
+
+from ._contract import Attempt, Call
+from ._errors import LlmError, LlmTimeoutError, SerializationError
+from ._events import WireEvents
+from ._reply import Reply
+from .providers import Provider
+from .transport import TRANSPORT_ERRORS, Response, Transport, translate
+
+R = TypeVar("R")
+
+# An error's body is read to this size; no provider says more that helps.
+ERROR_BODY_LIMIT = 256 * 1024
+
+
+class Exchange:
+    """Sends each call to its provider.
+
+    :param providers: codecs by the name that routes to them
+    :param max_response_bytes: a larger unary body is refused
+    :param max_event_bytes: a larger event of a stream is refused
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        transport: Transport,
+        *,
+        max_response_bytes: int = 64 * 1024 * 1024,
+        max_event_bytes: int = 16 * 1024 * 1024,
+    ) -> None:
+        self.providers = providers
+        self.transport = transport
+        self.max_response_bytes = max_response_bytes
+        self.max_event_bytes = max_event_bytes
+
+    def __call__(self, call: Call[R], /) -> "_Scope[R]":
+        return _Scope(self, call)
+
+    def __repr__(self) -> str:
+        return "Exchange()"
+
+
+class _Scope(Generic[R]):
+    """One attempt: its reply's scope."""
+
+    __slots__ = ("_attempt", "_call", "_exchange", "_reply", "_response")
+
+    def __init__(self, exchange: Exchange, call: Call[R]) -> None:
+        self._exchange = exchange
+        self._call = call
+        self._response: Response | None = None
+        self._reply: Reply[R] | None = None
+
+    async def __aenter__(self) -> Reply[R]:
+        call, exchange = self._call, self._exchange
+        route = call.route
+        provider = exchange.providers[route.provider]
+        request = provider.encode(call)
+        started = anyio.current_time()
+        self._attempt = attempt = Attempt(
+            number=call.attempt, provider=route.provider, model=route.model, started=started, waited=call.waited
+        )
+        call.attempts.append(attempt)
+        enter_by = call.enter_by
+        try:
+            with anyio.CancelScope(deadline=enter_by):
+                response = await exchange.transport.send(request, connect=call.timeouts.connect, deadline=enter_by)
+                self._response = response
+                attempt.status = response.status
+                attempt.request_id = provider.request_id(response.headers)
+                if not 200 <= response.status < 300:
+                    body = self._mask(await _read(response, ERROR_BODY_LIMIT, cut=True))
+                    raise provider.error(call, response.status, response.headers, body)  # noqa: TRY301
+                reply = await (self._enter_stream(provider) if call.stream else self._enter_whole(provider))
+                self._reply = reply
+                return reply
+            raise self._too_late()
+        except TRANSPORT_ERRORS as error:
+            translated = translate(error, connect=call.timeouts.connect)
+            await self._failed(translated)
+            raise translated from error
+        except BaseException as error:
+            await self._failed(error)
+            raise
+
+    async def _enter_whole(self, provider: Provider) -> Reply[R]:
+        response, attempt = cast(Response, self._response), self._attempt
+        body = await _read(response, self._exchange.max_response_bytes)
+        value = provider.decode(self._call, body)
+        return Reply(
+            value=value,
+            status=response.status,
+            headers=response.headers,
+            request_id=attempt.request_id,
+            raw=body,
+            usage=provider.usage(value),
+        )
+
+    async def _enter_stream(self, provider: Provider) -> Reply[R]:
+        response, call = cast(Response, self._response), self._call
+        decoder = provider.open_stream(call)
+        events = WireEvents(response, decoder, call.timeouts, call.deadline, self._exchange.max_event_bytes)
+        if response.headers.get("content-type", "").startswith("application/json"):
+            # A whole reply where a stream was asked for: some servers do that, and some send errors so.
+            events.take_whole(await _read(response, self._exchange.max_response_bytes))
+        else:
+            await events.open()
+        reply: Reply[R] = Reply(
+            events=events,
+            status=response.status,
+            headers=response.headers,
+            request_id=self._attempt.request_id,
+            cancel=events.cancel,
+        )
+        events.reply = reply
+        reply.usage = decoder.usage
+        return reply
+
+    def _mask(self, body: bytes) -> bytes:
+        """Take the key out of what a provider echoes."""
+        key = self._call.route.api_key
+        return body.replace(key.reveal().encode(), b"***") if key else body
+
+    def _too_late(self) -> LlmTimeoutError:
+        call = self._call
+        limit, seconds = "first event", call.timeouts.first_event
+        if call.enter_by == call.deadline:
+            limit, seconds = "total", call.timeouts.total
+        seen = "no answer" if self._response is None else "an answer that was not complete"
+        return LlmTimeoutError(f"{seen} within {seconds:g} s (the limit {limit!r})", limit=limit, seconds=seconds)
+
+    async def _failed(self, error: BaseException) -> None:
+        if isinstance(error, LlmError):
+            route = self._call.route
+            error.provider = error.provider or route.provider
+            error.model = error.model or route.model
+            error.request_id = error.request_id or self._attempt.request_id
+            if error.status is None:
+                error.status = self._attempt.status
+        await self._close(_outcome(error))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        reply = self._reply
+        if reply is None or reply.finished:
+            outcome = "ok"
+        elif reply.error is not None:
+            outcome = _outcome(reply.error)
+        else:
+            outcome = "abandoned"
+        await self._close(outcome)
+
+    async def _close(self, outcome: str) -> None:
+        attempt = self._attempt
+        attempt.outcome = outcome
+        attempt.seconds = anyio.current_time() - attempt.started
+        response = self._response
+        if response is not None:
+            await response.aclose()
+
+
+def _outcome(error: BaseException) -> str:
+    return type(error).__name__ if isinstance(error, Exception) else "cancelled"
+
+
+async def _read(response: Response, limit: int, *, cut: bool = False) -> bytes:
+    """Read the rest of a body, at most ``limit`` bytes: beyond them it is cut, or refused."""
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await response.read_chunk():
+        size += len(piece)
+        pieces.append(piece)
+        if size > limit:
+            if not cut:
+                raise SerializationError(f"the reply is larger than max_response_bytes={limit}")
+            break
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

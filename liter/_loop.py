@@ -1,0 +1,120 @@
+"""The event loop that runs this code, and how to reach it from elsewhere.
+
+Connections belong to the loop that opened them, and a client may serve several loops, one after the other
+or side by side in threads. Two things are needed that neither asyncio nor Trio offers in a common form:
+
+- Being told that the loop ends. Both close the async generators that are still alive when a run ends,
+  so each ``EventLoop`` keeps one of its own asleep at its only ``yield``; its ``finally`` is the notice.
+- Running something there from a finalizer or another thread, without waiting: ``call_soon``.
+"""
+
+import asyncio
+import sys
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
+
+import anyio
+from anyio.lowlevel import RunVar, cancel_shielded_checkpoint, current_token
+
+if TYPE_CHECKING:
+    from trio.lowlevel import TrioToken
+
+
+class Closable(Protocol):
+    """What an event loop closes when it ends."""
+
+    def close_nowait(self) -> None: ...
+
+
+class EventLoop:
+    """A running event loop. Get it with :meth:`current`; there is one object for each loop."""
+
+    __slots__ = ("__weakref__", "_closables", "_native", "_sentinel")
+
+    def __init__(self, native: "asyncio.AbstractEventLoop | TrioToken") -> None:
+        # Weakly, as the loop itself keeps this object: see RunVar.
+        self._native = weakref.ref(native)
+        self._closables: weakref.WeakSet[Closable] = weakref.WeakSet()
+        self._sentinel: AsyncGenerator[None, None] | None = (sentinel := self._wait_for_end())
+        try:
+            # Run it to its yield. This registers it with the loop, and awaits nothing.
+            sentinel.asend(None).send(None)
+        except StopIteration:
+            pass
+
+    @classmethod
+    def current(cls) -> "EventLoop":
+        """Return the loop that runs the calling task."""
+        loop = _current.get(None)
+        if loop is None:
+            loop = cls(current_token().native_token)  # type: ignore[arg-type] # anyio types it as object
+            _current.set(loop)
+        return loop
+
+    @property
+    def is_trio(self) -> bool:
+        """Whether this is a Trio run."""
+        return not isinstance(self._native(), asyncio.AbstractEventLoop)
+
+    def close_at_end(self, closable: Closable) -> None:
+        """Have ``closable.close_nowait()`` called when the loop ends, if it is still alive then."""
+        self._closables.add(closable)
+
+    def call_soon(self, function: Callable[[], object]) -> bool:
+        """Call ``function()`` in the loop, soon. Safe from any thread, and from finalizers.
+
+        Returns false when the loop is over; then nothing is called.
+        """
+        native = self._native()
+        if native is None:
+            return False
+        try:
+            if isinstance(native, asyncio.AbstractEventLoop):
+                native.call_soon_threadsafe(function)
+            else:
+                native.run_sync_soon(function)
+        except RuntimeError:  # "Event loop is closed", and trio.RunFinishedError
+            return False
+        return True
+
+    def spawn(self, function: Callable[[], Awaitable[object]]) -> bool:
+        """Run ``await function()`` in the loop as a task of nobody's: for finalizers, which cannot await.
+
+        What it raises is lost. Returns false when the loop is over.
+        """
+
+        async def run() -> None:
+            try:
+                await function()
+            except Exception:  # noqa: BLE001, S110 # nobody is there to be told
+                pass
+
+        def start() -> None:
+            trio = sys.modules.get("trio")
+            native = self._native()
+            if isinstance(native, asyncio.AbstractEventLoop):
+                task = native.create_task(run())
+                _orphans.add(task)
+                task.add_done_callback(_orphans.discard)
+            elif trio is not None:
+                trio.lowlevel.spawn_system_task(run)
+
+        return self.call_soon(start)
+
+    async def _wait_for_end(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            for closable in list(self._closables):
+                closable.close_nowait()
+            # asyncio closes a transport's socket in the next iteration.
+            with anyio.CancelScope(shield=True):
+                await cancel_shielded_checkpoint()
+                await cancel_shielded_checkpoint()
+            # A generator keeps the loop that runs it alive, and so would this object.
+            self._sentinel = None
+
+
+_current: RunVar[EventLoop] = RunVar("liter.EventLoop")
+_orphans: set["asyncio.Task[None]"] = set()

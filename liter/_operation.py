@@ -1,0 +1,146 @@
+"""How a client's methods take their arguments: a request struct, or its fields as keywords.
+
+The request struct is the only list of an operation's parameters. Type checkers and editors see its
+constructor's keywords, joined with those of ``CallOptions``, through a ``ParamSpec``; at run time the
+keywords are parted and the struct is made of its own.
+"""
+
+import difflib
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar, overload
+
+import msgspec
+
+from ._options import DEFAULTS, CallOptions
+
+if TYPE_CHECKING:
+    from ._client import LlmClient
+
+Request = TypeVar("Request", bound=msgspec.Struct)
+RequestIn = TypeVar("RequestIn", bound=msgspec.Struct, contravariant=True)
+Result = TypeVar("Result")
+ResultOut = TypeVar("ResultOut", covariant=True)
+Options = ParamSpec("Options")
+Keywords = ParamSpec("Keywords")
+
+_OPTION_NAMES = frozenset(CallOptions.__struct_fields__)
+
+
+class Method(Protocol[RequestIn, ResultOut, Options, Keywords]):
+    """A client's method, as its caller sees it."""
+
+    @overload
+    async def __call__(
+        self, request: RequestIn, /, *args: Options.args, **options: Options.kwargs
+    ) -> ResultOut: ...
+    @overload
+    async def __call__(self, *args: Keywords.args, **keywords: Keywords.kwargs) -> ResultOut: ...
+
+
+class Operation(Generic[Request, Result, Options, Keywords]):
+    """Descriptor that gives the client the method. Made by :func:`operation`."""
+
+    def __init__(
+        self, request_type: type[Request], run: "Callable[[LlmClient, Request, CallOptions], Awaitable[Result]]"
+    ) -> None:
+        self._request_type = request_type
+        self._run = run
+        self.__doc__ = run.__doc__
+        self.__name__ = run.__name__
+
+    @overload
+    def __get__(self, client: None, owner: type) -> "Operation[Request, Result, Options, Keywords]": ...
+    @overload
+    def __get__(self, client: "LlmClient", owner: type) -> Method[Request, Result, Options, Keywords]: ...
+    def __get__(self, client: "LlmClient | None", owner: type) -> object:
+        return self if client is None else _Bound(self._request_type, self._run, client)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return _signature(self._request_type)
+
+
+class _Bound(Generic[Request, Result]):
+    __slots__ = ("_client", "_request_type", "_run")
+
+    def __init__(
+        self,
+        request_type: type[Request],
+        run: "Callable[[LlmClient, Request, CallOptions], Awaitable[Result]]",
+        client: "LlmClient",
+    ) -> None:
+        self._request_type = request_type
+        self._run = run
+        self._client = client
+
+    async def __call__(self, request: Request | None = None, /, **keywords: object) -> Result:
+        given = {name: keywords.pop(name) for name in _OPTION_NAMES & keywords.keys()}
+        options = CallOptions(**given) if given else DEFAULTS  # type: ignore[arg-type] # each is checked where it is used
+        if request is None:
+            request = self._make(keywords)
+        elif keywords:
+            raise ValueError(f"a ready {type(request).__name__} was given: set {', '.join(keywords)} on it")
+        elif not isinstance(request, self._request_type):
+            raise ValueError(f"expected a {self._request_type.__name__}, not {type(request).__name__}")
+        return await self._run(self._client, request, options)
+
+    def _make(self, keywords: dict[str, object]) -> Request:
+        try:
+            return self._request_type(**keywords)
+        except TypeError:
+            known = self._request_type.__struct_fields__
+            for name in keywords:
+                if name not in known:
+                    near = difflib.get_close_matches(name, [*known, *_OPTION_NAMES], n=1)
+                    meant = f"did you mean {near[0]!r}? " if near else ""
+                    raise ValueError(
+                        f"unknown parameter {name!r}: {meant}What a provider takes beyond the known ones goes in extra_body"
+                    ) from None
+            missing = [
+                field.name
+                for field in msgspec.structs.fields(self._request_type)
+                if field.required and field.name not in keywords
+            ]
+            if missing:
+                raise ValueError(f"{missing[0]!r} is missing") from None
+            raise
+
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        return self._run.__doc__
+
+    @property
+    def __name__(self) -> str:
+        return self._run.__name__
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return _signature(self._request_type)
+
+    def __repr__(self) -> str:
+        return f"<method {self._run.__name__} of {self._client!r}>"
+
+
+def _signature(request_type: type[msgspec.Struct]) -> inspect.Signature:
+    keywords = [
+        *inspect.signature(request_type).parameters.values(),
+        *inspect.signature(CallOptions).parameters.values(),
+    ]
+    return inspect.Signature([p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in keywords])
+
+
+def operation(
+    request_type: type[Request], options: Callable[Options, object], keywords: Callable[Keywords, object]
+) -> "Callable[[Callable[[LlmClient, Request, CallOptions], Awaitable[Result]]], Operation[Request, Result, Options, Keywords]]":
+    """Make a client's method of a function of client, request and options.
+
+    ``options`` and ``keywords`` are for type checkers: ``CallOptions``, and a class with the fields of both structs.
+    """
+
+    def make(
+        run: "Callable[[LlmClient, Request, CallOptions], Awaitable[Result]]",
+    ) -> Operation[Request, Result, Options, Keywords]:
+        return Operation(request_type, run)
+
+    return make

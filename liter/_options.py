@@ -1,0 +1,69 @@
+"""Options of a call that are not part of its request."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ._contract import Timeouts
+from ._secret import Secret
+
+
+class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What every method takes beside its request.
+
+    :param timeout: seconds, or ``Timeouts``; instead of the client's. See ``LlmClient``
+    :param extra_headers: added to the request, replacing the provider's own of the same name
+    :param api_key: instead of the client's, for this call's provider
+    :param base_url: instead of the provider's own
+    :param tags: labels for layers, hooks and telemetry
+    """
+
+    timeout: float | Timeouts | None = None
+    extra_headers: Mapping[str, str] | None = None
+    api_key: str | Secret | None = None
+    base_url: str | None = None
+    tags: Mapping[str, str] | None = None
+
+
+DEFAULTS = CallOptions()
+
+
+def check_timeout(timeout: float | Timeouts) -> Timeouts | float:
+    """Check time limits.
+
+    :raises ValueError: one is not a positive number of seconds
+    """
+    if isinstance(timeout, Timeouts):
+        for name in ("connect", "first_event", "between_events", "total"):
+            seconds = getattr(timeout, name)
+            if seconds is not None and not seconds > 0:
+                raise ValueError(f"timeout.{name} must be a positive number of seconds, or None, not {seconds!r}")
+    elif isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+        raise ValueError(f"timeout must be a positive number of seconds or liter.Timeouts(...), not {timeout!r}")
+    return timeout
+
+
+def resolve_timeout(timeout: float | Timeouts, *, stream: bool) -> Timeouts:
+    """Make the four limits of one number.
+
+    The number bounds a unary call as a whole. A stream may go on for longer: there it bounds the time to the
+    first event, and each gap between events. A connection gets 10 seconds of it at most.
+    """
+    if isinstance(timeout, Timeouts):
+        return timeout
+    connect = min(10.0, timeout)
+    if stream:
+        return Timeouts(connect=connect, first_event=timeout, between_events=timeout)
+    return Timeouts(connect=connect, total=timeout)
+
+
+def check_key(api_key: str | Secret, field: str) -> Secret:
+    """Wrap and check a key, before it can break a header.
+
+    :raises ValueError: it is empty, or has blanks, line breaks or characters that are not ASCII
+    """
+    secret = api_key if isinstance(api_key, Secret) else Secret(api_key)
+    text = secret.reveal()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(f"{field} is empty, or has blanks, line breaks or non-ASCII characters in it (a file's last line end?)")
+    return secret

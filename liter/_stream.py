@@ -1,0 +1,145 @@
+"""What ``chat_stream`` returns: an iterator over chunks that owns the call's scope."""
+
+import warnings
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+
+from ._contract import Call
+from ._errors import LlmError
+from ._loop import EventLoop
+from ._reply import Reply
+from .types import ChatCompletionChunk, ChatCompletionResponse, Usage, accumulate
+
+
+class ChatStream:
+    """The chunks of one streamed chat completion. The request has gone out, and the first event is in.
+
+    Iterate over it. It closes itself at its end, on an error, and on cancellation; to leave it early, use
+    ``async with stream``, ``await stream.aclose()`` or ``stream.cancel()``. Leaving early closes the
+    connection, which stops the provider's generation; nothing is drained. A stream that is dropped open is
+    closed all the same, with a ``ResourceWarning``.
+
+    Any task of the same event loop may iterate over it or close it, one at a time.
+    """
+
+    def __init__(
+        self,
+        call: Call[ChatCompletionChunk],
+        scope: AbstractAsyncContextManager[Reply[ChatCompletionChunk]],
+        reply: Reply[ChatCompletionChunk],
+    ) -> None:
+        self._call = call
+        self._scope: AbstractAsyncContextManager[Reply[ChatCompletionChunk]] | None = scope
+        self._reply = reply
+        self._chunks: list[ChatCompletionChunk] = []
+        self._loop = EventLoop.current()
+        self._reading = False
+
+    def __aiter__(self) -> "ChatStream":
+        return self
+
+    async def __anext__(self) -> ChatCompletionChunk:
+        self._reading = True
+        try:
+            chunk = await self._reply.__anext__()
+        except StopAsyncIteration:
+            await self._close(None)
+            raise
+        except LlmError as error:
+            error.partial = self.response()
+            error.attempts = tuple(self._call.attempts)
+            await self._close(error)
+            raise
+        except BaseException as error:
+            await self._close(error)
+            raise
+        finally:
+            self._reading = False
+        self._chunks.append(chunk)
+        return chunk
+
+    async def _close(self, error: BaseException | None) -> None:
+        scope, self._scope = self._scope, None
+        if scope is not None:
+            # Layers see the error on its way out, and must let the same object pass; what they raise instead, wins.
+            try:
+                await scope.__aexit__(None if error is None else type(error), error, error and error.__traceback__)
+            except BaseException as raised:
+                if raised is not error:
+                    raise
+
+    async def aclose(self) -> None:
+        """Leave the stream. Idempotent; what was read before stays."""
+        await self._close(None)
+
+    def cancel(self) -> None:
+        """Leave the stream without waiting, from any task of its event loop; a pending read ends, and with it the loop.
+
+        From another thread, go through the loop: ``anyio.from_thread.run_sync(stream.cancel)``.
+        """
+        self._reply.cancel()
+        if not self._reading and self._scope is not None:
+            self._loop.spawn(self.aclose)
+
+    async def __aenter__(self) -> "ChatStream":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._close(error)
+
+    def response(self) -> ChatCompletionResponse:
+        """Put together what has come so far: content, tool calls with their arguments joined, usage.
+
+        After the end this is the whole reply; ``finished`` tells.
+        """
+        response = accumulate(self._chunks)
+        response.attach(request_id=self.request_id, headers=self.headers, raw=b"")
+        return response
+
+    @property
+    def finished(self) -> bool:
+        """Whether all chunks were handed out."""
+        return self._reply.finished
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is released and all layers are done."""
+        return self._scope is None
+
+    @property
+    def request_id(self) -> str | None:
+        """The provider's id of the request."""
+        return self._reply.request_id
+
+    @property
+    def status(self) -> int:
+        return self._reply.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The reply's headers; names ignore case."""
+        return self._reply.headers
+
+    @property
+    def usage(self) -> Usage | None:
+        """Token counts reported so far; ``None`` is unknown."""
+        return self._reply.usage
+
+    def __repr__(self) -> str:
+        state = "finished" if self.finished else "closed" if self.closed else "open"
+        return f"<ChatStream {self._call.route.provider}/{self._call.route.model} {state}, {len(self._chunks)} chunks>"
+
+    def __del__(self) -> None:
+        # An instance whose __init__ failed has no scope.
+        scope = getattr(self, "_scope", None)
+        if scope is not None:
+            self._loop.spawn(lambda: scope.__aexit__(None, None, None))
+            warnings.warn(
+                f"{self!r} was dropped before its end: iterate to the end, or use 'async with' or aclose()",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )

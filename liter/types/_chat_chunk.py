@@ -1,0 +1,99 @@
+"""One event of a streamed chat completion.
+
+Decoding these is the hot path: the structs hold no reference cycles, so the inner ones are kept from
+the garbage collector's view.
+"""
+
+import msgspec
+
+from ._chat_response import Logprobs
+from ._message import Annotation, Audio, NativeContent
+from ._usage import Usage
+
+
+class FunctionCallDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A piece of a function's call: the name comes once, the arguments in fragments."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class CustomCallDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A piece of a custom tool's call: the name comes once, the text in fragments."""
+
+    name: str | None = None
+    input: str | None = None
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A piece of a tool call. ``index`` says of which; some providers leave it out."""
+
+    index: int | None = None
+    id: str | None = None
+    type: str | None = None
+    function: FunctionCallDelta | None = None
+    custom: CustomCallDelta | None = None
+
+
+class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What an event adds to a message; the fields are those of :class:`AssistantMessage`.
+
+    Text grows by each event. ``thinking_blocks`` and ``annotations`` come whole, and ``native_content`` at the end.
+    """
+
+    role: str | None = None
+    content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
+    function_call: FunctionCallDelta | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[dict[str, object]] | None = None
+    audio: Audio | None = None
+    annotations: list[Annotation] | None = None
+    images: list[dict[str, object]] | None = None
+    thinking_blocks: list[dict[str, object]] | None = None
+    native_content: NativeContent | None = None
+
+
+class ChunkChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an event adds to one of ``n`` replies. See :class:`Choice` for the fields."""
+
+    index: int = 0
+    delta: Delta = Delta()
+    finish_reason: str | None = None
+    logprobs: Logprobs | None = None
+    native_finish_reason: str | None = None
+    stop_sequence: str | None = None
+
+
+class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """One event of a streamed chat completion. See :class:`ChatCompletionResponse` for the fields.
+
+    The event with the usage comes last and has no choices.
+    """
+
+    id: str = ""
+    object: str = "chat.completion.chunk"
+    created: int = 0
+    model: str = ""
+    choices: list[ChunkChoice] = []
+    usage: Usage | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    provider: str | None = None
+    citations: list[str] | None = None
+    search_results: list[dict[str, object]] | None = None
+    moderation: dict[str, object] | None = None
+    native: dict[str, object] | None = None
+
+    @property
+    def raw(self) -> bytes:
+        """The data of the event that it was made from; empty where it was made from none."""
+        raw: bytes = self.__dict__.get("_raw", b"")
+        return raw
+
+    @property
+    def text(self) -> str:
+        """The text that it adds to the first choice; empty when it adds none."""
+        return (self.choices[0].delta.content or "") if self.choices else ""

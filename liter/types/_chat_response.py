@@ -1,0 +1,117 @@
+"""The reply to a chat completion. All of it is optional when read: providers leave out what they like."""
+
+from typing import Self, TypeVar
+
+import msgspec
+
+from .._http import Headers
+from ._message import AssistantMessage
+from ._response import ApiResponse
+from ._response_format import decode_as
+from ._usage import Usage
+
+T = TypeVar("T")
+
+
+class TopLogprob(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that could have come, and its natural log probability."""
+
+    token: str = ""
+    logprob: float = 0.0
+    bytes: list[int] | None = None
+
+
+class TokenLogprob(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that came, its natural log probability, its UTF-8 bytes, and likely others in its place."""
+
+    token: str = ""
+    logprob: float = 0.0
+    bytes: list[int] | None = None
+    top_logprobs: list[TopLogprob] = []
+
+
+class Logprobs(msgspec.Struct, frozen=True, kw_only=True):
+    """Log probabilities of the tokens of content, refusal and (DeepSeek) reasoning."""
+
+    content: list[TokenLogprob] | None = None
+    refusal: list[TokenLogprob] | None = None
+    reasoning_content: list[TokenLogprob] | None = None
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """One of ``n`` replies.
+
+    :param finish_reason: ``"stop"``, ``"length"``, ``"tool_calls"``, ``"content_filter"``; the provider's own
+        word where none of these says it, ``None`` where it said nothing
+    :param native_finish_reason: the provider's own word, where it is another
+    :param stop_sequence: the text of ``stop`` that ended it, where the provider tells
+    """
+
+    index: int = 0
+    message: AssistantMessage = AssistantMessage()
+    finish_reason: str | None = None
+    logprobs: Logprobs | None = None
+    native_finish_reason: str | None = None
+    stop_sequence: str | None = None
+
+
+class ChatCompletionResponse(ApiResponse, frozen=True, kw_only=True):
+    """The reply to a chat completion.
+
+    :param created: Unix time, in seconds; 0 where the provider does not tell
+    :param model: the model that answered
+    :param usage: token counts; ``None`` is unknown, never zero
+    :param service_tier: the tier that was used
+    :param provider: who served it, where a gateway tells (OpenRouter)
+    :param citations: addresses of sources that the text numbers (Perplexity, xAI)
+    :param search_results: those sources with title and date (Perplexity)
+    :param moderation: the outcome of the check asked for by ``moderation``
+    :param native: fields of the provider's own reply that OpenAI's form has no place for
+    """
+
+    id: str = ""
+    object: str = "chat.completion"
+    created: int = 0
+    model: str = ""
+    choices: list[Choice] = []
+    usage: Usage | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    provider: str | None = None
+    citations: list[str] | None = None
+    search_results: list[dict[str, object]] | None = None
+    moderation: dict[str, object] | None = None
+    native: dict[str, object] | None = None
+
+    def attach(
+        self, *, request_id: str | None, headers: Headers, raw: bytes, response_format: object | None = None
+    ) -> Self:
+        """Attach the facts of the answer, and the request's ``response_format``, for :attr:`parsed`."""
+        if isinstance(response_format, type):
+            self.__dict__["_parse_as"] = response_format
+        return super().attach(request_id=request_id, headers=headers, raw=raw)
+
+    @property
+    def text(self) -> str:
+        """The text of the first choice; empty when there is none."""
+        return self.choices[0].message.text if self.choices else ""
+
+    @property
+    def parsed(self) -> object:
+        """The first choice's JSON, decoded into the type that the request gave as ``response_format``.
+
+        ``None`` when it gave none, and when the model declined or called tools in place of an answer.
+
+        :raises ValueError: the text is not JSON of that type
+        """
+        kind: type | None = self.__dict__.get("_parse_as")
+        if kind is None or not self.text:
+            return None
+        return self.parsed_as(kind)
+
+    def parsed_as(self, kind: type[T]) -> T:
+        """Decode the first choice's JSON into a struct, dataclass, TypedDict or pydantic model.
+
+        :raises ValueError: the text is not JSON of that type; see ``finish_reason`` for why
+        """
+        return decode_as(kind, self.text)
