@@ -194,7 +194,7 @@ async def open_liter_llm(base_url: str, events: int) -> AsyncIterator[Calls]:
 
     async def unary() -> int:
         reply = await client.chat(request())
-        return len(reply.choices[0].message.content)
+        return len(reply.choices[0].message.content.text)
 
     async def stream() -> int:
         received = 0

@@ -132,10 +132,7 @@ class LlmClient:
         :raises ValueError: a parameter is unknown or makes no sense; before any I/O
         :raises LlmError: see ``liter``'s error tree
         """
-        request = request.validated()
-        response = await self._run("chat", request.model, request, options, ChatCompletionResponse)
-        response.parse_as(request.response_format)
-        return response
+        return await self._run("chat", request.model, request, options, ChatCompletionResponse)
 
     @operation(ChatCompletionRequest, CallOptions, ChatKeywords)
     async def chat_stream(self, request: ChatCompletionRequest, options: CallOptions) -> ChatStream:
@@ -147,7 +144,6 @@ class LlmClient:
         :raises ValueError: a parameter is unknown or makes no sense; before any I/O
         :raises LlmError: see ``liter``'s error tree; also while iterating, then with ``partial``
         """
-        request = request.validated()
         call: Call[ChatCompletionChunk] = self._call("chat", request.model, request, options, stream=True)
         scope = self._stack(call)
         try:
@@ -162,8 +158,7 @@ class LlmClient:
 
         :raises LlmError: see ``liter``'s error tree
         """
-        model = "" if request.provider is None else f"{request.provider}/"
-        return await self._run("list_models", model, request, options, ModelsListResponse)
+        return await self._run("list_models", f"{request.provider or self._router.home}/", request, options, ModelsListResponse)
 
     async def _run(
         self, operation: str, model: str, request: msgspec.Struct, options: CallOptions, kind: type[Value]
@@ -174,8 +169,13 @@ class LlmClient:
                 value = reply.value
         except LlmError as error:
             _reraise(error, call)
-        value.attach(request_id=reply.request_id, headers=reply.headers, raw=reply.raw, attempts=tuple(call.attempts))
-        return value
+        return value.attach(
+            request_id=reply.request_id,
+            headers=reply.headers,
+            raw=reply.raw,
+            attempts=tuple(call.attempts),
+            request=request,
+        )
 
     def _call(
         self, operation: str, model: str, request: msgspec.Struct, options: CallOptions, *, stream: bool = False

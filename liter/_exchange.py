@@ -8,7 +8,7 @@ import anyio
 
 from ._contract import Attempt, Call
 from ._errors import LlmError, LlmTimeoutError, SerializationError
-from ._events import WireEvents
+from ._wire_events import WireEvents
 from ._reply import Reply
 from .providers import Provider
 from .transport import TRANSPORT_ERRORS, Response, Transport, translate

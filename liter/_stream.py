@@ -1,12 +1,12 @@
 """What ``chat_stream`` returns: an iterator over chunks that owns the call's scope."""
 
 import warnings
-from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
 from ._contract import Call
 from ._errors import LlmError
+from ._http import Headers
 from ._loop import EventLoop
 from ._reply import Reply
 from .types import ChatCompletionChunk, ChatCompletionResponse, Usage, accumulate
@@ -95,9 +95,13 @@ class ChatStream:
 
         After the end this is the whole reply; ``finished`` tells.
         """
-        response = accumulate(self._chunks)
-        response.attach(request_id=self.request_id, headers=self.headers, raw=b"")
-        return response
+        return accumulate(self._chunks).attach(
+            request_id=self.request_id,
+            headers=self.headers,
+            raw=b"",
+            attempts=tuple(self._call.attempts),
+            request=self._call.request,
+        )
 
     @property
     def finished(self) -> bool:
@@ -119,7 +123,7 @@ class ChatStream:
         return self._reply.status
 
     @property
-    def headers(self) -> Mapping[str, str]:
+    def headers(self) -> Headers:
         """The reply's headers; names ignore case."""
         return self._reply.headers
 

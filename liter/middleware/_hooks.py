@@ -14,6 +14,7 @@ from .._events import Retrying
 from .._reply import Reply
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 # Long enough to write a line to a log or a database, short enough not to hold up a shutdown.
 _GRACE = 5.0
@@ -33,22 +34,21 @@ OnEnd = Callable[[AnyCall, AnyReply], Awaitable[None] | None]
 class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     """Call functions of your own, sync or async, at the turns of a call. They run in this order:
 
-    ==============================  ========================================================================
-    ``on_request(call)``            before all that is further in; may give a changed request or call
-    ``on_retry(retrying)``          each time a ``Retry`` further in is about to wait
-    ``on_response(call, reply)``    once there is something to show
-    ``on_chunk(call, chunk)``       each event of a stream; what it gives, unless ``None``, takes its place
-    ``on_error(call, error)``       the call failed, on entering (refused by ``on_request``, too) or in its stream
-    ``on_end(call, reply)``         once for each reply, however it ended, after its connection is free
-    ==============================  ========================================================================
+    ===========================  ==============================================================================
+    ``on_request(call)``         before all that is further in; may give a changed request or call
+    ``on_retry(retrying)``       each time a ``Retry`` further in is about to wait
+    ``on_response(call, reply)`` once there is something to show
+    ``on_chunk(call, chunk)``    each event of a stream; what it gives, unless ``None``, takes its place
+    ``on_error(call, error)``    the call failed, on entering (refused by ``on_request``, too) or in its stream
+    ``on_end(call, reply)``      once for each reply, however it ended, after its connection is free
+    ===========================  ==============================================================================
 
     What the first four raise fails that one call, releases all that it holds, and reaches the consumer
     as it is: raise :class:`HookRejectedError` in ``on_request`` to refuse a call.
 
-    ``on_error`` and ``on_end`` observe. ``on_error`` is not told of the consumer's own exceptions nor of a
-    cancellation; for a stream it runs when the scope closes. Where another exception is on its way already,
-    one of theirs becomes a note on it, otherwise it is raised. While the scope closes, async ones are shielded from
-    cancellation and given up after 5 seconds.
+    The last two observe. ``on_error`` is not told of the consumer's own exceptions nor of a cancellation; for a
+    stream it runs when the scope closes. What they raise becomes a note on the exception that is on its way
+    already, or else is raised. Async ones are shielded from cancellation and given up after 5 seconds.
 
     A function sees calls when these hooks are outside ``Retry``, and attempts inside; ``on_retry`` needs them
     outside. For several functions at one turn, use several ``Hooks``.
@@ -65,29 +65,124 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
         return _Hooked(self, call, call_next)
 
     def __repr__(self) -> str:
-        given = [f"{name}={getattr(hook, '__name__', hook)}" for name in self.__struct_fields__ if (hook := getattr(self, name))]
+        hooks = [(name, getattr(self, name)) for name in self.__struct_fields__]
+        given = [f"{name}={getattr(hook, '__name__', repr(hook))}" for name, hook in hooks if hook is not None]
         return f"Hooks({', '.join(given)})"
 
 
 class _Hooked(Generic[R]):
+    __slots__ = ("_call", "_call_next", "_events", "_failure", "_hooks", "_reply", "_scope")
+
     def __init__(self, hooks: Hooks, call: Call[R], call_next: Handler) -> None:
         self._hooks = hooks
         self._call = call
         self._call_next = call_next
+        self._events: _HookedEvents[R] | None = None
+        self._failure: Exception | None = None
 
     async def __aenter__(self) -> Reply[R]:
+        hooks = self._hooks
         try:
-            await self._ask()
-            self._scope = self._call_next(self._call)
-            self._inner = await self._scope.__aenter__()
+            call = await self._ask()
+            self._scope = self._call_next(call)
+            reply = await self._scope.__aenter__()
         except Exception as error:
-            await self._tell_error(error, raised=error, shield=False)
+            if hooks.on_error is not None:
+                await _observe("on_error", hooks.on_error, cast("AnyCall", self._call), error, on_its_way=error)
             raise
-        self._reply = self._inner
-        if self._hooks.on_chunk is not None and self._inner.streamed:
-            self._reply = self._inner.derive(events=_HookedEvents(self._hooks.on_chunk, self._call, self._inner))
-        if self._hooks.on_response is not None:
+        if hooks.on_chunk is not None and reply.streamed:
+            self._events = _HookedEvents(hooks.on_chunk, call, reply)
+            reply = reply.derive(events=self._events)
+        self._reply = reply
+        if hooks.on_response is not None:
             try:
-                await _done(self._hooks.on_response(self._any_call, self._any_reply))
+                await _result(hooks.on_response(cast("AnyCall", call), cast("AnyReply", reply)))
             except BaseException as error:
-                await self._close
+                self._failure = error if isinstance(error, Exception) else None
+                await self.__aexit__(type(error), error, error.__traceback__)
+                raise
+        return reply
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        raised = error
+        try:
+            if self._events is not None:
+                await self._events.aclose()
+            return await self._scope.__aexit__(kind, error, traceback)
+        except BaseException as other:
+            raised = other
+            raise
+        finally:
+            await self._tell_end(raised)
+
+    async def _ask(self) -> Call[R]:
+        hooks, call = self._hooks, self._call
+        if hooks.on_request is not None:
+            given = await _result(hooks.on_request(cast("AnyCall", call)))
+            if isinstance(given, Call):
+                call = cast("Call[R]", given)
+            elif isinstance(given, msgspec.Struct):
+                call = msgspec.structs.replace(call, request=given)
+            elif given is not None:
+                raise TypeError(f"on_request must return None, a Call or a request struct, not {given!r}")
+        if hooks.on_retry is not None:
+            call = msgspec.structs.replace(call, listeners=(*call.listeners, self._listen))
+        self._call = call
+        return call
+
+    def _listen(self, event: object) -> Awaitable[None] | None:
+        on_retry = self._hooks.on_retry
+        return on_retry(event) if on_retry is not None and isinstance(event, Retrying) else None
+
+    async def _tell_end(self, raised: BaseException | None) -> None:
+        hooks, call = self._hooks, cast("AnyCall", self._call)
+        failure = self._failure or self._reply.error
+        on_its_way = raised
+        if hooks.on_error is not None and isinstance(failure, Exception):
+            on_its_way = await _observe("on_error", hooks.on_error, call, failure, on_its_way)
+        if hooks.on_end is not None:
+            on_its_way = await _observe("on_end", hooks.on_end, call, cast("AnyReply", self._reply), on_its_way)
+        if on_its_way is not None and on_its_way is not raised:
+            raise on_its_way
+
+
+class _HookedEvents(Generic[R]):
+    __slots__ = ("_call", "_closed", "_on_chunk", "_source")
+
+    def __init__(self, on_chunk: OnChunk, call: Call[R], source: Reply[R]) -> None:
+        self._on_chunk = on_chunk
+        self._call = cast("AnyCall", call)
+        self._source = source
+        self._closed = False
+
+    async def __anext__(self) -> R:
+        if self._closed:
+            raise StopAsyncIteration
+        event = await self._source.__anext__()
+        given = self._on_chunk(self._call, event)
+        if inspect.isawaitable(given):
+            given = await given
+        return event if given is None else cast("R", given)
+
+    async def aclose(self) -> None:
+        self._closed = True
+
+
+async def _result(given: object) -> object:
+    return await given if inspect.isawaitable(given) else given
+
+
+async def _observe(
+    name: str, hook: Callable[[AnyCall, T], object], call: AnyCall, seen: T, on_its_way: BaseException | None
+) -> BaseException | None:
+    """Run a hook that only observes. Returns the exception that is on its way after it."""
+    try:
+        with anyio.move_on_after(_GRACE, shield=True):
+            await _result(hook(call, seen))
+    except Exception as fault:  # noqa: BLE001 # whatever a function of the application's raises
+        if on_its_way is None:
+            return fault
+        on_its_way.add_note(f"{name} raised {fault!r}")
+    return on_its_way

@@ -40,7 +40,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     interval: float = 0.0
     closing: float = 0.0
     status: int = 200
-    headers: Headers = Headers()  # noqa: RUF009 # it never changes
+    headers: Headers = Headers()
     usage: "Usage | None" = None
 
     def __post_init__(self) -> None:
@@ -71,6 +71,7 @@ class ScriptedHandler:
     scope: given back when all of it was read or the provider refused, closed when it was left before.
 
     :ivar calls: the calls whose scopes were begun to enter, in order
+    :ivar refusals: the exceptions of the script that were raised on entering, in order
     :ivar entered: scopes that were entered, and ``left``, those of them that have closed
     :ivar leased: connections in use now; ``returned`` and ``closed`` count what became of the others
     """
@@ -80,6 +81,7 @@ class ScriptedHandler:
             raise TypeError("a ScriptedHandler needs at least one outcome")
         self._outcomes = [_outcome(outcome) for outcome in outcomes]
         self.calls: list[Call[object]] = []
+        self.refusals: list[BaseException] = []
         self.entered = 0
         self.left = 0
         self.leased = 0
@@ -92,20 +94,7 @@ class ScriptedHandler:
         return self.entered - self.left
 
     def __call__(self, call: Call[R], /) -> "_Scope[R]":
-        return _Scope(self, call)
-
-    def _begin(self, call: Call[R]) -> Outcome:
-        outcome = self._outcomes[min(len(self.calls), len(self._outcomes) - 1)]
-        self.calls.append(cast("Call[object]", call))
-        self.leased += 1
-        return outcome
-
-    def _release(self, *, reusable: bool) -> None:
-        self.leased -= 1
-        if reusable:
-            self.returned += 1
-        else:
-            self.closed += 1
+        return _Scope(self, self._outcomes, call)
 
     def __repr__(self) -> str:
         return f"<ScriptedHandler calls={len(self.calls)} open={self.open} leased={self.leased}>"
@@ -122,8 +111,9 @@ def _outcome(outcome: object) -> Outcome:
 
 
 class _Scope(Generic[R]):
-    def __init__(self, handler: ScriptedHandler, call: Call[R]) -> None:
+    def __init__(self, handler: ScriptedHandler, outcomes: Sequence[Outcome], call: Call[R]) -> None:
         self._handler = handler
+        self._outcomes = outcomes
         self._call = call
         self._begun = False
         self._closed = False
@@ -133,8 +123,10 @@ class _Scope(Generic[R]):
         if self._begun:
             raise RuntimeError("a scope is entered once: call the handler again for another attempt")
         self._begun = True
-        call = self._call
-        self._outcome = outcome = self._handler._begin(call)
+        call, handler = self._call, self._handler
+        self._outcome = outcome = self._outcomes[min(len(handler.calls), len(self._outcomes) - 1)]
+        handler.calls.append(cast("Call[object]", call))
+        handler.leased += 1
         self._attempt = Attempt(
             number=call.attempt,
             provider=call.route.provider,
@@ -149,9 +141,9 @@ class _Scope(Generic[R]):
             self._attempt.seconds = anyio.current_time() - self._attempt.started
             self._attempt.outcome = _named(error)
             self._attempt.status = getattr(error, "status", None)
-            self._handler._release(reusable=error is outcome.error)
+            self._give_back(reusable=error is outcome.error)
             raise
-        self._handler.entered += 1
+        handler.entered += 1
         self._attempt.status = outcome.status
         if outcome.value is not None:
             value = cast("R", outcome.value)
@@ -172,6 +164,7 @@ class _Scope(Generic[R]):
             seconds = call.enter_by - call.started
             raise LlmTimeoutError(f"nothing within {seconds:g} s", limit=limit, seconds=seconds)
         if outcome.refuses and outcome.error is not None:
+            self._handler.refusals.append(outcome.error)
             raise outcome.error
 
     async def __aexit__(
@@ -190,7 +183,14 @@ class _Scope(Generic[R]):
                 await anyio.sleep(self._outcome.closing)
         finally:
             self._handler.left += 1
-            self._handler._release(reusable=events is None or events.ended == "ok")
+            self._give_back(reusable=events is None or events.ended == "ok")
+
+    def _give_back(self, *, reusable: bool) -> None:
+        self._handler.leased -= 1
+        if reusable:
+            self._handler.returned += 1
+        else:
+            self._handler.closed += 1
 
 
 class _ScriptedEvents(Generic[R]):

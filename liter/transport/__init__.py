@@ -9,6 +9,6 @@ from ._connection import Response as Response
 from ._errors import TRANSPORT_ERRORS as TRANSPORT_ERRORS
 from ._errors import translate as translate
 from ._sse import SSEDecoder as SSEDecoder
-# from ._transport import Transport as Transport
+from ._transport import Transport as Transport
 
-__all__ = ["TRANSPORT_ERRORS", "Connection", "ConnectionRetired", "Response", "SSEDecoder", "translate"]
+__all__ = ["TRANSPORT_ERRORS", "Connection", "ConnectionRetired", "Response", "SSEDecoder", "Transport", "translate"]

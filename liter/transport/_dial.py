@@ -9,15 +9,15 @@
 """
 
 import ssl
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import anyio
 import h11
 import httpcore
 
-from .._http import Origin
+from .._http import Origin, RawHeaders
 from ._close import close_nowait
 from ._proxy import Proxy
 
@@ -25,17 +25,19 @@ from ._proxy import Proxy
 _READ_SIZE = 4096
 
 
-class Dialled(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Dialled:
     """An open way to an origin.
 
     :param stream: TLS is done on it, where the origin wants it
     :param protocol: ``"h2"`` where ALPN chose it, else ``"http/1.1"``
-    :param forward: the peer is a plain-http proxy: it takes requests in absolute form, with ``Proxy.headers`` added
+    :param proxy_headers: not ``None`` where the peer is a proxy that forwards: it takes requests in absolute form,
+        with these headers
     """
 
     stream: httpcore.AsyncNetworkStream
     protocol: str
-    forward: bool
+    proxy_headers: RawHeaders | None = field(default=None, repr=False)
 
 
 async def dial(
@@ -91,11 +93,11 @@ async def _dial(
             elif origin.scheme == "https":
                 await _connect_http(stream, origin, proxy)
             else:
-                return Dialled(stream, "http/1.1", forward=True)
+                return Dialled(stream, "http/1.1", proxy.headers)
         if origin.scheme == "https":
             stream = await _start_tls(stream, ssl_context or default_ssl_context(http2=http2), origin.host)
-            return Dialled(stream, _alpn_protocol(stream), forward=False)
-        return Dialled(stream, "http/1.1", forward=False)
+            return Dialled(stream, _alpn_protocol(stream))
+        return Dialled(stream, "http/1.1")
     except BaseException:
         # The innermost stream owns the socket; what TLS would still have to say is not worth waiting for.
         close_nowait(tcp)
@@ -216,7 +218,7 @@ async def _connect_socks(stream: httpcore.AsyncNetworkStream, origin: Origin, pr
         head = await _read_exactly(stream, 5)
         length = {1: 4, 3: 1 + head[4], 4: 16}.get(head[3], 1)
         reply = socks5.SOCKS5Reply.loads(head + await _read_exactly(stream, length + 1))
-    except (httpcore.NetworkError, socksio.ProtocolError) as error:
+    except (httpcore.NetworkError, socksio.ProtocolError, OverflowError) as error:
         raise httpcore.ProxyError(f"{proxy} broke off while it opened a tunnel: {_reason(error)}") from error
     if reply.reply_code != socks5.SOCKS5ReplyCode.SUCCEEDED:
         reason = reply.reply_code.name.lower().replace("_", " ")

@@ -61,13 +61,13 @@ class HTTP11Connection:
         return bool(self._stream.get_extra_info("is_readable"))
 
     async def send(self, request: HttpRequest) -> "HTTP11Response":
-        head = self._serialize(request)
         reused = self.requests > 0
         self._busy = True
         self.requests += 1
         parser = ResponseParser(request.method)
         answered = False
         try:
+            head = self._serialize(request)
             try:
                 if len(request.body) < JOIN_BELOW:
                     await self._stream.write(head + request.body)
@@ -103,7 +103,7 @@ class HTTP11Connection:
         host = str(self.origin).partition("://")[2]
         lines = [name + b": " + value + b"\r\n" for name, value in headers]
         block = b"".join(lines)
-        if _HEADER_BLOCK.fullmatch(block) is None:
+        if _HEADER_BLOCK.fullmatch(block) is None or block.count(b"\n") != len(headers):
             raise InvalidHeaderError("a header has a line break or a control character in it")
         length = b"content-length: %d\r\n" % len(request.body) if request.body or request.method != "GET" else b""
         return b"%s %s HTTP/1.1\r\nhost: %s\r\n%s%s%s\r\n" % (

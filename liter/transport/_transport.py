@@ -13,10 +13,11 @@ from anyio.lowlevel import cancel_shielded_checkpoint
 from .._http import HttpRequest, Origin
 from .._loop import EventLoop
 from ._connection import Connection, ConnectionRetired, Response
-from ._dial import Proxy, default_ssl_context, dial, proxy_for
+from ._dial import dial
 from ._http2 import HTTP2Connection
 from ._http11 import HTTP11Connection
 from ._pool import Pool
+from ._proxy import Proxy, proxy_for
 
 
 class Transport:
@@ -114,7 +115,7 @@ class Transport:
             origin,
             backend=self._backend or _default_backend(),
             proxy=proxy,
-            ssl_context=self._ssl_context or default_ssl_context(),
+            ssl_context=self._ssl_context,
             http2=self._http2,
             timeout=connect,
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ._chat_chunk import ChatCompletionChunk, ChunkChoice, FunctionCallDelta, ToolCallDelta
 from ._chat_response import ChatCompletionResponse, Choice, Logprobs, TokenLogprob
 from ._message import Annotation, AssistantMessage, Audio, NativeContent
+from ._response import JsonObject
 from ._tool import CustomCall, FunctionCall, ToolCall
 from ._usage import Usage
 
@@ -61,11 +62,11 @@ class _Choice:
         self.reasoning: list[str] = []
         self.calls: list[_Call] = []
         self.function_call: _Call | None = None
-        self.reasoning_details: list[dict[str, object]] = []
+        self.reasoning_details: list[JsonObject] = []
         self.audio: list[Audio] = []
         self.annotations: list[Annotation] = []
-        self.images: list[dict[str, object]] = []
-        self.thinking_blocks: list[dict[str, object]] = []
+        self.images: list[JsonObject] = []
+        self.thinking_blocks: list[JsonObject] = []
         self.native: NativeContent | None = None
         self.logprobs: list[Logprobs] = []
         self.finish_reason: str | None = None
@@ -120,7 +121,7 @@ class _Choice:
             calls.append(found)
         return found
 
-    def _detail(self, detail: dict[str, object]) -> None:
+    def _detail(self, detail: JsonObject) -> None:
         """Add a piece of OpenRouter's reasoning_details: pieces of one index and type are one block."""
         last = self.reasoning_details[-1] if self.reasoning_details else None
         if last is None or any(last.get(key) != detail.get(key) for key in ("type", "index")):
@@ -160,10 +161,17 @@ class _Choice:
 class _Whole:
     def __init__(self) -> None:
         self.choices: dict[int, _Choice] = {}
-        self.usage: Usage | None = None
+        self.id = ""
+        self.model = ""
         self.created = 0
-        self.facts: dict[str, object] = {}
-        self.native: dict[str, object] = {}
+        self.usage: Usage | None = None
+        self.service_tier: str | None = None
+        self.system_fingerprint: str | None = None
+        self.provider: str | None = None
+        self.citations: list[str] | None = None
+        self.search_results: list[JsonObject] | None = None
+        self.moderation: JsonObject | None = None
+        self.native: JsonObject = {}
 
     def add(self, chunk: ChatCompletionChunk) -> None:
         for choice in chunk.choices:
@@ -171,36 +179,33 @@ class _Whole:
             if state is None:
                 state = self.choices[choice.index] = _Choice()
             state.add(choice)
-        facts = self.facts
-        if "id" not in facts or "model" not in facts:
-            self._first(chunk)
-        if chunk.usage is not None:
-            self.usage = chunk.usage
-        if chunk.service_tier is not None:
-            facts["service_tier"] = chunk.service_tier
-        if chunk.system_fingerprint is not None:
-            facts["system_fingerprint"] = chunk.system_fingerprint
-        for name in ("provider", "citations", "search_results", "moderation"):
-            value = getattr(chunk, name)
-            if value is not None:
-                facts[name] = value
+        self.id = self.id or chunk.id
+        self.model = self.model or chunk.model
+        self.created = self.created or chunk.created
+        self.usage = chunk.usage or self.usage
+        self.service_tier = chunk.service_tier or self.service_tier
+        self.system_fingerprint = chunk.system_fingerprint or self.system_fingerprint
+        self.provider = chunk.provider or self.provider
+        self.citations = chunk.citations or self.citations
+        self.search_results = chunk.search_results or self.search_results
+        self.moderation = chunk.moderation or self.moderation
         if chunk.native is not None:
             self.native.update(chunk.native)
 
-    def _first(self, chunk: ChatCompletionChunk) -> None:
-        if chunk.id:
-            self.facts.setdefault("id", chunk.id)
-        if chunk.model:
-            self.facts.setdefault("model", chunk.model)
-        self.created = self.created or chunk.created
-
     def response(self) -> ChatCompletionResponse:
         return ChatCompletionResponse(
+            id=self.id,
             created=self.created,
+            model=self.model,
             choices=[state.whole(index) for index, state in sorted(self.choices.items())],
             usage=self.usage,
+            service_tier=self.service_tier,
+            system_fingerprint=self.system_fingerprint,
+            provider=self.provider,
+            citations=self.citations,
+            search_results=self.search_results,
+            moderation=self.moderation,
             native=self.native or None,
-            **self.facts,
         )
 
 

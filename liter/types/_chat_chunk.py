@@ -8,6 +8,7 @@ import msgspec
 
 from ._chat_response import Logprobs
 from ._message import Annotation, Audio, NativeContent
+from ._response import JsonObject
 from ._usage import Usage
 
 
@@ -48,11 +49,11 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     function_call: FunctionCallDelta | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    reasoning_details: list[dict[str, object]] | None = None
+    reasoning_details: list[JsonObject] | None = None
     audio: Audio | None = None
     annotations: list[Annotation] | None = None
-    images: list[dict[str, object]] | None = None
-    thinking_blocks: list[dict[str, object]] | None = None
+    images: list[JsonObject] | None = None
+    thinking_blocks: list[JsonObject] | None = None
     native_content: NativeContent | None = None
 
 
@@ -83,9 +84,9 @@ class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     system_fingerprint: str | None = None
     provider: str | None = None
     citations: list[str] | None = None
-    search_results: list[dict[str, object]] | None = None
-    moderation: dict[str, object] | None = None
-    native: dict[str, object] | None = None
+    search_results: list[JsonObject] | None = None
+    moderation: JsonObject | None = None
+    native: JsonObject | None = None
 
     @property
     def raw(self) -> bytes:

@@ -1,14 +1,18 @@
 """The reply to a chat completion. All of it is optional when read: providers leave out what they like."""
 
-from typing import Self, TypeVar
+import builtins
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
 from .._http import Headers
 from ._message import AssistantMessage
-from ._response import ApiResponse
+from ._response import ApiResponse, JsonObject
 from ._response_format import decode_as
 from ._usage import Usage
+
+if TYPE_CHECKING:
+    from .._contract import Attempt
 
 T = TypeVar("T")
 
@@ -73,23 +77,30 @@ class ChatCompletionResponse(ApiResponse, frozen=True, kw_only=True):
     object: str = "chat.completion"
     created: int = 0
     model: str = ""
-    choices: list[Choice] = []
+    choices: list[Choice] = msgspec.field(default_factory=list)
     usage: Usage | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
     provider: str | None = None
     citations: list[str] | None = None
-    search_results: list[dict[str, object]] | None = None
-    moderation: dict[str, object] | None = None
-    native: dict[str, object] | None = None
+    search_results: list[JsonObject] | None = None
+    moderation: JsonObject | None = None
+    native: JsonObject | None = None
 
     def attach(
-        self, *, request_id: str | None, headers: Headers, raw: bytes, response_format: object | None = None
+        self,
+        *,
+        request_id: str | None,
+        headers: Headers,
+        raw: bytes,
+        attempts: "tuple[Attempt, ...]" = (),
+        request: msgspec.Struct | None = None,
     ) -> Self:
-        """Attach the facts of the answer, and the request's ``response_format``, for :attr:`parsed`."""
-        if isinstance(response_format, type):
-            self.__dict__["_parse_as"] = response_format
-        return super().attach(request_id=request_id, headers=headers, raw=raw)
+        """Attach the facts of the answer. The request's ``response_format``, if it is a type, is for :attr:`parsed`."""
+        kind = getattr(request, "response_format", None)
+        if isinstance(kind, type):
+            self.__dict__["_parse_as"] = kind
+        return super().attach(request_id=request_id, headers=headers, raw=raw, attempts=attempts)
 
     @property
     def text(self) -> str:
@@ -97,7 +108,7 @@ class ChatCompletionResponse(ApiResponse, frozen=True, kw_only=True):
         return self.choices[0].message.text if self.choices else ""
 
     @property
-    def parsed(self) -> object:
+    def parsed(self) -> builtins.object:
         """The first choice's JSON, decoded into the type that the request gave as ``response_format``.
 
         ``None`` when it gave none, and when the model declined or called tools in place of an answer.

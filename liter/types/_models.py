@@ -6,7 +6,12 @@ from ._response import ApiResponse
 
 
 class ListModelsRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Asks for all models that the key may use."""
+    """Asks for all models that the key may use.
+
+    :param provider: whose models; by default the client's own provider's
+    """
+
+    provider: str | None = None
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,5 +40,5 @@ class ModelsListResponse(ApiResponse, frozen=True, kw_only=True):
     """
 
     object: str = "list"
-    data: list[Model] = []
+    data: list[Model] = msgspec.field(default_factory=list)
     has_more: bool | None = None

@@ -1,10 +1,15 @@
 """What every reply of a provider has in common."""
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from .._http import Headers
+
+if TYPE_CHECKING:
+    from .._contract import Attempt
+
+JsonObject = dict[str, object]
 
 _NO_HEADERS = Headers()
 
@@ -34,7 +39,24 @@ class ApiResponse(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         raw: bytes = self.__dict__.get("_raw", b"")
         return raw
 
-    def attach(self, *, request_id: str | None, headers: Headers, raw: bytes) -> Self:
-        """Attach the facts of the answer, and return the reply itself."""
-        self.__dict__.update(_request_id=request_id, _headers=headers, _raw=raw)
+    @property
+    def attempts(self) -> "tuple[Attempt, ...]":
+        """What was tried for this reply, oldest first; the last one succeeded."""
+        attempts: tuple[Attempt, ...] = self.__dict__.get("_attempts", ())
+        return attempts
+
+    def attach(
+        self,
+        *,
+        request_id: str | None,
+        headers: Headers,
+        raw: bytes,
+        attempts: "tuple[Attempt, ...]" = (),
+        request: msgspec.Struct | None = None,
+    ) -> Self:
+        """Attach the facts of the answer, and return the reply itself.
+
+        :param request: what was asked, for replies whose reading depends on it
+        """
+        self.__dict__.update(_request_id=request_id, _headers=headers, _raw=raw, _attempts=attempts)
         return self

@@ -1,0 +1,28 @@
+"""Request headers that codecs make."""
+
+from .._errors import InvalidHeaderError
+from .._http import RawHeaders
+from .._secret import Secret
+
+
+def bearer(key: Secret | None) -> RawHeaders:
+    """``authorization: Bearer ...``, or nothing without a key. :raises InvalidHeaderError: as :func:`credential`"""
+    return () if not key else ((b"authorization", b"Bearer " + credential(key)),)
+
+
+def credential(key: Secret) -> bytes:
+    """A key as a header's value. :raises InvalidHeaderError: it has blanks or characters that no header can carry"""
+    text = key.reveal()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise InvalidHeaderError(
+            "the API key has a blank, a line break or a character outside ASCII: was it copied whole?"
+        )
+    return text.encode("ascii")
+
+
+def merged(own: RawHeaders, callers: RawHeaders) -> RawHeaders:
+    """The codec's headers, then the caller's, which replace those of the same name."""
+    if not callers:
+        return own
+    names = {name for name, _ in callers}
+    return tuple(pair for pair in own if pair[0] not in names) + callers

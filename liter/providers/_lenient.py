@@ -1,0 +1,139 @@
+"""Reads what imitators of an API send: nulls, numbers as text, content as a list of parts.
+
+A body of the right form pays nothing for this: it is decoded in one step. Only when that fails is the body read
+as plain JSON, mended, and converted.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TypeVar, cast
+
+import msgspec
+
+T = TypeVar("T")
+
+# What a caller pays for. A reply in which this cannot be read is refused; other odd fields are left out
+# (the bytes stay in the reply's ``raw``).
+_NEEDED = frozenset(
+    {"choices", "message", "delta", "content", "tool_calls", "function", "name", "arguments", "data", "id"}
+)
+
+# An odd body has one odd thing, rarely two.
+_MOST_REPAIRS = 16
+
+_PLACE = re.compile(r" - at `\$(.*)`$", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+_MISSING = re.compile(r"missing required field `([^`]*)`")
+
+JsonObject = dict[str, object]
+
+
+def decode_leniently(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+    """Decode a body into the decoder's type, mending it where its form is off.
+
+    :raises msgspec.DecodeError: not JSON, or JSON of a form that cannot be mended
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        return _converted(msgspec.json.decode(body), decoder.type)
+
+
+def _converted(tree: object, kind: type[T]) -> T:
+    _mend(tree)
+    for _ in range(_MOST_REPAIRS):
+        try:
+            return msgspec.convert(tree, kind, strict=False)
+        except msgspec.ValidationError as error:
+            if not _leave_out(tree, str(error)):
+                raise
+    return msgspec.convert(tree, kind, strict=False)
+
+
+def _leave_out(tree: object, told: str) -> bool:
+    """Take the field that an error tells of out of the tree, or fill in a text that is missing."""
+    place = _PLACE.search(told)
+    steps = [match.group(1) or int(match.group(2)) for match in _STEP.finditer(place.group(1))] if place else []
+    missing = _MISSING.search(told)
+    if missing is None and (not steps or steps[-1] in _NEEDED or isinstance(steps[-1], int)):
+        return False
+    node = tree
+    for step in steps if missing else steps[:-1]:
+        if isinstance(step, int):
+            node = cast("list[object]", node)[step]
+        else:
+            node = cast("JsonObject", node)[step]
+    if missing:
+        cast("JsonObject", node)[missing.group(1)] = ""
+    else:
+        cast("JsonObject", node).pop(cast("str", steps[-1]), None)
+    return True
+
+
+def _mend(node: object) -> None:
+    """Mend, all through the tree, what is known to be odd somewhere."""
+    if isinstance(node, list):
+        for item in cast("list[object]", node):
+            _mend(item)
+    elif isinstance(node, dict):
+        fields = cast("JsonObject", node)
+        for name in [name for name, value in fields.items() if value is None]:
+            del fields[name]
+        for name, mend in _MENDERS.items():
+            if name in fields:
+                mend(fields)
+        for value in fields.values():
+            _mend(value)
+
+
+def _mend_content(fields: JsonObject) -> None:
+    """Parts in place of text (Mistral, Databricks): text is joined, thinking is reasoning."""
+    parts = fields["content"]
+    if not isinstance(parts, list) or "type" in fields:
+        return
+    text: list[str] = []
+    reasoning: list[str] = []
+    for part in cast("list[object]", parts):
+        if isinstance(part, str):
+            text.append(part)
+        elif isinstance(part, Mapping):
+            said = cast("Mapping[str, object]", part)
+            if said.get("type") in ("thinking", "reasoning"):
+                reasoning += _texts(said.get("thinking") or said.get("summary"))
+            elif isinstance(said.get("text"), str):
+                text.append(cast("str", said["text"]))
+            else:
+                return
+    if text or not reasoning:
+        fields["content"] = "".join(text)
+    else:
+        del fields["content"]
+    if reasoning and not fields.get("reasoning_content"):
+        fields["reasoning_content"] = "".join(reasoning)
+
+
+def _texts(parts: object) -> list[str]:
+    if isinstance(parts, str):
+        return [parts]
+    items = cast("list[object]", parts) if isinstance(parts, list) else []
+    texts = [cast("Mapping[str, object]", item).get("text") for item in items if isinstance(item, Mapping)]
+    return [text for text in texts if isinstance(text, str)]
+
+
+def _mend_arguments(fields: JsonObject) -> None:
+    if not isinstance(fields["arguments"], str):
+        fields["arguments"] = msgspec.json.encode(fields["arguments"]).decode()
+
+
+def _mend_created(fields: JsonObject) -> None:
+    try:
+        fields["created"] = int(float(cast("str", fields["created"])))
+    except (TypeError, ValueError, OverflowError):
+        del fields["created"]
+
+
+_MENDERS: Mapping[str, Callable[[JsonObject], None]] = {
+    "content": _mend_content,
+    "arguments": _mend_arguments,
+    "created": _mend_created,
+}

@@ -1,0 +1,193 @@
+"""Streamed replies of OpenAI's wire."""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from .._errors import StreamingError
+from .._http import ServerSentEvent
+from ..types import (
+    ChatCompletionChunk,
+    ChunkChoice,
+    Delta,
+    FunctionCallDelta,
+    CustomCallDelta,
+    ToolCall,
+    ToolCallDelta,
+    Choice,
+    Usage,
+)
+from ._classify import classify
+from ._codec import Framing
+from ._lenient import decode_leniently
+from ._openai_reply import finish_reason, read_reply
+from ._openai_usage import normal_usage
+
+_CHUNK = msgspec.json.Decoder(ChatCompletionChunk)
+_ANY = msgspec.json.Decoder(dict[str, object])
+
+_EMPTY = Delta()
+
+
+class ChatStreamDecoder:
+    """Decodes the events of one streamed chat completion.
+
+    The stream ends with ``[DONE]``. Imitators that never send it end properly when each choice had its finish reason.
+    """
+
+    framing: Framing = "sse"
+
+    def __init__(self, provider: str, model: str) -> None:
+        self.done = False
+        self.usage: Usage | None = None
+        self._provider = provider
+        self._model = model
+        self._called: set[int] = set()
+        self._unfinished: set[int] = set()
+        self._finished = False
+
+    def feed(self, event: ServerSentEvent) -> Sequence[ChatCompletionChunk]:
+        """Decode one event: none or one of ours."""
+        data = event.data
+        if data == b"[DONE]":
+            self.done = True
+            return ()
+        try:
+            chunk = decode_leniently(_CHUNK, data)
+        except msgspec.DecodeError as error:
+            if data.strip() == b"[DONE]":
+                self.done = True
+                return ()
+            if event.event == "error":
+                raise classify(data, status=None, provider=self._provider, model=self._model) from None
+            raise StreamingError(
+                f"an event of the stream cannot be read: {error}", provider=self._provider, model=self._model, body=data
+            ) from error
+        chunk.__dict__["_raw"] = data
+        if chunk.usage is not None:
+            self.usage = normal_usage(chunk.usage, data)
+            force_setattr(chunk, "usage", self.usage)
+        if not chunk.choices:
+            if chunk.usage is None or event.event == "error":
+                self._raise_error(data)
+            return (chunk,)
+        for choice in chunk.choices:
+            delta = choice.delta
+            if delta.tool_calls:
+                self._called.add(choice.index)
+            if delta.reasoning is not None:
+                force_setattr(delta, "reasoning_content", delta.reasoning_content or delta.reasoning)
+                force_setattr(delta, "reasoning", None)
+            if choice.finish_reason is not None:
+                self._finish(choice, data)
+            elif not self._finished:
+                self._unfinished.add(choice.index)
+        return (chunk,)
+
+    def _finish(self, choice: ChunkChoice, data: bytes) -> None:
+        reason = choice.finish_reason or ""
+        if reason == "error":
+            self._raise_error(data)
+        known = finish_reason(reason, called=choice.index in self._called)
+        if known != reason:
+            force_setattr(choice, "native_finish_reason", choice.native_finish_reason or reason)
+            force_setattr(choice, "finish_reason", known)
+        self._unfinished.discard(choice.index)
+        self._finished = True
+
+    def _raise_error(self, data: bytes) -> None:
+        """Raise the error that an event tells, if it tells one."""
+        told = _ANY.decode(data)
+        if told.get("error") or (told.keys() & {"detail", "message", "errors", "base_resp"} and "choices" not in told):
+            raise classify(data, status=None, provider=self._provider, model=self._model)
+
+    def whole(self, body: bytes) -> Sequence[ChatCompletionChunk]:
+        """Decode a plain JSON body that came in place of a stream."""
+        reply = read_reply(body, provider=self._provider, model=self._model)
+        self.done = True
+        self.usage = reply.usage
+        chunk = ChatCompletionChunk(
+            id=reply.id,
+            created=reply.created,
+            model=reply.model,
+            choices=[_as_chunk(choice) for choice in reply.choices],
+            usage=reply.usage,
+            service_tier=reply.service_tier,
+            system_fingerprint=reply.system_fingerprint,
+            provider=reply.provider,
+            citations=reply.citations,
+            search_results=reply.search_results,
+            moderation=reply.moderation,
+        )
+        chunk.__dict__["_raw"] = body
+        return (chunk,)
+
+    def opening(self, event: object) -> bool:
+        """Whether a chunk says nothing yet: a role, an empty text, the results of filters on the prompt."""
+        if not isinstance(event, ChatCompletionChunk) or event.usage is not None:
+            return False
+        return all(_says_nothing(choice) for choice in event.choices)
+
+    def end(self) -> Sequence[ChatCompletionChunk]:
+        """The body has ended."""
+        if self.done or (self._finished and not self._unfinished):
+            self.done = True
+            return ()
+        raise StreamingError(
+            "the stream ended before its end: neither a finish reason nor [DONE] came",
+            provider=self._provider,
+            model=self._model,
+        )
+
+
+def _says_nothing(choice: ChunkChoice) -> bool:
+    if choice.finish_reason is not None:
+        return False
+    delta = choice.delta
+    return not (
+        delta.content
+        or delta.tool_calls
+        or delta.reasoning_content
+        or delta.refusal
+        or delta.audio
+        or delta.function_call
+        or delta.reasoning_details
+        or delta.images
+        or delta.annotations
+        or delta.thinking_blocks
+    )
+
+
+def _as_chunk(choice: Choice) -> ChunkChoice:
+    message = choice.message
+    call = message.function_call
+    return ChunkChoice(
+        index=choice.index,
+        delta=Delta(
+            role="assistant",
+            content=message.content if message.content is None else message.text,
+            refusal=message.refusal,
+            tool_calls=[_call_as_chunk(index, call) for index, call in enumerate(message.tool_calls or ())] or None,
+            function_call=None if call is None else FunctionCallDelta(name=call.name, arguments=call.arguments),
+            reasoning_content=message.reasoning_content,
+            reasoning_details=message.reasoning_details,
+            audio=message.audio,
+            annotations=message.annotations,
+            images=message.images,
+            thinking_blocks=message.thinking_blocks,
+            native_content=message.native_content,
+        ),
+        finish_reason=choice.finish_reason,
+        logprobs=choice.logprobs,
+        native_finish_reason=choice.native_finish_reason,
+        stop_sequence=choice.stop_sequence,
+    )
+
+
+def _call_as_chunk(index: int, call: ToolCall) -> ToolCallDelta:
+    if call.custom is not None:
+        custom = CustomCallDelta(name=call.custom.name, input=call.custom.input)
+        return ToolCallDelta(index=index, id=call.id, type=call.type, custom=custom)
+    function = FunctionCallDelta(name=call.function.name, arguments=call.function.arguments)
+    return ToolCallDelta(index=index, id=call.id, type=call.type, function=function)

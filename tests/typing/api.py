@@ -1,0 +1,97 @@
+"""The public API as users type it: checked by mypy and pyright, never run."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypedDict, TypeVar
+
+import anyio
+import msgspec
+from typing_extensions import assert_type
+
+import liter
+from liter import Call, ChatCompletionChunk, ChatCompletionResponse, ChatStream, Handler, Layer, LlmClient, Reply
+
+R = TypeVar("R")
+
+
+@asynccontextmanager
+async def function_layer(call: Call[R], call_next: Handler) -> AsyncIterator[Reply[R]]:
+    async with call_next(call) as reply:
+        yield reply
+
+
+class Slots(msgspec.Struct, frozen=True):
+    slots: anyio.Semaphore
+
+    @asynccontextmanager
+    async def __call__(self, call: Call[R], call_next: Handler, /) -> AsyncIterator[Reply[R]]:
+        async with self.slots, call_next(call) as reply:
+            yield reply
+
+
+class PassThrough:
+    def __call__(self, call: Call[R], call_next: Handler, /) -> AbstractAsyncContextManager[Reply[R]]:
+        return call_next(call)
+
+
+layers: Sequence[Layer] = [function_layer, Slots(anyio.Semaphore(3)), PassThrough()]
+
+
+class Weather(msgspec.Struct):
+    city: str
+    celsius: float
+
+
+class WeatherDict(TypedDict):
+    city: str
+
+
+async def chat(client: LlmClient) -> None:
+    response = await client.chat(model="openai/gpt-4o", messages=[{"role": "user", "content": "hi"}], temperature=0.3)
+    assert_type(response, ChatCompletionResponse)
+    assert_type(response.choices[0].finish_reason, str | None)
+    assert_type(response.request_id, str | None)
+    assert_type(response.raw, bytes)
+
+    request = liter.ChatCompletionRequest(model="gpt-4o", messages=[liter.UserMessage(content="hi")], max_tokens=5)
+    again = await client.chat(request, timeout=5, tags={"tenant": "a"}, extra_headers={"x-a": "1"})
+    assert_type(again, ChatCompletionResponse)
+
+    typed = await client.chat(
+        model="gpt-4o", messages=[liter.UserMessage(content="hi")], response_format=Weather, api_key=liter.Secret("sk")
+    )
+    assert_type(typed.parsed_as(Weather), Weather)
+    await client.chat(model="gpt-4o", messages=[], response_format=WeatherDict, timeout=liter.Timeouts(total=3))
+
+
+async def stream(client: LlmClient) -> None:
+    chunks = await client.chat_stream(model="gpt-4o", messages=[{"role": "user", "content": "hi"}], seed=1)
+    assert_type(chunks, ChatStream)
+    async with chunks:
+        async for chunk in chunks:
+            assert_type(chunk, ChatCompletionChunk)
+    assert_type(chunks.response(), ChatCompletionResponse)
+
+
+async def models(client: LlmClient) -> None:
+    for model in (await client.list_models(timeout=3)).data:
+        assert_type(model.id, str)
+
+
+async def misuse(client: LlmClient) -> None:
+    await client.chat(model="gpt-4o", messages=[], temprature=1)  # type: ignore[call-overload] # pyright: ignore[reportCallIssue]
+    await client.chat(model="gpt-4o")  # type: ignore[call-overload] # pyright: ignore[reportCallIssue]
+    await client.chat(model="gpt-4o", messages=[], timeout="soon")  # type: ignore[call-overload] # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+def build() -> LlmClient:
+    return LlmClient(
+        api_key="sk", base_url="http://localhost:8000/v1", model_hint="openai", middleware=layers, api_keys={"anthropic": "sk"}
+    )
+
+
+def explain(error: liter.LlmError) -> str:
+    assert_type(error.status, int | None)
+    assert_type(error.retry_after, float | None)
+    assert_type(error.attempts, tuple[liter.Attempt, ...])
+    return str(error)
