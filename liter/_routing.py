@@ -29,8 +29,10 @@ class Router:
         api_key: str | Secret | None = None,
         base_url: str | None = None,
         api_keys: Mapping[str, str | Secret] | None = None,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.providers = providers
+        self._environ = environ
         if home not in providers:
             raise ValueError(f"model_hint: {unknown(home, providers)}")
         self.home = home
@@ -82,7 +84,7 @@ class Router:
             # Somebody else's address: a key from the environment was not meant for it, and it may need none.
             return None
         for variable in provider.key_variables:
-            if text := os.environ.get(variable):
+            if text := self._environ.get(variable):
                 return check_key(text, f"the environment variable {variable}")
         if not provider.key_variables:
             return None

@@ -64,7 +64,10 @@ class ChatStream:
         if scope is not None:
             # Layers see the error on its way out, and must let the same object pass; what they raise instead, wins.
             try:
-                await scope.__aexit__(None if error is None else type(error), error, error and error.__traceback__)
+                if error is None:
+                    await scope.__aexit__(None, None, None)
+                else:
+                    await scope.__aexit__(type(error), error, error.__traceback__)
             except BaseException as raised:
                 if raised is not error:
                     raise

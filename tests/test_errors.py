@@ -19,7 +19,9 @@ CLASSES = [getattr(_errors, name) for name in sorted(NAMES)]
 
 def test_the_tree_has_exactly_these_names() -> None:
     """The public errors are the ones promised, all under one root, all importable from liter."""
-    defined = {name for name, thing in vars(_errors).items() if isinstance(thing, type) and issubclass(thing, Exception)}
+    defined = {
+        name for name, thing in vars(_errors).items() if isinstance(thing, type) and issubclass(thing, Exception)
+    }
     assert defined == NAMES
     for name in NAMES:
         assert issubclass(getattr(liter, name), liter.LlmError)
@@ -48,9 +50,7 @@ def test_text_is_made_of_the_fields() -> None:
     error = liter.RateLimitedError(
         "slow down", status=429, provider="openai", model="gpt-4o", request_id="req_1", retry_after=1.5, code="rpm"
     )
-    assert str(error) == (
-        "openai/gpt-4o: slow down (status 429, code rpm, request id req_1, retry after 1.5 s)"
-    )
+    assert str(error) == ("openai/gpt-4o: slow down (status 429, code rpm, request id req_1, retry after 1.5 s)")
     assert repr(error) == f"RateLimitedError({str(error)!r})"
     assert str(liter.LlmError("plain")) == "plain"
 

@@ -70,7 +70,17 @@ def test_origins_read_as_urls() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["api.openai.com", "ftp://h", "https://", "https://user:pass@h", "https://h/#x", "https://h/a b", "", "https://h:x"]
+    "url",
+    [
+        "api.openai.com",
+        "ftp://h",
+        "https://",
+        "https://user:pass@h",
+        "https://h/#x",
+        "https://h/a b",
+        "",
+        "https://h:x",
+    ],
 )
 def test_bad_base_urls_are_refused(url: str) -> None:
     """What is no base URL is a ValueError; credentials in it are refused and not shown."""

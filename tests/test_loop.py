@@ -5,6 +5,7 @@ import gc
 import threading
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from liter._loop import EventLoop
@@ -45,7 +46,7 @@ async def test_spawn_runs_a_coroutine_and_swallows_its_error() -> None:
     done = anyio.Event()
 
     async def work() -> None:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         done.set()
         raise RuntimeError("nobody hears this")
 
@@ -62,7 +63,7 @@ def test_the_end_of_a_loop_closes_what_belongs_to_it(backend: str) -> None:
     async def main() -> EventLoop:
         loop = EventLoop.current()
         loop.close_at_end(recorder)
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         assert recorder.closed == before
         return loop
 

@@ -12,7 +12,8 @@ TEXT = "sk-canary-123"
 
 
 @pytest.mark.parametrize(
-    "show", [repr, str, "{}".format, "{:>20}".format, lambda secret: f"{secret!r} {secret}", lambda secret: f"{[secret]}"]
+    "show",
+    [repr, str, "{}".format, "{:>20}".format, lambda secret: f"{secret!r} {secret}", lambda secret: f"{[secret]}"],
 )
 def test_no_text_made_of_it_shows_it(show: object) -> None:
     """repr, str, format and f-strings are masked."""

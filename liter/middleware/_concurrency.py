@@ -80,7 +80,7 @@ class Concurrency:
         if self._withdraw(waiter):
             seconds = anyio.current_time() - began
             raise LlmTimeoutError(
-                f"waited {seconds:.3g} s, and none of {self.limit} permits came free ({self.waiting} calls still wait)",
+                f"waited {seconds:.3g} s for one of {self.limit} permits ({self.waiting} calls still wait)",
                 limit="concurrency",
                 seconds=seconds,
             )

@@ -97,7 +97,9 @@ class _Attempts(Generic[R]):
                 left = call.enter_by - anyio.current_time()
                 if wait >= left:
                     error.retry_after = wait
-                    error.add_note(f"not tried again: in {wait:.3g} s it would be, and the call has {left:.3g} s left")
+                    error.add_note(
+                        f"not tried again: the next try would be in {wait:.3g} s, and the call has {left:.3g} s left"
+                    )
                     raise
                 retrying = Retrying(call=cast("Call[object]", call), error=error, attempt=call.attempt, wait=wait)
             else:

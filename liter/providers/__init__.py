@@ -1,5 +1,6 @@
 """Providers: codecs between liter's requests and replies and each provider's wire."""
 
+from ._anthropic import Anthropic as Anthropic
 from ._codec import Provider as Provider
 from ._codec import StreamDecoder as StreamDecoder
 from ._openai import OpenAI as OpenAI

@@ -33,7 +33,7 @@ _LONGEST_MESSAGE = 1000
 _NO_HEADERS = Headers()
 
 
-class _Quota(RateLimitedError):
+class _QuotaError(RateLimitedError):
     """Stands in the tables for a rate limit that waiting does not lift."""
 
 
@@ -48,7 +48,7 @@ _CODES: Mapping[Kind, str] = {
         content_filter content_policy_violation moderation_blocked responsibleaipolicyviolation
         data_inspection_failed bio_policy content_filter_error
     """,
-    _Quota: """
+    _QuotaError: """
         insufficient_quota billing_hard_limit_reached billing_not_active exceeded_current_quota_error
         insufficient_balance insufficient_funds_credits exceed_budget_limit no_more_credits quota_exceeded
         billing_error insufficient_credits payment_required
@@ -82,13 +82,13 @@ _NUMBERS: Mapping[str, Mapping[Kind, str]] = {
     "minimax": {
         RateLimitedError: "1002",
         AuthenticationError: "1004",
-        _Quota: "1008",
+        _QuotaError: "1008",
         ContentPolicyError: "1026 1027",
         ContextWindowExceededError: "1039",
     },
     "zai": {
         AuthenticationError: "1000 1001 1002 1003 1004",
-        _Quota: "1113 1304 1308 1310",
+        _QuotaError: "1113 1304 1308 1310",
         NotFoundError: "1211",
         ContextWindowExceededError: "1261",
         ContentPolicyError: "1301 sensitive",
@@ -105,13 +105,21 @@ _KIND_OF_NUMBER = {
 
 # Codes that say no more than the status does: the status, or the message, may know better.
 _VAGUE = frozenset(
-    "invalid_request_error server_error api_error internal_server_error internal_error internal not_found".split()
+    {
+        "invalid_request_error",
+        "server_error",
+        "api_error",
+        "internal_server_error",
+        "internal_error",
+        "internal",
+        "not_found",
+    }
 )
 
 _KIND_OF_STATUS: Mapping[int, Kind] = {
     400: BadRequestError,
     401: AuthenticationError,
-    402: _Quota,
+    402: _QuotaError,
     403: AuthenticationError,
     404: NotFoundError,
     405: NotFoundError,
@@ -123,8 +131,8 @@ _KIND_OF_STATUS: Mapping[int, Kind] = {
     424: ServerError,
     425: ServerError,
     429: RateLimitedError,
-    432: _Quota,
-    433: _Quota,
+    432: _QuotaError,
+    433: _QuotaError,
     498: ServiceUnavailableError,  # Groq: no flex capacity
     503: ServiceUnavailableError,
     504: LlmTimeoutError,
@@ -139,26 +147,28 @@ _PHRASES: tuple[tuple[Kind, str], ...] = (
         RateLimitedError,
         r"request too large for model .* tokens per (?:minute|day)|rate limit reached|rate limit exceeded",
     ),
-    (
-        _Quota,
-        r"credit balance is too low|insufficient balance|exceeded your current quota|not enough credits|payment required",
-    ),
-    (_Quota, r"insufficient credits|used all available credits|exceeded your monthly included credits"),
+    (_QuotaError, r"credit balance is too low|insufficient balance|not enough credits"),
+    (_QuotaError, r"exceeded your current quota|payment required"),
+    (_QuotaError, r"insufficient credits|used all available credits|exceeded your monthly included credits"),
     (BadRequestError, r"max_tokens is too large|maximum number of tools|invalid 'user'"),
     (
         ContextWindowExceededError,
-        r"maximum context length|maximum context limit|exceeds? context limit|prompt is too long|input is too long"
-        r"|too many input tokens|longer than the model's context length|input tokens exceed the configured limit"
-        r"|`inputs` tokens \+ `max_new_tokens` must be|exceeds the available context size"
-        r"|exceeds the maximum number of tokens allowed|current length is \d+ while limit is"
-        r"|maximum input length is \d+ tokens|input text length should not exceed|expected maxlength:"
-        r"|greater than the context length|request payload size exceeds|size limit exceeded by"
-        r"|reduce the length of the messages|context window",
+        (
+            r"maximum context length|maximum context limit|exceeds? context limit|prompt is too long|input is too long"
+            r"|too many input tokens|longer than the model's context length|input tokens exceed the configured limit"
+            r"|`inputs` tokens \+ `max_new_tokens` must be|exceeds the available context size"
+            r"|exceeds the maximum number of tokens allowed|current length is \d+ while limit is"
+            r"|maximum input length is \d+ tokens|input text length should not exceed|expected maxlength:"
+            r"|greater than the context length|request payload size exceeds|size limit exceeded by"
+            r"|reduce the length of the messages|context window"
+        ),
     ),
     (
         ContentPolicyError,
-        r"content management policy|output blocked by content filtering policy|our safety system"
-        r"|violating our usage policy|flagged as potentially violating|the response was blocked|requires moderation",
+        (
+            r"content management policy|output blocked by content filtering policy|our safety system"
+            r"|violating our usage policy|flagged as potentially violating|the response was blocked|requires moderation"
+        ),
     ),
     (
         ServiceUnavailableError,
@@ -202,7 +212,7 @@ def classify(
     message = facts.message or (f"HTTP status {status}" if status is not None else "the provider reports an error")
     if facts.param and facts.param not in message:
         message += f" (parameter {facts.param})"
-    make: Callable[..., LlmError] = partial(RateLimitedError, quota_exhausted=True) if kind is _Quota else kind
+    make: Callable[..., LlmError] = partial(RateLimitedError, quota_exhausted=True) if kind is _QuotaError else kind
     return make(
         message,
         status=status,
@@ -247,12 +257,12 @@ def read_facts(body: bytes) -> Facts:
         tree: object = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
         return Facts(message=_plain(body))
-    if isinstance(tree, list) and tree:
-        tree = cast("list[object]", tree)[0]
+    if isinstance(tree, list):
+        tree = next(iter(cast("list[object]", tree)), None)
     if isinstance(tree, str):
         return Facts(message=tree[:_LONGEST_MESSAGE])
     if not isinstance(tree, dict):
-        return Facts(body=tree)
+        return Facts()
     outer = cast("Mapping[str, object]", tree)
     layers = list(_layers(outer))
     codes = [str(value) for layer in layers for value in _codes(layer)]
@@ -262,7 +272,7 @@ def read_facts(body: bytes) -> Facts:
         codes=tuple(code.lower() for code in codes),
         param=next((param for layer in layers if isinstance(param := layer.get("param"), str)), None),
         request_id=_text(outer.get("request_id")) or None,
-        body=tree,
+        body=outer,
     )
 
 

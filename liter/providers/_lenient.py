@@ -59,10 +59,7 @@ def _leave_out(tree: object, told: str) -> bool:
         return False
     node = tree
     for step in steps if missing else steps[:-1]:
-        if isinstance(step, int):
-            node = cast("list[object]", node)[step]
-        else:
-            node = cast("JsonObject", node)[step]
+        node = cast("dict[object, object]", node)[step]
     if missing:
         cast("JsonObject", node)[missing.group(1)] = ""
     else:

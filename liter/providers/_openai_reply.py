@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import force_setattr, replace
 
 from .._errors import SerializationError
-from ..types import AssistantMessage, ChatCompletionResponse, Choice, ModelsListResponse
+from ..types import ChatCompletionResponse, Choice, ModelsListResponse
 from ._classify import classify
 from ._lenient import decode_leniently
 from ._openai_usage import normal_usage

@@ -7,17 +7,8 @@ from msgspec.structs import force_setattr
 
 from .._errors import StreamingError
 from .._http import ServerSentEvent
-from ..types import (
-    ChatCompletionChunk,
-    ChunkChoice,
-    Delta,
-    FunctionCallDelta,
-    CustomCallDelta,
-    ToolCall,
-    ToolCallDelta,
-    Choice,
-    Usage,
-)
+from ..types import ChatCompletionChunk, ChunkChoice, Usage
+from ._chunk_of_reply import chunk_of_reply, says_nothing
 from ._classify import classify
 from ._codec import Framing
 from ._lenient import decode_leniently
@@ -26,8 +17,6 @@ from ._openai_usage import normal_usage
 
 _CHUNK = msgspec.json.Decoder(ChatCompletionChunk)
 _ANY = msgspec.json.Decoder(dict[str, object])
-
-_EMPTY = Delta()
 
 
 class ChatStreamDecoder:
@@ -64,7 +53,7 @@ class ChatStreamDecoder:
             raise StreamingError(
                 f"an event of the stream cannot be read: {error}", provider=self._provider, model=self._model, body=data
             ) from error
-        chunk.__dict__["_raw"] = data
+        chunk.attach(raw=data)
         if chunk.usage is not None:
             self.usage = normal_usage(chunk.usage, data)
             force_setattr(chunk, "usage", self.usage)
@@ -107,27 +96,11 @@ class ChatStreamDecoder:
         reply = read_reply(body, provider=self._provider, model=self._model)
         self.done = True
         self.usage = reply.usage
-        chunk = ChatCompletionChunk(
-            id=reply.id,
-            created=reply.created,
-            model=reply.model,
-            choices=[_as_chunk(choice) for choice in reply.choices],
-            usage=reply.usage,
-            service_tier=reply.service_tier,
-            system_fingerprint=reply.system_fingerprint,
-            provider=reply.provider,
-            citations=reply.citations,
-            search_results=reply.search_results,
-            moderation=reply.moderation,
-        )
-        chunk.__dict__["_raw"] = body
-        return (chunk,)
+        return (chunk_of_reply(reply, body),)
 
     def opening(self, event: object) -> bool:
         """Whether a chunk says nothing yet: a role, an empty text, the results of filters on the prompt."""
-        if not isinstance(event, ChatCompletionChunk) or event.usage is not None:
-            return False
-        return all(_says_nothing(choice) for choice in event.choices)
+        return says_nothing(event)
 
     def end(self) -> Sequence[ChatCompletionChunk]:
         """The body has ended."""
@@ -139,55 +112,3 @@ class ChatStreamDecoder:
             provider=self._provider,
             model=self._model,
         )
-
-
-def _says_nothing(choice: ChunkChoice) -> bool:
-    if choice.finish_reason is not None:
-        return False
-    delta = choice.delta
-    return not (
-        delta.content
-        or delta.tool_calls
-        or delta.reasoning_content
-        or delta.refusal
-        or delta.audio
-        or delta.function_call
-        or delta.reasoning_details
-        or delta.images
-        or delta.annotations
-        or delta.thinking_blocks
-    )
-
-
-def _as_chunk(choice: Choice) -> ChunkChoice:
-    message = choice.message
-    call = message.function_call
-    return ChunkChoice(
-        index=choice.index,
-        delta=Delta(
-            role="assistant",
-            content=message.content if message.content is None else message.text,
-            refusal=message.refusal,
-            tool_calls=[_call_as_chunk(index, call) for index, call in enumerate(message.tool_calls or ())] or None,
-            function_call=None if call is None else FunctionCallDelta(name=call.name, arguments=call.arguments),
-            reasoning_content=message.reasoning_content,
-            reasoning_details=message.reasoning_details,
-            audio=message.audio,
-            annotations=message.annotations,
-            images=message.images,
-            thinking_blocks=message.thinking_blocks,
-            native_content=message.native_content,
-        ),
-        finish_reason=choice.finish_reason,
-        logprobs=choice.logprobs,
-        native_finish_reason=choice.native_finish_reason,
-        stop_sequence=choice.stop_sequence,
-    )
-
-
-def _call_as_chunk(index: int, call: ToolCall) -> ToolCallDelta:
-    if call.custom is not None:
-        custom = CustomCallDelta(name=call.custom.name, input=call.custom.input)
-        return ToolCallDelta(index=index, id=call.id, type=call.type, custom=custom)
-    function = FunctionCallDelta(name=call.function.name, arguments=call.function.arguments)
-    return ToolCallDelta(index=index, id=call.id, type=call.type, function=function)

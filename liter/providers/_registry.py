@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
+from ._anthropic import Anthropic
 from ._codec import Provider
 from ._openai import OpenAI
 
@@ -88,4 +89,5 @@ _OPENAI_LIKE = (
 @cache
 def known_providers() -> Mapping[str, Provider]:
     """All providers, by the name that routes to them."""
-    return MappingProxyType({provider.name: provider for provider in _OPENAI_LIKE})
+    providers: tuple[Provider, ...] = (*_OPENAI_LIKE, Anthropic())
+    return MappingProxyType({provider.name: provider for provider in providers})

@@ -15,8 +15,8 @@ from ._scripted import Outcome, ScriptedHandler
 
 T = TypeVar("T")
 
-# Seconds of virtual time. No scenario takes a minute of its own; the rest is for the layer's waits.
-_ENDLESS = 1e6
+# Seconds of virtual time. A scenario by itself takes less than a minute; the rest is for the layer's waits.
+_ENDLESS = 1e5
 _GRACE = 60.0
 
 # More than two, the room that limits should have: what leaks one permit a call shows by then.

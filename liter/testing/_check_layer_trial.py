@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 import anyio
 import msgspec
 
-from .._contract import Call, Layer, Route
+from .._contract import Call, Layer, Route, Timeouts
 from .._errors import LlmError
 from .._reply import Reply
 from ._scripted import Outcome, ScriptedHandler
@@ -74,10 +74,12 @@ class _Question(msgspec.Struct, frozen=True):
     text: str = "?"
 
 
+# With time limits, far away, so that a layer that puts them off shows.
 _CALL: Call[object] = Call(
     operation="chat",
     request=_Question(),
-    route=Route(provider="scripted", model="m", base_url="https://scripted.invalid"),
+    route=Route(provider="scripted", model="scripted", base_url="https://scripted.invalid"),
+    timeouts=Timeouts(first_event=1e9, total=1e9),
 )
 
 

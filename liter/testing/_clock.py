@@ -4,7 +4,7 @@ import asyncio
 import selectors
 
 
-class _Autojump(selectors.DefaultSelector):  # type: ignore[misc,valid-type] # its base differs by platform
+class _Autojump(selectors.DefaultSelector):
     """A selector that never sleeps: where it would, the loop's clock jumps instead."""
 
     skipped = 0.0

@@ -3,8 +3,8 @@
 Works in virtual time, on Trio and asyncio alike.
 """
 
-import math
 import ssl
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, suppress
 
@@ -21,29 +21,39 @@ class MemoryListener(Listener[MemoryStream]):
 
     def __init__(self, on_close: Callable[["MemoryListener"], None]) -> None:
         self._on_close = on_close
-        self._arriving, self._arrived = anyio.create_memory_object_stream[MemoryStream](math.inf)
+        self._arrived = deque[MemoryStream]()
+        self._arrival = anyio.Event()
+        self._closed = False
 
     def connect(self, stream: MemoryStream) -> None:
-        self._arriving.send_nowait(stream)
+        """Have a server's end of a connection wait to be taken."""
+        self._arrived.append(stream)
+        self._arrival.set()
 
     async def serve(
         self, handler: Callable[[MemoryStream], Coroutine[object, object, object]], task_group: TaskGroup | None = None
     ) -> None:
-        """Run ``handler`` for each connection, in a task of its own. The handler closes the stream."""
+        """Run ``handler`` for each connection, in a task of its own, until the listener closes.
+
+        The handler closes the stream.
+        """
         async with AsyncExitStack() as stack:
             tasks = task_group
             if tasks is None:
                 tasks = await stack.enter_async_context(anyio.create_task_group())
-            async for stream in self._arrived:
-                tasks.start_soon(handler, stream)
+            while not self._closed:
+                while self._arrived:
+                    tasks.start_soon(handler, self._arrived.popleft())
+                self._arrival = anyio.Event()
+                await self._arrival.wait()
 
     async def aclose(self) -> None:
         """Take no more connections; those that no handler has taken yet are reset."""
         self._on_close(self)
-        self._arriving.close()
-        while self._arrived.statistics().current_buffer_used:
-            self._arrived.receive_nowait().reset()
-        self._arrived.close()
+        self._closed = True
+        self._arrival.set()
+        while self._arrived:
+            self._arrived.popleft().reset()
         await checkpoint()
 
 

@@ -177,7 +177,7 @@ class _Scope(Generic[R]):
         if events is not None:
             await events.aclose()
         self._attempt.seconds = anyio.current_time() - self._attempt.started
-        self._attempt.outcome = "ok" if events is None else events.ended or "abandoned"
+        self._attempt.outcome = "ok" if events is None else (events.ended or "abandoned")
         try:
             with anyio.CancelScope(shield=True):
                 await anyio.sleep(self._outcome.closing)
@@ -194,7 +194,7 @@ class _Scope(Generic[R]):
 
 
 class _ScriptedEvents(Generic[R]):
-    """The source of a scripted stream. ``ended`` is how: ``"ok"``, ``"cancelled"``, an error's class name."""
+    """The source of a scripted stream. ``ended`` is how: as the outcome of an ``Attempt``."""
 
     def __init__(self, outcome: Outcome, call: Call[R]) -> None:
         self._outcome = outcome
@@ -215,7 +215,7 @@ class _ScriptedEvents(Generic[R]):
         try:
             await self._wait_for_next()
         except StopAsyncIteration:
-            self.ended = "ok"
+            self.ended = self.ended or "ok"
             raise
         except BaseException as error:
             self.ended = _named(error)
@@ -237,6 +237,7 @@ class _ScriptedEvents(Generic[R]):
             limit = "total" if by == self._deadline else "between events"
             raise LlmTimeoutError(f"no event within {by - now:g} s", limit=limit, seconds=by - now)
         if pending.cancelled_caught:
+            self.ended = "abandoned"
             raise StopAsyncIteration
         if not more:
             if outcome.error is not None:

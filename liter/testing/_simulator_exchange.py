@@ -70,12 +70,11 @@ class Exchange:
 
     def __iter__(self) -> Iterator[Step]:
         for step in self._steps:
+            if self.client_left:
+                return
             if isinstance(step, Data):
-                size = len(step.data)
-                self.request.generated += size
-                self._ledger.bytes_generated += size
-                if self.client_left:
-                    self._ledger.bytes_after_disconnect += size
+                self.request.generated += len(step.data)
+                self._ledger.bytes_generated += len(step.data)
             yield step
         self._complete = True
 

@@ -11,7 +11,7 @@ from ._simulator_text import count_tokens, sentences, tokenize
 
 
 class ToolCall(msgspec.Struct, frozen=True):
-    """A call of a tool. ``arguments`` is JSON, or what a model takes for it."""
+    """A call of a tool. ``arguments`` is JSON text; OpenAI's wire also carries what only looks like it."""
 
     name: str
     arguments: str

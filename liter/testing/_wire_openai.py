@@ -14,7 +14,7 @@ from ._simulator_exchange import ReceivedRequest
 from ._simulator_model import Ask, Generation, Model
 from ._simulator_steps import Step, stream_answer, whole_answer
 from ._simulator_text import prompt_tokens, tokenize
-from ._wire_protocol import Refusal
+from ._wire_protocol import Headers, Refusal
 
 # 2026-01-01: the simulator has no calendar.
 CREATED = 1_767_225_600
@@ -89,7 +89,7 @@ class OpenAIWire:
     def __init__(self, models: Sequence[str]) -> None:
         self._models = models
 
-    def headers(self, request_id: str) -> tuple[tuple[str, str], ...]:
+    def headers(self, request_id: str) -> Headers:
         return (
             ("x-request-id", request_id),
             ("openai-processing-ms", "1"),
@@ -102,11 +102,14 @@ class OpenAIWire:
             ("x-ratelimit-reset-tokens", "30ms"),
         )
 
+    def request_id(self, headers: Headers) -> str:
+        return dict(headers)["x-request-id"]
+
     def key(self, request: ReceivedRequest) -> str | None:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         return key.strip() or None if scheme.lower() == "bearer" else None
 
-    def answer(self, request: ReceivedRequest, model: Model, headers: tuple[tuple[str, str], ...]) -> list[Step]:
+    def answer(self, request: ReceivedRequest, model: Model, headers: Headers) -> list[Step]:
         path = request.path.partition("?")[0]
         if path.endswith("/chat/completions"):
             if request.method != "POST":
@@ -133,7 +136,7 @@ class OpenAIWire:
         error = {"message": message, "type": kind or "server_error", "param": None, "code": None}
         return _event({"error": error})
 
-    def _chat(self, request: ReceivedRequest, model: Model, headers: tuple[tuple[str, str], ...]) -> list[Step]:
+    def _chat(self, request: ReceivedRequest, model: Model, headers: Headers) -> list[Step]:
         try:
             asked = _CHAT_REQUEST.decode(request.body)
         except msgspec.ValidationError as error:
@@ -145,7 +148,7 @@ class OpenAIWire:
         ask = _ask(asked, request)
         choices = [model.generate(request, ask, index) for index in range(asked.n or 1)]
         usage = _usage(asked, choices, model)
-        rng = model.random(f"id {headers[0][1]}")
+        rng = model.random(f"id {self.request_id(headers)}")
         facts: dict[str, object] = {
             "id": f"chatcmpl-{rng.getrandbits(96):024x}",
             "object": "chat.completion.chunk" if asked.stream else "chat.completion",

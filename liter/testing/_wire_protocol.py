@@ -6,6 +6,8 @@ from ._simulator_exchange import ReceivedRequest
 from ._simulator_model import Model
 from ._simulator_steps import Step
 
+Headers = tuple[tuple[str, str], ...]
+
 
 class Refusal(Exception):  # noqa: N818 # what the caller did wrong, not an error of the simulator
     """The request is refused as the provider would refuse it."""
@@ -21,15 +23,19 @@ class Refusal(Exception):  # noqa: N818 # what the caller did wrong, not an erro
 class Wire(Protocol):
     """One provider's side: requests to steps, in its own form."""
 
-    def headers(self, request_id: str) -> tuple[tuple[str, str], ...]:
+    def headers(self, request_id: str) -> Headers:
         """The headers of every answer: request id, rate limits."""
+        ...
+
+    def request_id(self, headers: Headers) -> str:
+        """Find the request id in the headers of an answer."""
         ...
 
     def key(self, request: ReceivedRequest) -> str | None:
         """The API key that a request bears."""
         ...
 
-    def answer(self, request: ReceivedRequest, model: Model, headers: tuple[tuple[str, str], ...]) -> list[Step]:
+    def answer(self, request: ReceivedRequest, model: Model, headers: Headers) -> list[Step]:
         """Answer a request to one of its routes.
 
         :raises Refusal: it is wrong, or to no route that the simulator knows

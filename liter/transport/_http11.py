@@ -1,6 +1,8 @@
 """An HTTP/1.1 connection over a network stream of httpcore's backends."""
 
 import re
+import select
+import sys
 from collections.abc import Callable
 
 import httpcore
@@ -30,7 +32,18 @@ class HTTP11Connection:
     http_version = "HTTP/1.1"
     multiplexed = False
 
-    __slots__ = ("__weakref__", "_busy", "_on_release", "_proxy_headers", "_stream", "closed", "idle_since", "origin", "requests")
+    __slots__ = (
+        "__weakref__",
+        "_busy",
+        "_on_release",
+        "_poll",
+        "_proxy_headers",
+        "_stream",
+        "closed",
+        "idle_since",
+        "origin",
+        "requests",
+    )
 
     def __init__(
         self,
@@ -44,6 +57,7 @@ class HTTP11Connection:
         self._on_release = on_release
         self._proxy_headers = proxy_headers
         self._busy = False
+        self._poll = _poll(stream)
         self.origin = origin
         self.requests = 0
         self.closed = False
@@ -58,6 +72,8 @@ class HTTP11Connection:
 
     def stale(self) -> bool:
         # While it is idle the peer has nothing to say, so anything to be read is an end of stream, or wrong.
+        if self._poll is not None:
+            return bool(self._poll.poll(0))
         return bool(self._stream.get_extra_info("is_readable"))
 
     async def send(self, request: HttpRequest) -> "HTTP11Response":
@@ -135,6 +151,23 @@ class HTTP11Connection:
     def __repr__(self) -> str:
         state = "closed" if self.closed else "busy" if self._busy else "idle"
         return f"<HTTP11Connection {self.origin} {state}, {self.requests} requests>"
+
+
+if sys.platform != "win32":
+
+    def _poll(stream: httpcore.AsyncNetworkStream) -> "select.poll | None":
+        """Watch a stream's socket, if it has one: asking the stream each time costs 20 us under anyio."""
+        raw = stream.get_extra_info("socket")
+        if raw is None:
+            return None
+        poll = select.poll()
+        poll.register(raw.fileno(), select.POLLIN)
+        return poll
+
+else:
+
+    def _poll(stream: httpcore.AsyncNetworkStream) -> None:
+        return None
 
 
 class HTTP11Response:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import anyio
+import anyio.lowlevel
 import h2.config
 import h2.connection
 import h2.errors
@@ -46,6 +47,8 @@ MAX_STREAMS = 100
 CONNECTION_WINDOW = MAX_STREAMS * STREAM_WINDOW
 # How long a cancelled task goes on with a write, or tells the peer that it is gone; in seconds.
 GRACE = 0.5
+# A write that takes longer is blocked; in seconds.
+PATIENCE = 0.01
 
 _HEADER_LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9a-z]+: [\t -~\x80-\xff]*\n)*")
 # RFC 9113, 8.2.2, and ``host``, whose place is taken by ``:authority``.
@@ -405,15 +408,17 @@ class HTTP2Connection:
         whole = False
         writing = anyio.CancelScope(shield=True)
 
-        async def limit() -> None:
+        async def meanwhile() -> None:
             try:
-                await anyio.sleep_forever()
+                await anyio.sleep(PATIENCE)
+                # The peer may take no more before somebody takes what it has to say.
+                await self._wait(_Stream(0, 0), lambda: self.closed)
             finally:
                 writing.deadline = anyio.current_time() + GRACE
 
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(limit)
+                group.start_soon(meanwhile)
                 with writing:
                     try:
                         await self._stream.write(data)
@@ -425,6 +430,7 @@ class HTTP2Connection:
         finally:
             if not whole:
                 self._break(httpcore.WriteError("a write was cut off"))
+        await anyio.lowlevel.checkpoint_if_cancelled()
 
     def _break(self, error: httpcore.NetworkError | httpcore.ProtocolError) -> None:
         if self._error is None:

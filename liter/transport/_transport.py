@@ -50,13 +50,9 @@ class Transport:
             raise ValueError(f"max_connections must be 1 or more, not {max_connections}")
         if not keepalive_expiry >= 0:
             raise ValueError(f"keepalive_expiry must be 0 or more seconds, not {keepalive_expiry}")
-        self._http2 = http2
-        self._ssl_context = ssl_context
-        self._proxy = None if proxy is None else Proxy.parse(proxy)
-        self._trust_environment = trust_environment
+        self._dialler = _Dialler(http2, ssl_context, proxy, trust_environment, network_backend)
         self._max_connections = max_connections
         self._keepalive_expiry = keepalive_expiry
-        self._backend = network_backend
         self._pools: dict[EventLoop, Pool] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -93,10 +89,10 @@ class Transport:
         if pool is None:
             pools = self._pools
             pool = Pool(
-                self._dial,
+                self._dialler,
                 max_connections=self._max_connections,
                 keepalive_expiry=self._keepalive_expiry,
-                single_dial=self._http2,
+                single_dial=self._dialler.http2,
                 on_close=lambda: pools.pop(loop, None),
             )
             with self._lock:
@@ -105,23 +101,6 @@ class Transport:
                 pools[loop] = pool
             loop.close_at_end(pool)
         return pool
-
-    async def _dial(self, origin: Origin, connect: float | None, release: Callable[[Connection], None]) -> Connection:
-        proxy = self._proxy
-        if proxy is None and self._trust_environment:
-            url = proxy_for(origin, os.environ)
-            proxy = None if url is None else Proxy.parse(url)
-        dialled = await dial(
-            origin,
-            backend=self._backend or _default_backend(),
-            proxy=proxy,
-            ssl_context=self._ssl_context,
-            http2=self._http2,
-            timeout=connect,
-        )
-        if dialled.protocol == "h2":
-            return HTTP2Connection(dialled.stream, origin, on_release=release)
-        return HTTP11Connection(dialled.stream, origin, on_release=release, proxy_headers=dialled.proxy_headers)
 
     async def aclose(self) -> None:
         """Close all connections, those in use too. Pools of other event loops are closed from within these."""
@@ -136,6 +115,43 @@ class Transport:
 
     def __repr__(self) -> str:
         return f"<Transport {'closed' if self._closed else 'open'}, {len(self._pools)} event loops>"
+
+
+class _Dialler:
+    """Opens connections. Apart from the transport, as pools hold on to it and must not hold the transport."""
+
+    def __init__(
+        self,
+        http2: bool,
+        ssl_context: ssl.SSLContext | None,
+        proxy: str | None,
+        trust_environment: bool,
+        backend: httpcore.AsyncNetworkBackend | None,
+    ) -> None:
+        self.http2 = http2
+        self._ssl_context = ssl_context
+        self._proxy = None if proxy is None else Proxy.parse(proxy)
+        self._trust_environment = trust_environment
+        self._backend = backend
+
+    async def __call__(
+        self, origin: Origin, connect: float | None, release: Callable[[Connection], None]
+    ) -> Connection:
+        proxy = self._proxy
+        if proxy is None and self._trust_environment:
+            url = proxy_for(origin, os.environ)
+            proxy = None if url is None else Proxy.parse(url)
+        dialled = await dial(
+            origin,
+            backend=self._backend or _default_backend(),
+            proxy=proxy,
+            ssl_context=self._ssl_context,
+            http2=self.http2,
+            timeout=connect,
+        )
+        if dialled.protocol == "h2":
+            return HTTP2Connection(dialled.stream, origin, on_release=release)
+        return HTTP11Connection(dialled.stream, origin, on_release=release, proxy_headers=dialled.proxy_headers)
 
 
 def _close_pools(pools: dict[EventLoop, Pool]) -> None:

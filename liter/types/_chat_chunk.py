@@ -4,6 +4,8 @@ Decoding these is the hot path: the structs hold no reference cycles, so the inn
 the garbage collector's view.
 """
 
+from typing import Self
+
 import msgspec
 
 from ._chat_response import Logprobs
@@ -88,10 +90,15 @@ class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     moderation: JsonObject | None = None
     native: JsonObject | None = None
 
+    def attach(self, *, raw: bytes) -> Self:
+        """Attach the data of the event that it was made from, and return the chunk itself."""
+        vars(self)["_raw"] = raw
+        return self
+
     @property
     def raw(self) -> bytes:
         """The data of the event that it was made from; empty where it was made from none."""
-        raw: bytes = self.__dict__.get("_raw", b"")
+        raw: bytes = vars(self).get("_raw", b"")
         return raw
 
     @property

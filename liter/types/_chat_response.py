@@ -77,7 +77,7 @@ class ChatCompletionResponse(ApiResponse, frozen=True, kw_only=True):
     object: str = "chat.completion"
     created: int = 0
     model: str = ""
-    choices: list[Choice] = msgspec.field(default_factory=list)
+    choices: list[Choice] = msgspec.field(default_factory=list[Choice])
     usage: Usage | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None
@@ -99,7 +99,7 @@ class ChatCompletionResponse(ApiResponse, frozen=True, kw_only=True):
         """Attach the facts of the answer. The request's ``response_format``, if it is a type, is for :attr:`parsed`."""
         kind = getattr(request, "response_format", None)
         if isinstance(kind, type):
-            self.__dict__["_parse_as"] = kind
+            vars(self)["_parse_as"] = kind
         return super().attach(request_id=request_id, headers=headers, raw=raw, attempts=attempts)
 
     @property
@@ -115,7 +115,7 @@ class ChatCompletionResponse(ApiResponse, frozen=True, kw_only=True):
 
         :raises ValueError: the text is not JSON of that type
         """
-        kind: type | None = self.__dict__.get("_parse_as")
+        kind: type | None = vars(self).get("_parse_as")
         if kind is None or not self.text:
             return None
         return self.parsed_as(kind)

@@ -14,6 +14,7 @@ import msgspec
 
 from ._content import (
     CacheControl,
+    ContentPart,
     DocumentPart,
     FileData,
     FilePart,
@@ -48,7 +49,7 @@ _ROLES: Mapping[str, type[Message]] = {
     "tool": ToolMessage,
     "function": FunctionMessage,
 }
-_PARTS: Mapping[str, type[msgspec.Struct]] = {
+_PARTS: Mapping[str, type[ContentPart]] = {
     "text": TextPart,
     "image_url": ImagePart,
     "input_audio": InputAudioPart,
@@ -59,23 +60,12 @@ _PARTS: Mapping[str, type[msgspec.Struct]] = {
 _TOOLS: Mapping[str, type[FunctionTool | CustomTool]] = {"function": FunctionTool, "custom": CustomTool}
 _MESSAGES = tuple(_ROLES.values())
 _FIELDS = {kind: frozenset({"role", *kind.__struct_fields__}) for kind in _MESSAGES}
+_INNER: Sequence[type[msgspec.Struct]] = (
+    *_PARTS.values(), *_TOOLS.values(),
+    ImageUrl, InputAudio, FileData, CacheControl, FunctionDefinition, CustomDefinition,
+)  # fmt: skip
 # Names that a misspelt one inside a message or a tool may have meant.
-_INNER_FIELDS = sorted(
-    {
-        name
-        for kind in (
-            *_PARTS.values(),
-            *_TOOLS.values(),
-            ImageUrl,
-            InputAudio,
-            FileData,
-            CacheControl,
-            FunctionDefinition,
-            CustomDefinition,
-        )
-        for name in ("type", *kind.__struct_fields__)
-    }
-)
+_INNER_FIELDS = sorted({name for kind in _INNER for name in ("type", *kind.__struct_fields__)})
 
 # The lowest and the highest that any provider takes; the figures are those of OpenAI's reference.
 _RANGES: Sequence[tuple[str, bool, float, float | None]] = (
@@ -93,7 +83,8 @@ _QUOTED = re.compile(r"[`']([^`']*)[`']")
 
 def check_parameters(request: "ChatCompletionRequest") -> None:
     """Check model and numbers. :raises ValueError: one that cannot be right"""
-    if not isinstance(request.model, str) or not request.model:
+    model = cast("object", request.model)
+    if not isinstance(model, str) or not model:
         raise ValueError("model must name one, such as 'openai/gpt-4o-mini'")
     for name, whole, low, high in _RANGES:
         value = getattr(request, name)
@@ -119,7 +110,7 @@ def typed_messages(messages: object) -> tuple[Message, ...]:
             _with_typed_parts(message, index)
             if isinstance(message, _MESSAGES)
             else _message(message, f"messages[{index}]")
-            for index, message in enumerate(messages)
+            for index, message in enumerate(cast("Sequence[object]", messages))
         ]
     )
 
@@ -128,21 +119,22 @@ def typed_tools(tools: object) -> tuple[Tool | Mapping[str, object], ...]:
     """Make structs of the tools that are mappings of a type we know. :raises ValueError: one is wrong"""
     if isinstance(tools, str | bytes) or not isinstance(tools, Sequence):
         raise ValueError(f"tools must be a list, not {type(tools).__name__}")
-    return tuple([_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)])
+    return tuple([_tool(tool, f"tools[{index}]") for index, tool in enumerate(cast("Sequence[object]", tools))])
 
 
 def _message(message: object, where: str) -> Message:
     if not isinstance(message, Mapping):
         raise ValueError(f"{where} must be a message or a mapping, not {type(message).__name__}")
-    role = message.get("role")
+    fields = cast("Mapping[str, object]", message)
+    role = fields.get("role")
     kind = _ROLES.get(role) if isinstance(role, str) else None
     if kind is None:
         raise ValueError(f"{where}: role must be one of {', '.join(_ROLES)}, not {role!r}{_near(role, _ROLES)}")
-    unknown = message.keys() - _FIELDS[kind]
+    unknown = fields.keys() - _FIELDS[kind]
     if unknown:
-        name = min(map(str, unknown))
+        name = min(unknown)
         raise ValueError(f"{where} ({role}) has no field {name!r}{_near(name, _FIELDS[kind])}")
-    return _converted(message, kind, f"{where} ({role})")
+    return _converted(fields, kind, f"{where} ({role})")
 
 
 def _with_typed_parts(message: Message, index: int) -> Message:
@@ -158,10 +150,11 @@ def _tool(tool: object, where: str) -> Tool | Mapping[str, object]:
         return tool
     if not isinstance(tool, Mapping):
         raise ValueError(f"{where} must be a tool or a mapping, not {type(tool).__name__}")
-    if "type" not in tool:
+    fields = cast("Mapping[str, object]", tool)
+    if "type" not in fields:
         raise ValueError(f"{where} lacks 'type': a function is {{'type': 'function', 'function': {{'name': ...}}}}")
-    kind = _TOOLS.get(cast("str", tool["type"]))
-    return cast("Mapping[str, object]", tool) if kind is None else _converted(tool, kind, where)
+    kind = _TOOLS.get(cast("str", fields["type"]))
+    return fields if kind is None else _converted(fields, kind, where)
 
 
 def _converted(value: object, kind: type[S], where: str) -> S:
@@ -182,5 +175,6 @@ def _converted(value: object, kind: type[S], where: str) -> S:
 
 
 def _near(name: object, known: Iterable[str]) -> str:
-    near = get_close_matches(str(name), list(known), n=1)
+    names = list(known)
+    near = [] if name in names else get_close_matches(str(name), names, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -40,5 +40,5 @@ class ModelsListResponse(ApiResponse, frozen=True, kw_only=True):
     """
 
     object: str = "list"
-    data: list[Model] = msgspec.field(default_factory=list)
+    data: list[Model] = msgspec.field(default_factory=list[Model])
     has_more: bool | None = None

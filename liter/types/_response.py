@@ -24,25 +24,25 @@ class ApiResponse(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @property
     def request_id(self) -> str | None:
         """The provider's id of the request; ``None`` when it gave none."""
-        request_id: str | None = self.__dict__.get("_request_id")
+        request_id: str | None = vars(self).get("_request_id")
         return request_id
 
     @property
     def headers(self) -> Headers:
         """The response headers; empty before :meth:`attach`."""
-        headers: Headers = self.__dict__.get("_headers", _NO_HEADERS)
+        headers: Headers = vars(self).get("_headers", _NO_HEADERS)
         return headers
 
     @property
     def raw(self) -> bytes:
         """The body as it came; empty for a reply that was not decoded from one body."""
-        raw: bytes = self.__dict__.get("_raw", b"")
+        raw: bytes = vars(self).get("_raw", b"")
         return raw
 
     @property
     def attempts(self) -> "tuple[Attempt, ...]":
         """What was tried for this reply, oldest first; the last one succeeded."""
-        attempts: tuple[Attempt, ...] = self.__dict__.get("_attempts", ())
+        attempts: tuple[Attempt, ...] = vars(self).get("_attempts", ())
         return attempts
 
     def attach(
@@ -58,5 +58,5 @@ class ApiResponse(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
         :param request: what was asked, for replies whose reading depends on it
         """
-        self.__dict__.update(_request_id=request_id, _headers=headers, _raw=raw, _attempts=attempts)
+        vars(self).update(_request_id=request_id, _headers=headers, _raw=raw, _attempts=attempts)
         return self

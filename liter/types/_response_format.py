@@ -6,12 +6,13 @@ type, and the reply's text is decoded back into it.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import is_dataclass
-from typing import Protocol, TypeVar, cast, is_typeddict, runtime_checkable
+from typing import Protocol, TypeVar, cast, is_typeddict
 from weakref import WeakKeyDictionary
 
 import msgspec
+
+from ._response import JsonObject
 
 T = TypeVar("T")
 
@@ -46,13 +47,15 @@ class JsonSchemaFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 ResponseFormat = TextFormat | JsonObjectFormat | JsonSchemaFormat
 
 
-@runtime_checkable
 class _PydanticModel(Protocol):
     # Known by its methods, so that pydantic is never imported for those who do not use it.
-    @classmethod
-    def model_json_schema(cls) -> dict[str, object]: ...
-    @classmethod
-    def model_validate_json(cls, json_data: str | bytes) -> object: ...
+    def model_json_schema(self) -> JsonObject: ...
+    def model_validate_json(self, json_data: str, /) -> object: ...
+
+
+def _pydantic(kind: type) -> _PydanticModel | None:
+    is_model = hasattr(kind, "model_json_schema") and hasattr(kind, "model_validate_json")
+    return cast("_PydanticModel", kind) if is_model else None
 
 
 _formats: WeakKeyDictionary[type, JsonSchemaFormat] = WeakKeyDictionary()
@@ -76,58 +79,68 @@ def decode_as(kind: type[T], text: str) -> T:
 
     :raises ValueError: the text is not JSON of that type; a reply cut by its token limit rarely is
     """
-    if isinstance(kind, _PydanticModel):
-        return cast("T", kind.model_validate_json(text))
+    model = _pydantic(kind)
+    if model is not None:
+        return cast("T", model.model_validate_json(text))
     return msgspec.json.decode(text, type=kind)
 
 
-def _strict_schema(kind: type) -> dict[str, object]:
-    if isinstance(kind, _PydanticModel):
-        schema = kind.model_json_schema()
-    elif issubclass(kind, msgspec.Struct) or is_dataclass(kind) or is_typeddict(kind):
+def _strict_schema(kind: type) -> JsonObject:
+    model = _pydantic(kind)
+    if model is not None:
+        schema = model.model_json_schema()
+    elif _is_record(kind):
         schema = msgspec.json.schema(kind)
     else:
         raise ValueError(
             f"response_format must be a mapping or a msgspec struct, dataclass, TypedDict or pydantic model,"
             f" not {kind.__name__}"
         )
-    definitions = schema.pop("$defs", {})
+    definitions = cast("JsonObject", schema.pop("$defs", {}))
     root = schema.get("$ref")
-    if isinstance(root, str) and isinstance(definitions, dict):
-        # OpenAI wants an object at the top. The definition stays while another refers to it.
-        schema = dict(definitions[root.removeprefix("#/$defs/")])
-        if not _refers(schema, root) and not _refers(list(definitions.values()), root):
-            del definitions[root.removeprefix("#/$defs/")]
+    if isinstance(root, str):
+        # OpenAI wants an object at the top. The definition stays where another refers to it.
+        name = root.removeprefix("#/$defs/")
+        schema = dict(cast("JsonObject", definitions[name]))
+        if not _refers(definitions, root):
+            del definitions[name]
     if definitions:
         schema["$defs"] = definitions
-    return cast("dict[str, object]", _closed(schema, kind.__name__))
+    return cast("JsonObject", _closed(schema, kind.__name__))
+
+
+def _is_record(kind: object) -> bool:
+    return is_dataclass(kind) or is_typeddict(kind) or (isinstance(kind, type) and issubclass(kind, msgspec.Struct))
 
 
 def _refers(node: object, reference: str) -> bool:
-    if isinstance(node, dict):
-        return node.get("$ref") == reference or any(_refers(value, reference) for value in node.values())
-    return isinstance(node, list) and any(_refers(value, reference) for value in node)
+    if isinstance(node, list):
+        return any(_refers(item, reference) for item in cast("list[object]", node))
+    if not isinstance(node, dict):
+        return False
+    fields = cast("JsonObject", node)
+    return fields.get("$ref") == reference or any(_refers(value, reference) for value in fields.values())
 
 
 def _closed(node: object, where: str) -> object:
+    """Close every object, require every property, and leave out what the strict subset does not have."""
     if isinstance(node, list):
-        return [_closed(item, where) for item in node]
+        return [_closed(item, where) for item in cast("list[object]", node)]
     if not isinstance(node, dict):
         return node
-    closed: dict[str, object] = {}
-    for key, value in node.items():
-        if key in ("properties", "$defs") and isinstance(value, dict):
-            closed[key] = {name: _closed(schema, f"{where}.{name}") for name, schema in value.items()}
-        elif key not in ("default", "discriminator"):  # the strict subset has neither
+    closed: JsonObject = {}
+    for key, value in cast("JsonObject", node).items():
+        if key in ("properties", "$defs"):
+            inner = cast("JsonObject", value)
+            closed[key] = {name: _closed(schema, f"{where}.{name}") for name, schema in inner.items()}
+        elif key not in ("default", "discriminator"):
             closed[key] = _closed(value, where)
     if closed.get("type") == "object":
-        properties = closed.get("properties", {})
-        if isinstance(closed.get("additionalProperties"), Mapping) or closed.get("additionalProperties") is True:
+        if closed.get("additionalProperties") not in (None, False):
             raise ValueError(
                 f"response_format: {where} is a mapping with free keys, which a strict schema cannot say:"
                 f" name its keys, or make it a list of pairs"
             )
-        closed.update(
-            properties=properties, required=list(cast("dict[str, object]", properties)), additionalProperties=False
-        )
+        properties = cast("JsonObject", closed.setdefault("properties", {}))
+        closed.update(required=list(properties), additionalProperties=False)
     return closed

@@ -58,7 +58,9 @@ def events_of() -> Callable[[str], list[ServerSentEvent]]:
 def call_of() -> Callable[..., Call[object]]:
     """Make a call of a request."""
 
-    def make(request: msgspec.Struct, *, stream: bool = False, operation: str = "chat", **route: object) -> Call[object]:
+    def make(
+        request: msgspec.Struct, *, stream: bool = False, operation: str = "chat", **route: object
+    ) -> Call[object]:
         fields = {
             "provider": "openai",
             "model": getattr(request, "model", ""),

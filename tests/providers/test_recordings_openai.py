@@ -48,8 +48,18 @@ def usage_of(body: Mapping[str, object]) -> tuple[int, int, int] | None:
     if reasoning and usage.get("total_tokens") == prompt + completion + reasoning:
         completion += reasoning
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
-    return prompt, completion, cached or next(
-        (usage[name] for name in ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens") if usage.get(name)), 0
+    return (
+        prompt,
+        completion,
+        cached
+        or next(
+            (
+                usage[name]
+                for name in ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
+                if usage.get(name)
+            ),
+            0,
+        ),
     )
 
 
@@ -81,7 +91,15 @@ def raw_stream(bodies: Iterable[Mapping[str, object]]) -> dict[int, dict[str, ob
     said: dict[int, dict[str, object]] = {}
     for body in bodies:
         for choice in body.get("choices") or ():
-            empty = {"text": "", "refusal": "", "reasoning": "", "calls": {}, "finish": None, "annotations": 0, "logprobs": 0}
+            empty = {
+                "text": "",
+                "refusal": "",
+                "reasoning": "",
+                "calls": {},
+                "finish": None,
+                "annotations": 0,
+                "logprobs": 0,
+            }
             one = said.setdefault(choice.get("index", 0), empty)
             delta = choice.get("delta") or {}
             one["text"] += text_of(delta.get("content"))
@@ -90,7 +108,12 @@ def raw_stream(bodies: Iterable[Mapping[str, object]]) -> dict[int, dict[str, ob
             for call in delta.get("tool_calls") or ():
                 part = call.get("function") or call.get("custom")
                 key = (call.get("index"), None)
-                if call.get("id") and part.get("name") and key in one["calls"] and one["calls"][key]["id"] != call["id"]:
+                if (
+                    call.get("id")
+                    and part.get("name")
+                    and key in one["calls"]
+                    and one["calls"][key]["id"] != call["id"]
+                ):
                     key = (call.get("index"), call["id"])
                 entry = one["calls"].setdefault(key, {"id": call.get("id"), "name": "", "arguments": ""})
                 entry["name"] = entry["name"] or part.get("name") or ""
@@ -127,7 +150,9 @@ def difference(said: dict[int, dict[str, object]], read: dict[int, dict[str, obj
     for index, one in said.items():
         if one["finish"] == "stop" and one["calls"]:
             one["finish"] = "tool_calls"
-        one["finish"] = {"eos": "stop", "eos_token": "stop", "model_length": "length", "tool_call": "tool_calls"}.get(one["finish"], one["finish"])
+        one["finish"] = {"eos": "stop", "eos_token": "stop", "model_length": "length", "tool_call": "tool_calls"}.get(
+            one["finish"], one["finish"]
+        )
     return " ".join(
         f"{index}.{name}: {said.get(index, {}).get(name)!r} != {read.get(index, {}).get(name)!r}"
         for index in said.keys() | read.keys()
@@ -153,7 +178,9 @@ def check(record, events_of, call_of) -> str | None:
     if record["status"] >= 400:
         error = provider.error(call, record["status"], Headers(), body)
         told = json.loads(body)["error"] if body.startswith(b'{"error":{') else {}
-        if not isinstance(error, LlmError) or (told.get("message") and told["message"].strip()[:900] not in error.message):
+        if not isinstance(error, LlmError) or (
+            told.get("message") and told["message"].strip()[:900] not in error.message
+        ):
             return f"error: {error!r}"
         return None
     if not record["streaming"]:
@@ -180,7 +207,11 @@ def check(record, events_of, call_of) -> str | None:
         return wrong
     usages = [usage for raw in raws if (usage := usage_of(raw))]
     told = usages[-1] if usages else None
-    return None if told == typed_usage(reply) == typed_usage(accumulate(chunks)) else f"usage: {told} != {typed_usage(reply)}"
+    return (
+        None
+        if told == typed_usage(reply) == typed_usage(accumulate(chunks))
+        else f"usage: {told} != {typed_usage(reply)}"
+    )
 
 
 @pytest.mark.parametrize("provider", ["openai", *IMITATORS])

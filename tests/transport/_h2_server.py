@@ -1,6 +1,7 @@
 """A small HTTP/2 server over h2, for tests of the client."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -27,7 +28,12 @@ class Request:
 
 @dataclass
 class H2Server:
-    """Serves one stream. ``respond`` runs for each request, once its headers are in, or (by default) once it is whole."""
+    """Serves one stream.
+
+    :param respond: runs for each request once it is whole, or (``early``) once its headers are in
+    :param deaf: gives no window back for what it receives
+    :param greet: begins as HTTP/2 demands, with its settings
+    """
 
     stream: httpcore.AsyncNetworkStream
     respond: Callable[["H2Server", Request], Awaitable[None]]
@@ -35,31 +41,39 @@ class H2Server:
     early: bool = False
     requests: dict[int, Request] = field(default_factory=dict)
     pongs: int = 0
-    remote_settings_seen: bool = False
+    deaf: bool = False
     greet: bool = True
 
     def __post_init__(self) -> None:
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         self.h2 = h2.connection.H2Connection(config)
-        self.h2.local_settings = h2.settings.Settings(client=False, initial_values={**self.h2.local_settings, **self.settings})
+        self.h2.local_settings = h2.settings.Settings(
+            client=False, initial_values={**self.h2.local_settings, **self.settings}
+        )
         self.changed = anyio.Event()
+        self.lock = anyio.Lock()
 
     async def run(self) -> None:
-        """Serve until the client closes."""
+        """Serve until one of the two closes."""
         try:
             async with anyio.create_task_group() as group:
-                if self.greet:
-                    self.h2.initiate_connection()
-                    await self.flush()
-                while data := await self.stream.read(65536):
-                    for event in self.h2.receive_data(data):
-                        self._handle(event, group)
-                    await self.flush()
-                    self._notify()
+                # The group would wrap it into another one.
+                with suppress(httpcore.NetworkError):
+                    await self._serve(group)
                 group.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
                 await self.stream.aclose()
+
+    async def _serve(self, group: anyio.abc.TaskGroup) -> None:
+        if self.greet:
+            self.h2.initiate_connection()
+            await self.flush()
+        while data := await self.stream.read(65536):
+            for event in self.h2.receive_data(data):
+                self._handle(event, group)
+            await self.flush()
+            self._notify()
 
     def _notify(self) -> None:
         self.changed.set()
@@ -73,15 +87,14 @@ class H2Server:
                     group.start_soon(self._respond, self.requests[event.stream_id])
             case h2.events.DataReceived():
                 self.requests[event.stream_id].body += event.data
-                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                if not self.deaf:
+                    self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             case h2.events.StreamEnded() if not self.early:
                 group.start_soon(self._respond, self.requests[event.stream_id])
             case h2.events.StreamReset():
                 self.requests[event.stream_id].reset = int(event.error_code)
             case h2.events.PingAckReceived():
                 self.pongs += 1
-            case h2.events.RemoteSettingsChanged():
-                self.remote_settings_seen = True
             case _:
                 pass
 
@@ -92,7 +105,8 @@ class H2Server:
             pass  # the client has left
 
     async def flush(self) -> None:
-        await self.stream.write(self.h2.data_to_send())
+        async with self.lock:
+            await self.stream.write(self.h2.data_to_send())
 
     async def head(self, request: Request, status: int = 200, *headers: tuple[str, str], end: bool = False) -> None:
         self.h2.send_headers(request.stream_id, [(":status", str(status)), *headers], end_stream=end)
@@ -115,7 +129,9 @@ class H2Server:
     async def goaway(self, last_stream_id: int, error: int = 0, debug: bytes = b"") -> None:
         """Announce the end as RFC 9113 means it: h2's own close_connection would end all at once."""
         payload = last_stream_id.to_bytes(4, "big") + error.to_bytes(4, "big") + debug
-        await self.stream.write(len(payload).to_bytes(3, "big") + b"\x07\x00" + bytes(4) + payload)
+        await self.flush()
+        async with self.lock:
+            await self.stream.write(len(payload).to_bytes(3, "big") + b"\x07\x00" + bytes(4) + payload)
 
 
 async def echo(server: H2Server, request: Request) -> None:

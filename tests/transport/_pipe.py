@@ -82,12 +82,15 @@ class PipeStream(httpcore.AsyncNetworkStream):
             self._outgoing.notify()
         await self._checkpoint("written")
 
-    async def aclose(self) -> None:
+    def close_nowait(self) -> None:
         self.closed = True
         self._outgoing.ended = True
         self._incoming.broken = True
         self._outgoing.notify()
         self._incoming.notify()
+
+    async def aclose(self) -> None:
+        self.close_nowait()
         await anyio.lowlevel.checkpoint()
 
     async def start_tls(

@@ -12,6 +12,7 @@ import h2.settings
 import httpcore
 import pytest
 import trustme
+from anyio.streams.tls import TLSListener
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,8 +36,8 @@ class Peers:
     """A client's connection and the server at its other end."""
 
     def __init__(self, respond: Respond, *, capacity: int = 1 << 20, **options: object) -> None:
-        self.stream, server_stream = make_pipe(capacity)
-        self.server = H2Server(server_stream, respond, **options)  # type: ignore[arg-type]
+        self.stream, self.server_stream = make_pipe(capacity)
+        self.server = H2Server(self.server_stream, respond, **options)  # type: ignore[arg-type]
         self.released = 0
         self.client = HTTP2Connection(self.stream, ORIGIN, on_release=self.on_release)
 
@@ -268,8 +269,8 @@ async def test_early_answer_without_reset() -> None:
     async def respond(server: H2Server, request: Request) -> None:
         await server.head(request, 401, end=True)
 
-    async with connected(respond, early=True, settings={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 10}) as peers:
-        response = await peers.client.send(make_request(body=b"x" * 1000))
+    async with connected(respond, early=True, deaf=True) as peers:
+        response = await peers.client.send(make_request(body=b"x" * 200_000))
         assert response.status == 401
         await response.aclose()
         await settled()
@@ -401,23 +402,29 @@ async def test_answer_before_a_broken_write() -> None:
 
     async def respond(server: H2Server, request: Request) -> None:
         server.h2.ping(b"12345678")
-        await server.head(request)
-        await server.data(request, b"all", end=True)
-        await server.stream.aclose()
+        server.h2.send_headers(request.stream_id, [(":status", "200")])
+        server.h2.send_data(request.stream_id, b"all", end_stream=True)
+        await server.flush()
 
     async with connected(respond) as peers:
+        await exchange(peers.client, make_request())
+        writes = 0
+
+        def on_io(what: str) -> None:
+            nonlocal writes
+            writes += what == "write"
+            if writes == 2:  # the answer to the ping
+                peers.server_stream.close_nowait()
+
+        peers.stream.on_io = on_io
         assert await exchange(peers.client, make_request()) == b"all"
         assert not peers.client.available()
 
 
-async def test_not_http2() -> None:
-    """A peer that does not speak HTTP/2 is an error of its own, and the connection is closed."""
-
-    async def respond(server: H2Server, request: Request) -> None:
-        raise AssertionError
-
-    async with connected(respond, greet=False) as peers:
-        await peers.server.stream.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+async def test_broken_http2() -> None:
+    """A peer that breaks HTTP/2 is an error of its own, and the connection is closed."""
+    async with connected(echo, greet=False) as peers:
+        await peers.server_stream.write(bytes(9))  # DATA on stream 0
         with pytest.raises(httpcore.RemoteProtocolError, match="HTTP/2"):
             await peers.client.send(make_request())
         assert peers.client.closed
@@ -493,8 +500,10 @@ async def scenario(peers: Peers, cancel_at: int) -> bool:
     assert await exchange(peers.client, make_request(body=b"after")) == b"after"
     await settled()
     for request in peers.server.requests.values():
-        assert request.reset is not None or request.stream_id not in peers.server.h2.streams or (
-            peers.server.h2.streams[request.stream_id].closed
+        assert (
+            request.reset is not None
+            or request.stream_id not in peers.server.h2.streams
+            or (peers.server.h2.streams[request.stream_id].closed)
         )
     return count >= cancel_at
 
@@ -597,12 +606,11 @@ async def test_over_tls() -> None:
     async def handle(stream: anyio.abc.ByteStream) -> None:
         await H2Server(httpcore_stream(stream), echo).run()
 
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)
-    from anyio.streams.tls import TLSListener
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(TLSListener(listener, server_context, standard_compatible=False).serve, handle)
+    sockets = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = sockets.extra(anyio.abc.SocketAttribute.local_port)
+    listener = TLSListener(sockets, server_context, standard_compatible=False)
+    async with listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, handle)
         origin = Origin("https", "localhost", port)
         dialled = await dial(origin, backend=httpcore.AnyIOBackend(), ssl_context=client_context, timeout=10)
         assert dialled.protocol == "h2"
@@ -618,5 +626,3 @@ def httpcore_stream(stream: anyio.abc.ByteStream) -> httpcore.AsyncNetworkStream
     from httpcore._backends.anyio import AnyIOStream
 
     return AnyIOStream(stream)
-
-

@@ -1,0 +1,144 @@
+"""The command line: what can be asked, and who does it."""
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from .._version import __version__
+
+DEFAULT_MODEL = "openai/gpt-4o-mini"
+DEFAULT_PORT = 8100
+DEFAULT_SEED = 7
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command ``liter``.
+
+    :param arguments: what comes after the program's name; by default from ``sys.argv``
+    :return: the exit code: 0, 1 when it failed, 2 when it was called in a wrong way, 130 after Ctrl-C
+    """
+    parser = _parser()
+    try:
+        given = vars(parser.parse_args(arguments))
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 0
+    # Each command imports what it needs, so that help and mistakes are quick.
+    match given["command"]:
+        case "demo":
+            from ._demo import DemoOptions, demo
+
+            return demo(msgspec.convert(given, DemoOptions))
+        case "chat":
+            from ._chat import ChatOptions, chat
+
+            return chat(msgspec.convert(given, ChatOptions))
+        case "sim":
+            from ._sim import SimOptions, sim
+
+            return sim(msgspec.convert(given, SimOptions))
+        case _:
+            parser.print_help()
+            return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="liter", description="One async client for every LLM provider.")
+    parser.add_argument("--version", action="version", version=f"liter {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _add_demo(commands.add_parser("demo", help="show what the layers do, against a simulated provider on this machine"))
+    _add_chat(commands.add_parser("chat", help="ask a model, and print its answer as it arrives"))
+    _add_sim(commands.add_parser("sim", help="serve the simulated provider until Ctrl-C"))
+    return parser
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Show what the layers do, against a simulated provider on this machine. Needs no key."
+    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="of jitter and made-up ids (default: %(default)s)")
+    parser.add_argument(
+        "--speed", type=_positive, default=1.0, metavar="X", help="2 is twice as fast (default: %(default)s)"
+    )
+    parser.add_argument("--plain", action="store_true", help="plain text, even where rich is installed")
+    _add_backend(parser)
+
+
+def _add_chat(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Ask a model, and print its answer as it arrives. The key comes from the provider's environment variable."
+    )
+    parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="the question; '-', or none, reads standard input")
+    parser.add_argument(
+        "-m", "--model", default=DEFAULT_MODEL, metavar="PROVIDER/MODEL", help="who answers (default: %(default)s)"
+    )
+    parser.add_argument("--system", metavar="TEXT", help="instructions that rank above the question")
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="limit of the answer's tokens")
+    parser.add_argument("--temperature", type=float, metavar="X", help="randomness, 0 to 2")
+    parser.add_argument("--base-url", metavar="URL", help="another address that speaks the provider's protocol")
+    parser.add_argument(
+        "--api-key-env", metavar="NAME", help="environment variable with the key, sent to --base-url as well"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_positive,
+        default=60.0,
+        metavar="SECONDS",
+        help="to the first token, and between tokens; with --no-stream, in all (default: %(default)g)",
+    )
+    parser.add_argument("--no-stream", dest="stream", action="store_false", help="print the answer when all of it is in")
+    parser.add_argument("--json", action="store_true", help="print the whole reply as JSON, in OpenAI's form")
+    _add_backend(parser)
+
+
+def _add_sim(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Serve the simulated provider, on the wires of OpenAI and Anthropic, until Ctrl-C."
+    parser.add_argument(
+        "--port", type=_port, default=DEFAULT_PORT, metavar="N", help="0 is any that is free (default: %(default)s)"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of texts, ids and faults (default: %(default)s)")
+    parser.add_argument(
+        "--fault-rate",
+        type=_share,
+        default=0.0,
+        metavar="SHARE",
+        help="of requests that go wrong, 0 to 1 (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--latency",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="before an answer begins (default: %(default)g)",
+    )
+    _add_backend(parser)
+
+
+def _add_backend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backend", choices=("asyncio", "trio"), default="asyncio", help="event loop to run on (default: %(default)s)"
+    )
+
+
+def _number(wanted: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
+    def convert(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not fits(number):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+        return number
+
+    return convert
+
+
+_positive = _number("a number above 0", lambda number: 0 < number < math.inf)
+_seconds = _number("0 or more seconds", lambda number: 0 <= number < math.inf)
+_share = _number("a share from 0 to 1", lambda number: 0 <= number <= 1)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
+    return int(text)

@@ -1,0 +1,262 @@
+"""Chat requests of OpenAI's form as Anthropic's, parameter by parameter."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import msgspec
+
+from .._errors import BadRequestError
+from ..types import (
+    AllowedToolsChoice,
+    ChatCompletionRequest,
+    CustomTool,
+    CustomToolChoice,
+    FunctionTool,
+    FunctionToolChoice,
+    JsonObjectFormat,
+    JsonSchemaFormat,
+    ResponseFormat,
+    TextFormat,
+    Tool,
+    ToolChoice,
+    WebSearchOptions,
+    format_of_type,
+)
+from ._anthropic_messages import Block, split_system, turns
+from ._anthropic_models import BUDGETS, DEFAULT_MAX_TOKENS, EFFORTS, LEAST_BUDGET, facts_of
+
+_ENCODER = msgspec.json.Encoder()
+
+# What each parameter becomes. Those below say nothing that Anthropic could be told; the values beside them
+# ask for what it does anyway.
+SAID = frozenset({
+    "model", "messages", "max_completion_tokens", "max_tokens", "temperature", "top_p", "stop", "tools", "tool_choice",
+    "parallel_tool_calls", "response_format", "reasoning_effort", "web_search_options", "service_tier",
+    "safety_identifier", "user", "stream_options", "extra_body",
+})  # fmt: skip
+UNSAYABLE: Mapping[str, tuple[object, ...]] = {
+    "n": (1,),
+    "seed": (),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "verbosity": (),
+    "modalities": (["text"], ("text",)),
+    "audio": (),
+    "prediction": (),
+    "store": (False,),
+    "metadata": ({},),
+    "prompt_cache_key": (),
+    "prompt_cache_retention": (),
+    "prompt_cache_options": (),
+    "moderation": (),
+    "functions": ([], ()),
+    "function_call": (),
+}
+
+_SERVICE_TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
+_CHOICES = {"auto": "auto", "none": "none", "required": "any"}
+_WEB_SEARCH = "web_search_20250305"
+_NO_PARAMETERS: Mapping[str, object] = {"type": "object", "properties": {}}
+
+
+def encode_chat(request: ChatCompletionRequest, *, model: str, stream: bool, provider: str) -> bytes:
+    """Make the body of ``POST /messages``.
+
+    ``max_tokens``, which Anthropic must be told, is 16384 unless given (less where the model's limit is
+    lower), and what is to be thought comes on top of that.
+
+    :raises BadRequestError: a parameter or message asks for what Anthropic cannot be told
+    """
+    for name, neutral in UNSAYABLE.items():
+        value = getattr(request, name)
+        if value is not None and value not in neutral:
+            raise _refused(f"{name}={value!r}")
+    system, messages = split_system(request.conversation)
+    first = len(request.messages) - len(messages)
+    body: dict[str, object] = {"model": model, "messages": turns(messages, provider=provider, first=first)}
+    if not body["messages"]:
+        raise BadRequestError("messages: Anthropic needs a message of the user's beside the system prompt")
+    if system:
+        body["system"] = system
+    if stream:
+        body["stream"] = True
+    body.update(_thinking(request, model))
+    body.update(_sampling(request))
+    body.update(_tools(request))
+    body.update(_labels(request))
+    schema = _schema(request.response_format)
+    if schema is not None:
+        config = cast("dict[str, object]", body.get("output_config", {}))
+        body["output_config"] = {**config, "format": {"type": "json_schema", "schema": schema}}
+    return _ENCODER.encode({**body, **(request.extra_body or {})})
+
+
+def _refused(what: str) -> BadRequestError:
+    return BadRequestError(
+        f"{what} cannot be said to Anthropic: leave it out, route to a provider that takes it,"
+        f" or give Anthropic's own field in extra_body"
+    )
+
+
+def _sampling(request: ChatCompletionRequest) -> dict[str, object]:
+    said: dict[str, object] = {}
+    if request.temperature is not None:
+        said["temperature"] = request.temperature
+    if request.top_p is not None:
+        said["top_p"] = request.top_p
+    if request.stop is not None:
+        said["stop_sequences"] = [request.stop] if isinstance(request.stop, str) else list(request.stop)
+    return said
+
+
+def _labels(request: ChatCompletionRequest) -> dict[str, object]:
+    said: dict[str, object] = {}
+    user = request.safety_identifier or request.user
+    if user is not None:
+        said["metadata"] = {"user_id": user}
+    if request.service_tier is not None:
+        tier = _SERVICE_TIERS.get(request.service_tier)
+        if tier is None:
+            raise _refused(f"service_tier={request.service_tier!r}")
+        said["service_tier"] = tier
+    return said
+
+
+def _thinking(request: ChatCompletionRequest, model: str) -> dict[str, object]:
+    """``max_tokens``, and how much of them is for thinking."""
+    facts = facts_of(model)
+    given = request.max_completion_tokens or request.max_tokens
+    limit = given or min(DEFAULT_MAX_TOKENS, facts.max_output)
+    effort = request.reasoning_effort
+    if effort is None:
+        return {"max_tokens": limit}
+    if effort == "none":
+        return {"max_tokens": limit} | ({"thinking": {"type": "disabled"}} if facts.thinking == "adaptive" else {})
+    if facts.thinking == "none":
+        raise BadRequestError(
+            f"reasoning_effort={effort!r}: {model} does not think: leave it out or take another model"
+        )
+    if facts.thinking == "adaptive":
+        return {
+            "max_tokens": limit,
+            "thinking": {"type": "adaptive"},
+            "output_config": {"effort": EFFORTS.get(effort, effort)},
+        }
+    if effort not in BUDGETS:
+        raise BadRequestError(f"reasoning_effort must be none, {', '.join(BUDGETS)} for {model}, not {effort!r}")
+    budget = BUDGETS[effort]
+    if given is None:
+        limit = min(limit + budget, facts.max_output)
+    if limit <= LEAST_BUDGET:
+        raise BadRequestError(
+            f"reasoning_effort={effort!r}: {model} thinks with {LEAST_BUDGET} tokens or more,"
+            f" and max_tokens={limit} must be above that"
+        )
+    return {"max_tokens": limit, "thinking": {"type": "enabled", "budget_tokens": min(budget, limit - 1)}}
+
+
+def _schema(response_format: ResponseFormat | Mapping[str, object] | type | None) -> Mapping[str, object] | None:
+    if response_format is None:
+        return None
+    if isinstance(response_format, type):
+        return format_of_type(response_format).json_schema.schema
+    typed = _typed(response_format, "response_format", TextFormat | JsonObjectFormat | JsonSchemaFormat)
+    if isinstance(typed, JsonObjectFormat):
+        raise _refused("response_format of type 'json_object'")
+    if not isinstance(typed, JsonSchemaFormat):
+        return None
+    if typed.json_schema.schema is None:
+        raise BadRequestError("response_format: Anthropic needs the schema of a json_schema")
+    return typed.json_schema.schema
+
+
+def _typed(value: object, name: str, kind: object) -> object:
+    """A parameter that may be given as a mapping, as its struct."""
+    if not isinstance(value, Mapping):
+        return value
+    try:
+        return cast("object", msgspec.convert(value, kind))
+    except msgspec.ValidationError as error:
+        raise BadRequestError(f"{name}: {error}") from None
+
+
+def _tools(request: ChatCompletionRequest) -> dict[str, object]:
+    tools = list(request.tools or ())
+    choice = _typed_choice(request.tool_choice)
+    if isinstance(choice, AllowedToolsChoice):
+        names = {_name(one) for one in choice.allowed_tools.tools}
+        tools = [tool for tool in tools if not isinstance(tool, FunctionTool) or tool.function.name in names]
+        choice = choice.allowed_tools.mode
+    sent = [_tool(tool, index) for index, tool in enumerate(tools)]
+    if request.web_search_options is not None:
+        sent.append(_web_search(request.web_search_options))
+    said: dict[str, object] = {"tools": sent} if sent else {}
+    chosen = _choice(choice)
+    if request.parallel_tool_calls is False and sent and chosen.get("type") != "none":
+        chosen = {"type": "auto", **chosen, "disable_parallel_tool_use": True}
+    if chosen:
+        said["tool_choice"] = chosen
+    return said
+
+
+def _typed_choice(choice: object) -> object:
+    """A choice given as a mapping in OpenAI's form as a struct; in another form, as it is."""
+    if isinstance(choice, Mapping) and cast("Mapping[str, object]", choice).get("type") in (
+        "function",
+        "custom",
+        "allowed_tools",
+    ):
+        return _typed(cast("object", choice), "tool_choice", ToolChoice)
+    return choice
+
+
+def _choice(choice: object) -> dict[str, object]:
+    if choice is None:
+        return {}
+    if isinstance(choice, FunctionToolChoice):
+        return {"type": "tool", "name": choice.function.name}
+    if isinstance(choice, Mapping):
+        return dict(cast("Mapping[str, object]", choice))
+    if isinstance(choice, str) and choice in _CHOICES:
+        return {"type": _CHOICES[choice]}
+    raise _refused(f"tool_choice={choice!r}")
+
+
+def _name(choice: FunctionToolChoice | CustomToolChoice) -> str:
+    if isinstance(choice, CustomToolChoice):
+        raise _refused("a custom tool")
+    return choice.function.name
+
+
+def _tool(tool: Tool | Mapping[str, object], index: int) -> Block:
+    if isinstance(tool, CustomTool):
+        raise _refused(f"tools[{index}] of type 'custom'")
+    if not isinstance(tool, FunctionTool):
+        # A tool of Anthropic's own, such as {"type": "web_search_20250305", "name": "web_search"}.
+        return dict(tool)
+    function = tool.function
+    sent: Block = {"name": function.name, "input_schema": {**_NO_PARAMETERS, **(function.parameters or {})}}
+    for name, value in (
+        ("description", function.description),
+        ("strict", function.strict),
+        ("cache_control", tool.cache_control),
+    ):
+        if value is not None:
+            sent[name] = value
+    return sent
+
+
+def _web_search(options: WebSearchOptions | Mapping[str, object]) -> Block:
+    options = cast("WebSearchOptions", _typed(options, "web_search_options", WebSearchOptions))
+    if options.search_context_size is not None:
+        raise _refused(f"web_search_options.search_context_size={options.search_context_size!r}")
+    tool: Block = {"type": _WEB_SEARCH, "name": "web_search"}
+    location = options.user_location
+    if location is not None:
+        inner = cast("Mapping[str, object]", location.get("approximate") or {})
+        outer = {name: value for name, value in location.items() if name != "approximate"}
+        tool["user_location"] = {"type": "approximate", **outer, **inner}
+    return tool
