@@ -72,7 +72,10 @@ def _http_request(base_url: str, *, stream: bool) -> bytes:
 
 @asynccontextmanager
 async def open_httpcore(base_url: str, events: int) -> AsyncIterator[Calls]:
-    """The least that can be written over httpcore's pool: ``json.loads``, and lines for a stream."""
+    """The least that can be written over httpcore's pool: ``json.loads``, and lines for a stream.
+
+    As many connections as openai allows itself; by default, all but ten would be closed after each call.
+    """
     import httpcore
 
     url = f"{base_url}/chat/completions"
@@ -205,6 +208,9 @@ async def open_liter_llm(base_url: str, events: int) -> AsyncIterator[Calls]:
 
     yield Calls(unary, stream)
 
+
+# aiohttp, and tokio's bridge to asyncio, know no other event loop.
+NOT_ON_TRIO = frozenset({"litellm", "liter-llm"})
 
 OPENERS: dict[str, Callable[[str, int], AbstractAsyncContextManager[Calls]]] = {
     "raw": open_raw,

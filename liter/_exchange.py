@@ -133,8 +133,13 @@ class _Scope(Generic[R]):
         limit, seconds = "first event", call.timeouts.first_event
         if call.enter_by == call.deadline:
             limit, seconds = "total", call.timeouts.total
-        seen = "no answer" if self._response is None else "an answer that was not complete"
-        return LlmTimeoutError(f"{seen} within {seconds:g} s (the limit {limit!r})", limit=limit, seconds=seconds)
+        if self._response is not None:
+            seen = "the answer was not complete"
+        elif (pool := self._exchange.transport.pool()).exhausted:
+            seen = f"no answer, and {pool!r}"
+        else:
+            seen = "no answer"
+        return LlmTimeoutError(f"{seen} within {seconds:g} s (limit: {limit})", limit=limit, seconds=seconds)
 
     async def _failed(self, error: BaseException) -> None:
         if isinstance(error, LlmError):

@@ -1,4 +1,4 @@
-"""Runs a command in an event loop and makes an exit code, and at most one line, of how it ended."""
+"""How a command ends: an exit code, and at most one line about what went wrong."""
 
 import importlib.util
 import os
@@ -22,23 +22,20 @@ class UsageError(CommandError):
     """It was asked in a wrong way."""
 
 
-def run(command: Callable[[], Awaitable[None]], backend: str, *, interrupted: int = INTERRUPTED) -> int:
-    """Run ``command()`` to its end and return the exit code.
+def conclude(command: Callable[[], None]) -> int:
+    """Run ``command()`` and return the exit code.
 
-    :param backend: ``"asyncio"`` or ``"trio"``
-    :param interrupted: the exit code after Ctrl-C
+    What is foreseen to go wrong is told in one line on standard error. The rest is raised: its traceback is needed.
     """
-    if backend == "trio" and importlib.util.find_spec("trio") is None:
-        return _fail(MISUSED, "--backend trio: trio is not installed; pip install 'liter-sdk[trio]'")
     try:
-        anyio.run(command, backend=backend)
+        command()
+        sys.stdout.flush()
     except BaseException as raised:
-        error = _innermost(raised)
-        match error:
+        match error := _innermost(raised):
             case KeyboardInterrupt():
-                return interrupted
+                return INTERRUPTED
             case BrokenPipeError():
-                # Whoever read our output has gone. The interpreter would fail again when it flushes at exit.
+                # Who read our output has gone. The interpreter would fail again when it flushes at exit.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return PIPE_CLOSED
             case UsageError():
@@ -52,11 +49,21 @@ def run(command: Callable[[], Awaitable[None]], backend: str, *, interrupted: in
     return 0
 
 
+def run(function: Callable[[], Awaitable[None]], backend: str) -> None:
+    """Run ``await function()`` in an event loop.
+
+    :param backend: ``"asyncio"`` or ``"trio"``
+    :raises UsageError: Trio is not installed
+    """
+    if backend == "trio" and importlib.util.find_spec("trio") is None:
+        raise UsageError("--backend trio: Trio is not installed; pip install 'liter-sdk[trio]'")
+    anyio.run(function, backend=backend)
+
+
 def _innermost(error: BaseException) -> BaseException:
-    """Take an error out of the groups around it; of several the first."""
+    """Take an error out of the groups around it: of several an interrupt, or else the first."""
     while isinstance(error, BaseExceptionGroup):
-        interrupt = error.subgroup(KeyboardInterrupt)
-        error = (interrupt or error).exceptions[0]
+        error = (error.subgroup(KeyboardInterrupt) or error).exceptions[0]
     return error
 
 

@@ -179,8 +179,10 @@ async def _observe(
 ) -> BaseException | None:
     """Run a hook that only observes. Returns the exception that is on its way after it."""
     try:
-        with anyio.move_on_after(_GRACE, shield=True):
-            await _result(hook(call, seen))
+        given = hook(call, seen)
+        if inspect.isawaitable(given):
+            with anyio.move_on_after(_GRACE, shield=True):
+                await given
     except Exception as fault:  # noqa: BLE001 # whatever a function of the application's raises
         if on_its_way is None:
             return fault

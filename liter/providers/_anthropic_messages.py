@@ -8,7 +8,6 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
-from typing import assert_never
 
 import msgspec
 
@@ -164,9 +163,8 @@ def _part(part: ContentPart, where: str) -> Block:
         return _document(part, where)
     if isinstance(part, FilePart):
         return _file(part, where)
-    if isinstance(part, InputAudioPart):
-        raise BadRequestError(f"{where}: Anthropic does not take input_audio: transcribe it first")
-    assert_never(part)
+    refused: InputAudioPart = part
+    raise BadRequestError(f"{where}: Anthropic does not take {refused.input_audio.format} audio: transcribe it first")
 
 
 def _image_source(part: ImagePart, where: str) -> Block:

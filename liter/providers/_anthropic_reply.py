@@ -277,7 +277,7 @@ def annotations_of(block: Mapping[str, object], offset: int) -> list[Annotation]
     citations = block.get("citations")
     made: list[Annotation] = []
     for item in cast("list[object]", citations) if isinstance(citations, list) else ():
-        citation = cast("Mapping[str, object]", item) if isinstance(item, Mapping) else {}
+        citation: Mapping[str, object] = cast("Block", item) if isinstance(item, dict) else {}
         url, title = citation.get("url"), citation.get("title")
         if isinstance(url, str):
             page = UrlCitation(

@@ -134,7 +134,8 @@ def _thinking(request: ChatCompletionRequest, model: str) -> dict[str, object]:
     if effort is None:
         return {"max_tokens": limit}
     if effort == "none":
-        return {"max_tokens": limit} | ({"thinking": {"type": "disabled"}} if facts.thinking == "adaptive" else {})
+        disabled: dict[str, object] = {"max_tokens": limit, "thinking": {"type": "disabled"}}
+        return disabled if facts.thinking == "adaptive" else {"max_tokens": limit}
     if facts.thinking == "none":
         raise BadRequestError(
             f"reasoning_effort={effort!r}: {model} does not think: leave it out or take another model"
@@ -210,7 +211,7 @@ def _typed_choice(choice: object) -> object:
         "allowed_tools",
     ):
         return _typed(cast("object", choice), "tool_choice", ToolChoice)
-    return choice
+    return cast("ToolChoice | Mapping[str, object] | str | None", choice)
 
 
 def _choice(choice: object) -> dict[str, object]:

@@ -221,6 +221,11 @@ class Pool:
         return self._max_connections - self._permits
 
     @property
+    def exhausted(self) -> bool:
+        """Whether all connections are in use."""
+        return not self._permits and not self.idle_connections
+
+    @property
     def idle_connections(self) -> int:
         """How many of them wait to be used."""
         return sum(len(idle) for idle in self._idle.values())

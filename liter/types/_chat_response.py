@@ -1,7 +1,7 @@
 """The reply to a chat completion. All of it is optional when read: providers leave out what they like."""
 
 import builtins
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 import msgspec
 
@@ -118,7 +118,7 @@ class ChatCompletionResponse(ApiResponse, frozen=True, kw_only=True):
         kind: type | None = vars(self).get("_parse_as")
         if kind is None or not self.text:
             return None
-        return self.parsed_as(kind)
+        return self.parsed_as(cast("type[builtins.object]", kind))
 
     def parsed_as(self, kind: type[T]) -> T:
         """Decode the first choice's JSON into a struct, dataclass, TypedDict or pydantic model.

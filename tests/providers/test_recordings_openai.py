@@ -11,13 +11,15 @@ from liter.providers import OpenAI
 from liter.types import ChatCompletionRequest, ChatCompletionResponse, ListModelsRequest, accumulate
 
 # Recordings that cannot be what they say, by id, with the reason.
-EXCEPTIONS: Mapping[str, str] = {}
+EXCEPTIONS: Mapping[str, str] = {
+    "df5eef632793644399f8": "the recorder left a quotation mark after the last event",
+}
 
 IMITATORS = (
-    "ai21", "alibaba", "azure", "baseten", "cerebras", "cloudflare", "databricks", "deepseek", "doubleword", "fireworks", "gemini",
-    "gpustack", "groq", "heroku", "huggingface", "hyperbolic", "llamacpp", "local", "mistral", "mistralrs", "moonshot",
-    "nebius", "novita", "ollama", "openrouter", "perplexity", "pollinations", "portkey", "sambanova", "snowflake",
-    "together", "venice", "vercel", "writer", "xai", "xiaomi", "zai",
+    "ai21", "alibaba", "azure", "baseten", "cerebras", "cloudflare", "databricks", "deepseek", "doubleword",
+    "fireworks", "gemini", "gpustack", "groq", "heroku", "huggingface", "hyperbolic", "llamacpp", "local", "mistral",
+    "mistralrs", "moonshot", "nebius", "novita", "ollama", "openrouter", "perplexity", "pollinations", "portkey",
+    "sambanova", "snowflake", "together", "venice", "vercel", "writer", "xai", "xiaomi", "zai",
 )  # fmt: skip
 
 
@@ -147,7 +149,7 @@ def typed_reply(reply: ChatCompletionResponse) -> dict[int, dict[str, object]]:
 
 def difference(said: dict[int, dict[str, object]], read: dict[int, dict[str, object]]) -> str:
     """Where the typed reply differs from what the raw one says."""
-    for index, one in said.items():
+    for one in said.values():
         if one["finish"] == "stop" and one["calls"]:
             one["finish"] = "tool_calls"
         one["finish"] = {"eos": "stop", "eos_token": "stop", "model_length": "length", "tool_call": "tool_calls"}.get(
@@ -196,7 +198,7 @@ def check(record, events_of, call_of) -> str | None:
     chunks, raws = [], []
     try:
         for event in events_of(body.decode()):
-            if event.data != b"[DONE]":
+            if event.data.strip() != b"[DONE]":
                 raws.append(json.loads(event.data))
             chunks += decoder.feed(event)
         chunks += decoder.end()
@@ -217,16 +219,26 @@ def check(record, events_of, call_of) -> str | None:
 @pytest.mark.parametrize("provider", ["openai", *IMITATORS])
 def test_every_recorded_chat_decodes_without_loss(provider, recordings, events_of, call_of):
     """Text, calls, reasoning, finish reasons, usage and errors are what a plain reading of the body finds."""
-    wrong, count = {}, 0
+    wrong = {}
     for record in recordings(provider, "chat"):
-        if not record["path"].endswith("/chat/completions"):
+        if not record["path"].endswith("/chat/completions") or record["id"] in EXCEPTIONS:
             continue
-        count += 1
-        try:
-            told = check(record, events_of, call_of)
-        except Exception as error:
-            told = f"crash: {error!r}"
-        if told is not None and record["id"] not in EXCEPTIONS:
+        told = check(record, events_of, call_of)
+        if told is not None:
             wrong[record["id"]] = told[:600]
-    print(provider, count, len(wrong))
     assert not wrong
+
+
+def test_every_recorded_list_of_models_decodes(recordings, call_of):
+    """Ids of all models are read, with or without an object around the list."""
+    provider = OpenAI()
+    for name in ("openai", "cerebras", "deepseek", "groq", "llamacpp", "mistral", "ollama", "openrouter", "together"):
+        for record in recordings(name, "models"):
+            call = call_of(ListModelsRequest(), operation="list_models")
+            body = record["response_body"].encode()
+            if record["status"] != 200:
+                assert isinstance(provider.error(call, record["status"], Headers(), body), LlmError)
+            elif record["path"].endswith("/models"):
+                told = json.loads(body)
+                ids = [model["id"] for model in (told if isinstance(told, list) else told["data"])]
+                assert [model.id for model in provider.decode(call, body).data] == ids

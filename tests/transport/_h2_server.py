@@ -99,10 +99,8 @@ class H2Server:
                 pass
 
     async def _respond(self, request: Request) -> None:
-        try:
+        with suppress(h2.exceptions.StreamClosedError, httpcore.WriteError):  # the client has left
             await self.respond(self, request)
-        except (h2.exceptions.StreamClosedError, httpcore.WriteError):
-            pass  # the client has left
 
     async def flush(self) -> None:
         async with self.lock:

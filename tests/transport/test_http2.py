@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import anyio
 import anyio.abc
@@ -35,7 +36,7 @@ Respond = Callable[[H2Server, Request], Awaitable[None]]
 class Peers:
     """A client's connection and the server at its other end."""
 
-    def __init__(self, respond: Respond, *, capacity: int = 1 << 20, **options: object) -> None:
+    def __init__(self, respond: Respond, *, capacity: int = 1 << 20, **options: bool | dict[int, int]) -> None:
         self.stream, self.server_stream = make_pipe(capacity)
         self.server = H2Server(self.server_stream, respond, **options)  # type: ignore[arg-type]
         self.released = 0
@@ -47,7 +48,9 @@ class Peers:
 
 
 @asynccontextmanager
-async def connected(respond: Respond, *, capacity: int = 1 << 20, **options: object) -> AsyncIterator[Peers]:
+async def connected(
+    respond: Respond, *, capacity: int = 1 << 20, **options: bool | dict[int, int]
+) -> AsyncIterator[Peers]:
     peers = Peers(respond, capacity=capacity, **options)
     async with anyio.create_task_group() as group:
         group.start_soon(peers.server.run)
@@ -582,7 +585,7 @@ def test_goaway_filter(data: st.DataObject) -> None:
     edges = [0, *cuts, len(wire)]
     goaway_filter = GoAwayFilter()
     passed, found = b"", []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         for part in goaway_filter.split(wire[start:end]):
             if isinstance(part, GoAway):
                 found.append((len(passed), part))
@@ -607,7 +610,7 @@ async def test_over_tls() -> None:
         await H2Server(httpcore_stream(stream), echo).run()
 
     sockets = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = sockets.extra(anyio.abc.SocketAttribute.local_port)
+    port = sockets.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 # not Django's
     listener = TLSListener(sockets, server_context, standard_compatible=False)
     async with listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, handle)
