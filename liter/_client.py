@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Self, TypeVar
 
 import anyio
 import msgspec
@@ -63,7 +63,8 @@ class LlmClient:
     :param middleware: layers, outermost first, in place of the default stack (``Retry``); ``[]`` is none
     :param http2: offer HTTP/2. Off by default: in Python it costs several times the CPU of HTTP/1.1
     :param ssl_context: for TLS; by default with the system's certificates
-    :param proxy: URL of an HTTP or SOCKS proxy; by default from ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``
+    :param proxy: URL of an HTTP or SOCKS proxy; by default from ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and
+        ``NO_PROXY``
     :param trust_environment: whether these variables are looked at
     :param max_connections: open connections at once, for each event loop
     :param keepalive_expiry: seconds after which an idle connection is not used again
@@ -144,7 +145,7 @@ class LlmClient:
         :raises ValueError: a parameter is unknown or makes no sense; before any I/O
         :raises LlmError: see ``liter``'s error tree; also while iterating, then with ``partial``
         """
-        call: Call[ChatCompletionChunk] = self._call("chat", request.model, request, options, stream=True)
+        call = self._call("chat", request.model, request, options, ChatCompletionChunk, stream=True)
         scope = self._stack(call)
         try:
             reply = await scope.__aenter__()
@@ -158,12 +159,13 @@ class LlmClient:
 
         :raises LlmError: see ``liter``'s error tree
         """
-        return await self._run("list_models", f"{request.provider or self._router.home}/", request, options, ModelsListResponse)
+        whose = request.provider or self._router.home
+        return await self._run("list_models", f"{whose}/", request, options, ModelsListResponse)
 
     async def _run(
         self, operation: str, model: str, request: msgspec.Struct, options: CallOptions, kind: type[Value]
     ) -> Value:
-        call: Call[Value] = self._call(operation, model, request, options)
+        call = self._call(operation, model, request, options, kind)
         try:
             async with self._stack(call) as reply:
                 value = reply.value
@@ -178,8 +180,16 @@ class LlmClient:
         )
 
     def _call(
-        self, operation: str, model: str, request: msgspec.Struct, options: CallOptions, *, stream: bool = False
-    ) -> "Call[R]":
+        self,
+        operation: str,
+        model: str,
+        request: msgspec.Struct,
+        options: CallOptions,
+        kind: type[R],
+        *,
+        stream: bool = False,
+    ) -> Call[R]:
+        """Make a call whose reply holds ``kind``."""
         timeouts = self._timeouts[stream]
         if options.timeout is not None:
             timeouts = resolve_timeout(check_timeout(options.timeout), stream=stream)
@@ -198,7 +208,7 @@ class LlmClient:
         """Close all connections. Calls that are under way fail; later ones raise ``RuntimeError``."""
         await self._transport.aclose()
 
-    async def __aenter__(self) -> "LlmClient":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -223,7 +233,7 @@ def _layers(middleware: Sequence[Layer] | None, max_retries: int) -> Sequence[La
     if middleware is None:
         return (Retry(max_retries=max_retries),)
     if max_retries != DEFAULT_MAX_RETRIES:
-        raise ValueError("max_retries is for the default stack; beside middleware=, give a Retry(max_retries=...) in it")
+        raise ValueError("max_retries is for the default stack; with middleware=, give a Retry(max_retries=...) in it")
     for layer in middleware:
         if isinstance(layer, type):
             raise ValueError(f"middleware: {layer.__name__} is a class; give an instance, {layer.__name__}(...)")

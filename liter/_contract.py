@@ -15,116 +15,19 @@ entering it does. A layer is a handler that is also given the next one. From thi
 7. Position is meaning: outside ``Retry`` a layer sees calls, inside it attempts.
 """
 
-import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-import msgspec
-
-from ._http import Headers, RawHeaders
-from ._reply import Reply
-from ._secret import Secret
+from ._call import Attempt as Attempt
+from ._call import Call as Call
+from ._call import Listener as Listener
+from ._call import Route as Route
+from ._call import Timeouts as Timeouts
+from ._reply import Events as Events
+from ._reply import Reply as Reply
 
 R = TypeVar("R")
-
-Listener = Callable[[object], Awaitable[None] | None]
-
-
-class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """The four time limits of a call, in seconds; ``None`` is no limit.
-
-    :param connect: one connection: name look-up, TCP, proxy and TLS
-    :param first_event: from the start of the call, waits and retries included, to the first
-        meaningful event of a stream, or to the whole of a unary reply
-    :param between_events: from one event of a stream to the next
-    :param total: the whole call, to the last event
-    """
-
-    connect: float | None = 10.0
-    first_event: float | None = None
-    between_events: float | None = None
-    total: float | None = None
-
-
-class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a call goes: ``provider`` as registered, ``model`` as that provider names it."""
-
-    provider: str
-    model: str
-    base_url: str
-    api_key: Secret | None = None
-
-
-class Attempt(msgspec.Struct, kw_only=True):
-    """One request on the wire, made for a call.
-
-    :param started: event-loop time, in seconds
-    :param waited: seconds that a layer slept for it before
-    :param seconds: how long it took to its end; ``None`` while it runs
-    :param outcome: ``"open"``, ``"ok"``, ``"abandoned"`` (left early), ``"cancelled"``, or an error's class name
-    :param status: HTTP status; ``None`` when there was no answer
-    """
-
-    number: int
-    provider: str
-    model: str
-    started: float
-    waited: float = 0.0
-    seconds: float | None = None
-    outcome: str = "open"
-    status: int | None = None
-    request_id: str | None = None
-
-
-class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
-    """One logical operation on its way through the stack. Change it with ``msgspec.structs.replace``.
-
-    ``R`` is what its reply holds: the value, or the events of a stream.
-
-    :param operation: ``"chat"``, ``"list_models"``, ...
-    :param request: the request as the caller means it
-    :param stream: whether the reply is a stream of events
-    :param started: event-loop time at which the call began
-    :param timeouts: its time limits, as seconds; ``deadline`` and ``enter_by`` are the same as loop times
-    :param headers: headers to add to the provider's own
-    :param tags: the caller's labels: tenant, user, feature, ...
-    :param attempt: which attempt this is, from 1, and ``waited``, the seconds slept before it
-    :param attempts: the record that all copies of this call share; the exchange appends to it
-    :param listeners: who is told what layers do, see :meth:`notify`
-    """
-
-    operation: str
-    request: msgspec.Struct
-    route: Route
-    stream: bool = False
-    started: float = 0.0
-    timeouts: Timeouts = Timeouts()
-    headers: RawHeaders = ()
-    tags: Mapping[str, str] = {}
-    attempt: int = 1
-    waited: float = 0.0
-    attempts: list[Attempt] = []
-    listeners: tuple[Listener, ...] = ()
-
-    @property
-    def deadline(self) -> float:
-        """Event-loop time by which all is over; infinity without a limit."""
-        total = self.timeouts.total
-        return math.inf if total is None else self.started + total
-
-    @property
-    def enter_by(self) -> float:
-        """Event-loop time by which the reply must be entered. Every wait before that plans against it."""
-        first = self.timeouts.first_event
-        return self.deadline if first is None else min(self.deadline, self.started + first)
-
-    async def notify(self, event: object) -> None:
-        """Tell the listeners what a layer has done or is about to do: a struct such as ``Retrying``."""
-        for listener in self.listeners:
-            told = listener(event)
-            if told is not None:
-                await told
 
 
 class Handler(Protocol):

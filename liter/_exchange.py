@@ -8,8 +8,8 @@ import anyio
 
 from ._contract import Attempt, Call
 from ._errors import LlmError, LlmTimeoutError, SerializationError
-from ._wire_events import WireEvents
 from ._reply import Reply
+from ._wire_events import WireEvents
 from .providers import Provider
 from .transport import TRANSPORT_ERRORS, Response, Transport, translate
 
@@ -77,7 +77,7 @@ class _Scope(Generic[R]):
                 attempt.request_id = provider.request_id(response.headers)
                 if not 200 <= response.status < 300:
                     body = self._mask(await _read(response, ERROR_BODY_LIMIT, cut=True))
-                    raise provider.error(call, response.status, response.headers, body)  # noqa: TRY301
+                    raise provider.error(call, response.status, response.headers, body)
                 reply = await (self._enter_stream(provider) if call.stream else self._enter_whole(provider))
                 self._reply = reply
                 return reply

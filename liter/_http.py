@@ -148,9 +148,9 @@ def encode_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Ra
         try:
             raw_name, raw_value = name.encode("latin-1").lower(), value.encode("latin-1")
         except UnicodeEncodeError:
-            raise InvalidHeaderError(f"extra_headers: {name!r} has characters outside Latin-1; encode them first") from None
+            raise InvalidHeaderError(f"extra_headers: {name!r} has characters outside Latin-1: encode them") from None
         if not _NAME.fullmatch(raw_name):
-            raise InvalidHeaderError(f"extra_headers: {name!r} is not a header name: letters, digits and !#$%&'*+-.^_`|~ only")
+            raise InvalidHeaderError(f"extra_headers: {name!r} is not a name: letters, digits and !#$%&'*+-.^_`|~ only")
         # The value may be a credential: it is never shown.
         if not _VALUE.fullmatch(raw_value):
             raise InvalidHeaderError(

@@ -14,36 +14,36 @@ import msgspec
 
 from ._options import DEFAULTS, CallOptions
 
+Request = TypeVar("Request", bound=msgspec.Struct)
+Request_contra = TypeVar("Request_contra", bound=msgspec.Struct, contravariant=True)
+Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
+Options = ParamSpec("Options")
+Keywords = ParamSpec("Keywords")
+
 if TYPE_CHECKING:
     from ._client import LlmClient
 
-Request = TypeVar("Request", bound=msgspec.Struct)
-RequestIn = TypeVar("RequestIn", bound=msgspec.Struct, contravariant=True)
-Result = TypeVar("Result")
-ResultOut = TypeVar("ResultOut", covariant=True)
-Options = ParamSpec("Options")
-Keywords = ParamSpec("Keywords")
+    Run = Callable[[LlmClient, Request, CallOptions], Awaitable[Result]]
 
 _OPTION_NAMES = frozenset(CallOptions.__struct_fields__)
 
 
-class Method(Protocol[RequestIn, ResultOut, Options, Keywords]):
+class Method(Protocol[Request_contra, Result_co, Options, Keywords]):  # pyright: ignore[reportInvalidTypeVarUse] # it is an argument: contravariant
     """A client's method, as its caller sees it."""
 
     @overload
     async def __call__(
-        self, request: RequestIn, /, *args: Options.args, **options: Options.kwargs
-    ) -> ResultOut: ...
+        self, request: Request_contra, /, *args: Options.args, **options: Options.kwargs
+    ) -> Result_co: ...
     @overload
-    async def __call__(self, *args: Keywords.args, **keywords: Keywords.kwargs) -> ResultOut: ...
+    async def __call__(self, *args: Keywords.args, **keywords: Keywords.kwargs) -> Result_co: ...
 
 
 class Operation(Generic[Request, Result, Options, Keywords]):
     """Descriptor that gives the client the method. Made by :func:`operation`."""
 
-    def __init__(
-        self, request_type: type[Request], run: "Callable[[LlmClient, Request, CallOptions], Awaitable[Result]]"
-    ) -> None:
+    def __init__(self, request_type: type[Request], run: "Run[Request, Result]") -> None:
         self._request_type = request_type
         self._run = run
         self.__doc__ = run.__doc__
@@ -67,7 +67,7 @@ class _Bound(Generic[Request, Result]):
     def __init__(
         self,
         request_type: type[Request],
-        run: "Callable[[LlmClient, Request, CallOptions], Awaitable[Result]]",
+        run: "Run[Request, Result]",
         client: "LlmClient",
     ) -> None:
         self._request_type = request_type
@@ -95,7 +95,7 @@ class _Bound(Generic[Request, Result]):
                     near = difflib.get_close_matches(name, [*known, *_OPTION_NAMES], n=1)
                     meant = f"did you mean {near[0]!r}? " if near else ""
                     raise ValueError(
-                        f"unknown parameter {name!r}: {meant}What a provider takes beyond the known ones goes in extra_body"
+                        f"unknown parameter {name!r}: {meant}What a provider takes beyond these goes in extra_body"
                     ) from None
             missing = [
                 field.name
@@ -132,14 +132,14 @@ def _signature(request_type: type[msgspec.Struct]) -> inspect.Signature:
 
 def operation(
     request_type: type[Request], options: Callable[Options, object], keywords: Callable[Keywords, object]
-) -> "Callable[[Callable[[LlmClient, Request, CallOptions], Awaitable[Result]]], Operation[Request, Result, Options, Keywords]]":
+) -> "Callable[[Run[Request, Result]], Operation[Request, Result, Options, Keywords]]":
     """Make a client's method of a function of client, request and options.
 
     ``options`` and ``keywords`` are for type checkers: ``CallOptions``, and a class with the fields of both structs.
     """
 
     def make(
-        run: "Callable[[LlmClient, Request, CallOptions], Awaitable[Result]]",
+        run: "Run[Request, Result]",
     ) -> Operation[Request, Result, Options, Keywords]:
         return Operation(request_type, run)
 

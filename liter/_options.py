@@ -65,5 +65,5 @@ def check_key(api_key: str | Secret, field: str) -> Secret:
     secret = api_key if isinstance(api_key, Secret) else Secret(api_key)
     text = secret.reveal()
     if not text or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError(f"{field} is empty, or has blanks, line breaks or non-ASCII characters in it (a file's last line end?)")
+        raise ValueError(f"{field} is empty, or has blanks, line breaks or non-ASCII characters in it: copied whole?")
     return secret

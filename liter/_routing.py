@@ -73,9 +73,7 @@ class Router:
             api_key=self._key(name, provider, base_url, options.api_key),
         )
 
-    def _key(
-        self, name: str, provider: Provider, base_url: str | None, given: str | Secret | None
-    ) -> Secret | None:
+    def _key(self, name: str, provider: Provider, base_url: str | None, given: str | Secret | None) -> Secret | None:
         if given is not None:
             return check_key(given, "api_key")
         if (key := self._keys.get(name)) is not None:
@@ -91,7 +89,7 @@ class Router:
         looked = " or ".join(provider.key_variables)
         hint = ""
         if self.home in self._keys and name != self.home:
-            hint = f"; api_key= is for {self.home!r}, the client's own provider (see model_hint=), and is not sent to others"
+            hint = f"; api_key= is for {self.home!r}, the client's own provider (see model_hint=), and for no other"
         raise AuthenticationError(
             f"no key for {name}: set the environment variable {looked}, or pass api_keys={{{name!r}: ...}}{hint}",
             provider=name,
@@ -101,4 +99,4 @@ class Router:
 def unknown(name: str, known: Mapping[str, object]) -> str:
     """Say that a provider's name is unknown, and what was probably meant."""
     near = difflib.get_close_matches(name, known, n=1)
-    return f"unknown provider {name!r}" + (f": did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}")
+    return f"unknown provider {name!r}" + (f": did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")

@@ -3,6 +3,7 @@
 import warnings
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
+from typing import Self
 
 from ._contract import Call
 from ._errors import LlmError
@@ -85,7 +86,7 @@ class ChatStream:
         if not self._reading and self._scope is not None:
             self._loop.spawn(self.aclose)
 
-    async def __aenter__(self) -> "ChatStream":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

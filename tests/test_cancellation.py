@@ -46,7 +46,7 @@ class CancelAt(Awaitable[None]):
                 step = lambda: waiting.send(got)  # noqa: E731, B023
 
     def __await__(self) -> Generator[object, object, None]:
-        with anyio.CancelScope() as scope:
+        with anyio.CancelScope() as scope:  # noqa: ASYNC100 # `yield from` waits
             yield from self._run(scope)
 
 

@@ -111,7 +111,7 @@ async def test_a_dropped_stream_warns_and_closes() -> None:
 
 @BACKENDS
 def test_a_stream_that_outlives_its_loop(backend: str) -> None:
-    """A stream that is kept beyond the end of its loop holds no socket, and dropping it then is quiet but for the warning."""
+    """A stream kept beyond the end of its loop holds no socket, and warns when it is dropped, no more."""
     kept: list[ChatStream] = []
 
     async def main() -> None:

@@ -94,12 +94,12 @@ async def test_tls_and_http2(http2: bool, version: str) -> None:
 async def test_an_unknown_certificate_is_refused_and_not_tried_again() -> None:
     """A certificate that nobody vouches for is no network trouble that passes."""
     simulator = Simulator()
-    async with simulator.serve(ssl_context=server_context()) as server:
-        async with LlmClient(
-            base_url=server.base_url, api_key="sk", ssl_context=ssl.create_default_context()
-        ) as client:
-            with pytest.raises(NetworkError, match="certificate") as caught:
-                await client.chat(model="gpt-simulated", messages=HI)
+    async with (
+        simulator.serve(ssl_context=server_context()) as server,
+        LlmClient(base_url=server.base_url, api_key="sk", ssl_context=ssl.create_default_context()) as client,
+    ):
+        with pytest.raises(NetworkError, match="certificate") as caught:
+            await client.chat(model="gpt-simulated", messages=HI)
     assert not caught.value.retryable
     assert len(caught.value.attempts) == 1
     assert simulator.requests == []

@@ -55,9 +55,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.description = "Show what the layers do, against a simulated provider on this machine. Needs no key."
-    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="of jitter and made-up ids (default: %(default)s)")
     parser.add_argument(
-        "--speed", type=_positive, default=1.0, metavar="X", help="2 is twice as fast (default: %(default)s)"
+        "--seed", type=int, default=DEFAULT_SEED, help="of jitter and made-up ids (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--speed", type=_speed, default=1.0, metavar="X", help="0.1 to 5; 2 is twice as fast (default: %(default)s)"
     )
     parser.add_argument("--plain", action="store_true", help="plain text, even where rich is installed")
     _add_backend(parser)
@@ -85,7 +87,9 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="to the first token, and between tokens; with --no-stream, in all (default: %(default)g)",
     )
-    parser.add_argument("--no-stream", dest="stream", action="store_false", help="print the answer when all of it is in")
+    parser.add_argument(
+        "--no-stream", dest="stream", action="store_false", help="print the answer when all of it is in"
+    )
     parser.add_argument("--json", action="store_true", help="print the whole reply as JSON, in OpenAI's form")
     _add_backend(parser)
 
@@ -133,6 +137,7 @@ def _number(wanted: str, fits: Callable[[float], bool]) -> Callable[[str], float
     return convert
 
 
+_speed = _number("a number from 0.1 to 5", lambda number: 0.1 <= number <= 5)
 _positive = _number("a number above 0", lambda number: 0 < number < math.inf)
 _seconds = _number("0 or more seconds", lambda number: 0 <= number < math.inf)
 _share = _number("a share from 0 to 1", lambda number: 0 <= number <= 1)

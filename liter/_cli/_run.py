@@ -4,6 +4,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import anyio
 
@@ -63,7 +64,8 @@ def run(function: Callable[[], Awaitable[None]], backend: str) -> None:
 def _innermost(error: BaseException) -> BaseException:
     """Take an error out of the groups around it: of several an interrupt, or else the first."""
     while isinstance(error, BaseExceptionGroup):
-        error = (error.subgroup(KeyboardInterrupt) or error).exceptions[0]
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        error = (group.subgroup(KeyboardInterrupt) or group).exceptions[0]
     return error
 
 

@@ -1,5 +1,6 @@
 """``liter sim``: the simulator, served until Ctrl-C."""
 
+from contextlib import AsyncExitStack
 from functools import partial
 
 import anyio
@@ -31,12 +32,14 @@ def sim(options: SimOptions) -> int:
 
 async def _serve(options: SimOptions) -> None:
     simulator = Simulator(seed=options.seed, fault_rate=options.fault_rate, latency=options.latency)
-    try:
-        async with simulator.serve(host=options.host, port=options.port) as server:
-            _introduce(server)
-            await _log(simulator)
-    except OSError as error:
-        raise CommandError(f"cannot serve at {options.host}, port {options.port}: {error.strerror or error}") from error
+    async with AsyncExitStack() as stack:
+        try:
+            server = await stack.enter_async_context(simulator.serve(host=options.host, port=options.port))
+        except OSError as error:
+            where = f"{options.host}, port {options.port}"
+            raise CommandError(f"cannot serve at {where}: {error.strerror or error}") from error
+        _introduce(server)
+        await _log(simulator)
 
 
 def _introduce(server: SimulatorServer) -> None:

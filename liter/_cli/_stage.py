@@ -1,6 +1,6 @@
 """What the scenes of the demonstration play on: a terminal, simulators on loopback sockets, and a tally of it all."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import NamedTuple
@@ -12,7 +12,6 @@ from .._contract import Call, Layer
 from .._reply import Reply
 from ..middleware import Hooks, Retry
 from ..testing import Fault, ModelReply, ReceivedRequest, Simulator
-from ..testing._simulator_model import Replier
 from ._run import CommandError
 from ._terminal import Span, Terminal
 
@@ -27,7 +26,11 @@ class UnexpectedError(CommandError):
 
 
 class Tally(msgspec.Struct):
-    """What all calls came to. ``refusals`` are attempts that another one followed."""
+    """What all calls came to.
+
+    :param refusals: attempts that another one followed
+    :param unreported: calls whose tokens nobody knows, as their streams ended before the provider told
+    """
 
     calls: int = 0
     streams: int = 0
@@ -35,6 +38,7 @@ class Tally(msgspec.Struct):
     refusals: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    unreported: int = 0
     connections: int = 0
 
     def enter(self, call: Call[object], reply: Reply[object]) -> None:
@@ -43,7 +47,9 @@ class Tally(msgspec.Struct):
         self.streams += call.stream
         self.attempts += len(call.attempts)
         self.refusals += len(call.attempts) - 1
-        if reply.usage is not None:
+        if reply.usage is None:
+            self.unreported += 1
+        else:
             self.prompt_tokens += reply.usage.prompt_tokens
             self.completion_tokens += reply.usage.completion_tokens
 
@@ -81,7 +87,7 @@ class Stage:
     async def open(
         self,
         *,
-        reply: str | ModelReply | Replier | None = None,
+        reply: str | Callable[[ReceivedRequest], ModelReply] | None = None,
         faults: Sequence[Fault | None] = (),
         latency: float = 0.03,
         event_latency: float = 0.03,

@@ -50,7 +50,7 @@ class Terminal(Protocol):
         ...
 
     def code(self, source: str) -> None:
-        """Write lines as they are."""
+        """Write lines as they are, between blank lines."""
         ...
 
     def flow(self, text: str) -> None:
@@ -62,13 +62,13 @@ class Terminal(Protocol):
         ...
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Line]]) -> None:
-        """Write a table."""
+        """Write a table between blank lines; without a head, where no column has a title."""
         ...
 
 
 def open_terminal(stream: TextIO, *, plain: bool = False) -> Terminal:
-    """Make the best terminal there is: with rich, if it is installed and ``plain`` is false."""
-    if not plain:
+    """Make the best terminal there is: by rich, if the stream is a terminal and rich is installed."""
+    if stream.isatty() and not plain:
         try:
             from ._terminal_rich import RichTerminal
         except ModuleNotFoundError:
@@ -143,7 +143,7 @@ class PlainTerminal:
         self._print(textwrap.fill(text_of(line), self.width, initial_indent=blank, subsequent_indent=blank))
 
     def code(self, source: str) -> None:
-        self._print(textwrap.indent(source, " " * INDENT * 2))
+        self._print("\n" + textwrap.indent(source, " " * INDENT) + "\n")
 
     def flow(self, text: str) -> None:
         self._stream.write(self._flow.add(text))
@@ -153,14 +153,20 @@ class PlainTerminal:
         self._stream.write(self._flow.end())
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Line]]) -> None:
-        cells = [[column.title for column in columns], *([text_of(cell) for cell in row] for row in rows)]
-        widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
+        cells = [[text_of(cell) for cell in row] for row in rows]
+        titles = [column.title for column in columns]
+        widths = [max(len(row[index]) for row in (titles, *cells)) for index in range(len(columns))]
+        if any(titles):
+            dash = "─" if self.unicode else "-"
+            cells = [titles, [dash * width for width in widths], *cells]
+        self._print("")
         for row in cells:
             padded = (
                 cell.rjust(width) if column.right else cell.ljust(width)
                 for cell, width, column in zip(row, widths, columns, strict=True)
             )
             self._print(" " * INDENT + "  ".join(padded).rstrip())
+        self._print("")
 
     def _print(self, text: str) -> None:
         print(text, file=self._stream, flush=True)

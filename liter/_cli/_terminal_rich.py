@@ -1,6 +1,6 @@
 """The terminal that rich draws."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -31,24 +31,38 @@ class RichTerminal:
 
     def say(self, line: Line = "") -> None:
         self.end_flow()
-        self._console.print(Padding(_text(line), (0, 0, 0, INDENT)))
+        self._lines(_text(line).wrap(self._console, self.width - INDENT), INDENT)
 
     def code(self, source: str) -> None:
-        self._console.print(Padding(Text(source, "cyan"), (0, 0, 0, INDENT * 2)))
+        self._console.print()
+        self._lines(Text(source).split(allow_blank=True), INDENT)
+        self._console.print()
 
     def flow(self, text: str) -> None:
-        self._console.print(Text(self._flow.add(text)), end="", soft_wrap=True)
+        self._console.print(Text(self._flow.add(text), "cyan"), end="", soft_wrap=True)
 
     def end_flow(self) -> None:
         self._console.print(self._flow.end(), end="")
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[Line]]) -> None:
-        table = Table(box=SIMPLE_HEAD, header_style="dim", border_style="dim", pad_edge=False, show_edge=False)
+        table = Table(
+            box=SIMPLE_HEAD,
+            show_header=any(column.title for column in columns),
+            header_style="dim",
+            border_style="dim",
+            pad_edge=False,
+            show_edge=False,
+        )
         for column in columns:
             table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
         for row in rows:
             table.add_row(*map(_text, row))
-        self._console.print(Padding(table, (0, 0, 0, INDENT)))
+        self._console.print(Padding(table, (1, 0, 1, INDENT), expand=False))
+
+    def _lines(self, lines: Iterable[Text], indent: int) -> None:
+        for line in lines:
+            line.rstrip()
+            self._console.print(Text(" " * indent), line, sep="", soft_wrap=True)
 
 
 def _text(line: Line) -> Text:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from .._contract import Attempt
 from ._terminal import Column, Line, Span, Style
 
-_LEVELS = "▁▂▃▄▅▆▇█"
+_BARS, _DIGITS = " ▁▂▃▄▅▆▇█", "0123456789"
 
 
 def attempt_columns(attempts: Sequence[Attempt]) -> list[Column]:
@@ -53,9 +53,8 @@ def attempt_rows(attempts: Sequence[Attempt], width: int, *, unicode: bool) -> l
 def level_line(levels: Sequence[int], *, unicode: bool) -> str:
     """Draw a number over time: a bar for each of ``levels``, the tallest for the largest; without bars, digits."""
     highest = max(levels, default=0) or 1
-    if not unicode:
-        return "".join(str(9 * level // highest) for level in levels)
-    return "".join(_LEVELS[(len(_LEVELS) - 1) * level // highest] for level in levels)
+    marks = _BARS if unicode else _DIGITS
+    return "".join(marks[-(-(len(marks) - 1) * level // highest)] for level in levels)
 
 
 def _begin(attempts: Sequence[Attempt]) -> float:

@@ -59,13 +59,8 @@ class Concurrency:
 
         :raises LlmTimeoutError: none came free
         """
-        if not self._waiters:
-            try:
-                self._permits.pop()
-            except IndexError:
-                pass
-            else:
-                return
+        if self._take():
+            return
         waiter = _Waiter()
         self._waiters[waiter] = None
         self._hand_out()
@@ -90,19 +85,22 @@ class Concurrency:
         self._permits.append(None)
         self._hand_out()
 
+    def _take(self) -> bool:
+        try:
+            self._permits.pop()
+        except IndexError:
+            return False
+        return True
+
     def _withdraw(self, waiter: "_Waiter") -> bool:
         """Take ``waiter`` out of the line. False when it is no longer there: a permit was handed to it."""
         return self._waiters.pop(waiter, False) is None
 
     def _hand_out(self) -> None:
-        while self._waiters and self._permits:
-            try:
-                self._permits.pop()
-            except IndexError:
-                return
+        while self._waiters and self._take():
             try:
                 waiter, _ = self._waiters.popitem(last=False)
-            except KeyError:
+            except KeyError:  # it was withdrawn meanwhile
                 self._permits.append(None)
                 continue
             if not waiter.wake():

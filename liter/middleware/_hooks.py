@@ -71,13 +71,12 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Hooked(Generic[R]):
-    __slots__ = ("_call", "_call_next", "_events", "_failure", "_hooks", "_reply", "_scope")
+    __slots__ = ("_call", "_call_next", "_failure", "_hooks", "_reply", "_scope")
 
     def __init__(self, hooks: Hooks, call: Call[R], call_next: Handler) -> None:
         self._hooks = hooks
         self._call = call
         self._call_next = call_next
-        self._events: _HookedEvents[R] | None = None
         self._failure: Exception | None = None
 
     async def __aenter__(self) -> Reply[R]:
@@ -91,8 +90,7 @@ class _Hooked(Generic[R]):
                 await _observe("on_error", hooks.on_error, cast("AnyCall", self._call), error, on_its_way=error)
             raise
         if hooks.on_chunk is not None and reply.streamed:
-            self._events = _HookedEvents(hooks.on_chunk, call, reply)
-            reply = reply.derive(events=self._events)
+            reply = reply.derive(events=_HookedEvents(hooks.on_chunk, call, reply))
         self._reply = reply
         if hooks.on_response is not None:
             try:
@@ -108,8 +106,6 @@ class _Hooked(Generic[R]):
     ) -> bool | None:
         raised = error
         try:
-            if self._events is not None:
-                await self._events.aclose()
             return await self._scope.__aexit__(kind, error, traceback)
         except BaseException as other:
             raised = other
@@ -149,17 +145,14 @@ class _Hooked(Generic[R]):
 
 
 class _HookedEvents(Generic[R]):
-    __slots__ = ("_call", "_closed", "_on_chunk", "_source")
+    __slots__ = ("_call", "_on_chunk", "_source")
 
     def __init__(self, on_chunk: OnChunk, call: Call[R], source: Reply[R]) -> None:
         self._on_chunk = on_chunk
         self._call = cast("AnyCall", call)
         self._source = source
-        self._closed = False
 
     async def __anext__(self) -> R:
-        if self._closed:
-            raise StopAsyncIteration
         event = await self._source.__anext__()
         given = self._on_chunk(self._call, event)
         if inspect.isawaitable(given):
@@ -167,7 +160,7 @@ class _HookedEvents(Generic[R]):
         return event if given is None else cast("R", given)
 
     async def aclose(self) -> None:
-        self._closed = True
+        """Nothing of its own is open: the source belongs to the next handler's scope."""
 
 
 async def _result(given: object) -> object:

@@ -19,6 +19,7 @@ from ..types import (
     ListModelsRequest,
     Message,
     StreamOptions,
+    ToolMessage,
     Usage,
     format_of_type,
 )
@@ -122,6 +123,8 @@ class OpenAI(msgspec.Struct, frozen=True, kw_only=True):
         """The message as this wire takes it: without what only replies have, documents as files."""
         if isinstance(message, AssistantMessage):
             return self._sent_assistant(message)
+        if isinstance(message, ToolMessage) and message.is_error is not None:
+            message = replace(message, is_error=None)
         content = message.content
         if content is None or isinstance(content, str) or not any(isinstance(part, DocumentPart) for part in content):
             return message

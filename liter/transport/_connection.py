@@ -7,7 +7,7 @@ import httpcore
 from .._http import Headers, HttpRequest, Origin
 
 
-class ConnectionRetired(httpcore.RemoteProtocolError):  # noqa: N818 # named as the fact it tells
+class ConnectionRetired(httpcore.RemoteProtocolError):
     """The peer gave the connection up before it did anything with this request: it may be sent again."""
 
 

@@ -65,7 +65,7 @@ class ResponseParser:
     def __init__(self, method: str) -> None:
         self._method = method
         self._state = _HEAD
-        self._buffer = b""
+        self._buffer: bytes = b""
         self._left = 0  # bytes to come of the body (LENGTH) or of the chunk (CHUNK_DATA)
 
     @property

@@ -6,6 +6,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from typing import cast
 
 import httpcore
 from anyio.lowlevel import cancel_shielded_checkpoint
@@ -160,7 +161,8 @@ def _close_pools(pools: dict[EventLoop, Pool]) -> None:
 
 
 def _default_backend() -> httpcore.AsyncNetworkBackend:
+    # Both are defined under a condition, which hides their type from checkers.
     # Trio's own streams are a little faster than anyio's around them.
     if "trio" in sys.modules and EventLoop.current().is_trio:
-        return httpcore.TrioBackend()
-    return httpcore.AnyIOBackend()
+        return cast("httpcore.AsyncNetworkBackend", httpcore.TrioBackend())
+    return cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())

@@ -126,7 +126,8 @@ class ToolMessage(_Message, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What a tool answered.
 
     :param tool_call_id: ``id`` of the call that it answers
-    :param is_error: whether the tool failed, for providers that tell the model so (Anthropic)
+    :param is_error: whether the tool failed, for providers that tell the model so (Anthropic); elsewhere the
+        content alone is sent, so it should say so itself
     """
 
     tool_call_id: str

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Self
 
 import anyio
 import h11
@@ -53,7 +54,7 @@ class RawClient:
             return cls(await where.connect_tcp("simulator", 80))
         return cls(await httpcore.AnyIOBackend().connect_tcp(where.host, where.port))
 
-    async def __aenter__(self) -> "RawClient":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

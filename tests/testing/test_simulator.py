@@ -411,7 +411,7 @@ async def test_a_seed_gives_the_same_again(raw_client, chat: dict) -> None:
 @pytest.mark.parametrize(
     ("text", "count"), [("", 0), (" ", 1), ("one", 1), ("one two", 2), ("  one\n two  ", 2), ("日本 🙂", 2)]
 )
-async def test_tokens(text: str, count: int) -> None:
+def test_tokens(text: str, count: int) -> None:
     """A token is a run of characters that are not blank, with the blanks before it; joined, they are the text."""
     assert count_tokens(text) == count
     assert "".join(tokenize(text)) == text

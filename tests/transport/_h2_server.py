@@ -99,7 +99,7 @@ class H2Server:
                 pass
 
     async def _respond(self, request: Request) -> None:
-        with suppress(h2.exceptions.StreamClosedError, httpcore.WriteError):  # the client has left
+        with suppress(h2.exceptions.ProtocolError, httpcore.WriteError):  # the client has left
             await self.respond(self, request)
 
     async def flush(self) -> None:

@@ -1,12 +1,11 @@
 """The public API as users type it: checked by mypy and pyright, never run."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypedDict, TypeVar
+from typing import TypedDict, TypeVar, assert_type
 
 import anyio
 import msgspec
-from typing_extensions import assert_type
 
 import liter
 from liter import Call, ChatCompletionChunk, ChatCompletionResponse, ChatStream, Handler, Layer, LlmClient, Reply
@@ -15,7 +14,7 @@ R = TypeVar("R")
 
 
 @asynccontextmanager
-async def function_layer(call: Call[R], call_next: Handler) -> AsyncIterator[Reply[R]]:
+async def function_layer(call: Call[R], call_next: Handler) -> AsyncGenerator[Reply[R], None]:
     async with call_next(call) as reply:
         yield reply
 
@@ -24,7 +23,7 @@ class Slots(msgspec.Struct, frozen=True):
     slots: anyio.Semaphore
 
     @asynccontextmanager
-    async def __call__(self, call: Call[R], call_next: Handler, /) -> AsyncIterator[Reply[R]]:
+    async def __call__(self, call: Call[R], call_next: Handler, /) -> AsyncGenerator[Reply[R], None]:
         async with self.slots, call_next(call) as reply:
             yield reply
 
@@ -85,9 +84,7 @@ async def misuse(client: LlmClient) -> None:
 
 
 def build() -> LlmClient:
-    return LlmClient(
-        api_key="sk", base_url="http://localhost:8000/v1", model_hint="openai", middleware=layers, api_keys={"anthropic": "sk"}
-    )
+    return LlmClient(api_key="sk", base_url="http://localhost/v1", middleware=layers, api_keys={"anthropic": "sk"})
 
 
 def explain(error: liter.LlmError) -> str:
