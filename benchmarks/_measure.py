@@ -33,6 +33,10 @@ class Case:
     mode: Mode
     in_flight: int
 
+    def describe(self) -> str:
+        """Say it in a line."""
+        return f"{self.client} on {self.loop}, {self.mode}, {self.in_flight} in flight"
+
 
 @dataclass(frozen=True)
 class Cost:

@@ -114,7 +114,7 @@ def measure_all(arguments: argparse.Namespace, cases: list[Case], pythons: Mappi
             for number, case in enumerate(cases, 1):
                 if case in measurements.failures:
                     continue
-                _progress(f"repeat {repeat + 1}/{arguments.repeats}, {number}/{len(cases)}: {case}")
+                _progress(f"repeat {repeat + 1}/{arguments.repeats}, {number}/{len(cases)}: {case.describe()}")
                 try:
                     cost = run(pythons[case.client], case, seconds=arguments.seconds, events=arguments.events, url=url)
                 except FailedError as error:
@@ -138,6 +138,8 @@ def import_all(pythons: Mapping[str, Path], *, repeats: int) -> dict[str, Import
 def _progress(text: str) -> None:
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+    elif text:
+        print(text, file=sys.stderr)
 
 
 def machine_facts(arguments: argparse.Namespace, pythons: Mapping[str, Path]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -140,7 +140,8 @@ def encode_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Ra
     :raises InvalidHeaderError: a name or value that is not legal HTTP (CR and LF above all), or a
         header that frames the message and so belongs to the transport
     """
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    # An Iterable of pairs might be a mapping of another kind, says the type checker; it is not.
+    pairs = cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
     encoded: list[tuple[bytes, bytes]] = []
     for name, value in pairs:
         if not isinstance(name, str) or not isinstance(value, str):

@@ -73,7 +73,8 @@ def encode_chat(request: ChatCompletionRequest, *, model: str, stream: bool, pro
     for name, neutral in UNSAYABLE.items():
         value = getattr(request, name)
         if value is not None and value not in neutral:
-            raise _refused(f"{name}={value!r}")
+            # Mappings and lists may hold the user's words, which are not for logs.
+            raise _refused(f"{name}={value!r}" if isinstance(value, str | int | float) else name)
     system, messages = split_system(request.conversation)
     first = len(request.messages) - len(messages)
     body: dict[str, object] = {"model": model, "messages": turns(messages, provider=provider, first=first)}

@@ -64,14 +64,18 @@ def _layers(outer: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
             for deeper in ("innererror", "error"):
                 if isinstance(layer.get(deeper), Mapping):
                     yield {**layer, **cast("Mapping[str, object]", layer[deeper])}
+            yield from _listed(layer)
             yield layer
-    for name in ("errors", "detail"):
-        items = outer.get(name)
-        if isinstance(items, list):
-            for item in cast("list[object]", items):
-                if isinstance(item, Mapping):
-                    yield cast("Mapping[str, object]", item)
+    yield from _listed(outer)
     yield outer
+
+
+def _listed(layer: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+    for name in ("errors", "detail"):
+        items = layer.get(name)
+        for item in cast("list[object]", items) if isinstance(items, list) else ():
+            if isinstance(item, Mapping):
+                yield cast("Mapping[str, object]", item)
 
 
 def _codes(layer: Mapping[str, object]) -> Iterator[object]:

@@ -15,6 +15,9 @@ _CHAT = msgspec.json.Decoder(ChatCompletionResponse)
 _MODELS = msgspec.json.Decoder(ModelsListResponse)
 _ANY = msgspec.json.Decoder(dict[str, object])
 
+# A body without choices says one of these, or nothing.
+_TELLING = frozenset({"choices", "error", "detail", "message", "errors", "base_resp"})
+
 # Words of imitators for what OpenAI has a word for. Others stay as they are.
 _FINISH_REASONS: Mapping[str, str] = {
     "eos": "stop",
@@ -49,6 +52,8 @@ def read_reply(body: bytes, *, provider: str, model: str) -> ChatCompletionRespo
     try:
         reply = decode_leniently(_CHAT, body)
         told = None if reply.choices else _ANY.decode(body)
+        if told is not None and not told.keys() & _TELLING:
+            raise msgspec.ValidationError("it has no choices")
     except msgspec.DecodeError as error:
         raise SerializationError(
             f"the reply is no chat completion: {error}", status=200, provider=provider, model=model, body=body

@@ -52,7 +52,7 @@ def check_layer(
     asyncio's native ``Task.cancel``.
 
     :param make_layer: makes a fresh layer, outside of any event loop
-    :param call: what to send, for layers that read the request; ``stream`` and ``started`` are set by the kit
+    :param call: what to send, for layers that read the request; the kit sets ``stream``, ``started`` and ``timeouts``
     :param value: the whole reply of a unary call
     :param events: the events of a stream, two or more
     :param may_repeat: the layer may enter the next handler several times for one call: a retry, a hedge

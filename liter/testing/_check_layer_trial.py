@@ -74,13 +74,14 @@ class _Question(msgspec.Struct, frozen=True):
     text: str = "?"
 
 
-# With time limits, far away, so that a layer that puts them off shows.
 _CALL: Call[object] = Call(
     operation="chat",
     request=_Question(),
     route=Route(provider="scripted", model="scripted", base_url="https://scripted.invalid"),
-    timeouts=Timeouts(first_event=1e9, total=1e9),
 )
+
+# Beyond all scenarios; they are there so that a layer that puts them off shows.
+_TIMEOUTS = Timeouts(first_event=1e9, total=1e9)
 
 
 class Trial:
@@ -116,7 +117,9 @@ class Trial:
     def open(self, handler: ScriptedHandler) -> "Opened":
         """Call the layer, and enter nothing yet."""
         template = self.options.call or _CALL
-        call = msgspec.structs.replace(template, stream=self.streamed, started=anyio.current_time(), attempts=[])
+        call = msgspec.structs.replace(
+            template, stream=self.streamed, started=anyio.current_time(), timeouts=_TIMEOUTS, attempts=[]
+        )
         manager = cast("object", self.layer(call, handler))
         if not isinstance(manager, AbstractAsyncContextManager):
             if isinstance(manager, Coroutine):

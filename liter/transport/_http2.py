@@ -14,7 +14,6 @@ Every stream's receive window is given back when its reader comes for more. The 
 those of all streams together, so a slow reader never stops another one.
 """
 
-import re
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,15 +26,13 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
-import hpack
 import httpcore
 
-from .._errors import InvalidHeaderError
-from .._http import Headers, HttpRequest, Origin, RawHeaders
-from .._version import __version__
+from .._http import Headers, HttpRequest, Origin
 from ._close import close_nowait
 from ._connection import ConnectionRetired
 from ._http2_goaway import GoAway, GoAwayFilter
+from ._http2_headers import encode_head
 
 READ_SIZE = 64 * 1024
 # So much of a body is written at a time, that others get their turn.
@@ -49,14 +46,6 @@ CONNECTION_WINDOW = MAX_STREAMS * STREAM_WINDOW
 GRACE = 0.5
 # A write that takes longer is blocked; in seconds.
 PATIENCE = 0.01
-
-_HEADER_LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9a-z]+: [\t -~\x80-\xff]*\n)*")
-# RFC 9113, 8.2.2, and ``host``, whose place is taken by ``:authority``.
-_CONNECTION_HEADERS = frozenset(
-    {b"connection", b"host", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te"}
-)
-_CREDENTIALS = frozenset({b"authorization", b"api-key", b"x-api-key", b"x-goog-api-key", b"x-amz-security-token"})
-_COMMON: RawHeaders = ((b"user-agent", f"liter/{__version__}".encode()), (b"accept-encoding", b"identity"))
 
 
 class _Stream:
@@ -157,7 +146,7 @@ class HTTP2Connection:
         self.requests += 1
         stream = None
         try:
-            headers = self._headers(request)
+            headers = encode_head(request)
             if self.active == 1 and self.requests > 1:
                 await self._listen()
             stream = self._open(headers, end=not request.body)
@@ -170,24 +159,6 @@ class HTTP2Connection:
         if stream.ended and not stream.inbox:
             self._finish_nowait(stream)
         return HTTP2Response(self, stream, *stream.head)
-
-    def _headers(self, request: HttpRequest) -> list[tuple[bytes, bytes]]:
-        given = [header for header in request.headers if header[0] not in _CONNECTION_HEADERS]
-        lines = b"".join([name + b": " + value + b"\n" for name, value in given])
-        if _HEADER_LINES.fullmatch(lines) is None:
-            raise InvalidHeaderError("a header has a line break, a control character or a capital letter in it")
-        headers = [
-            (b":method", request.method.encode("ascii")),
-            (b":authority", str(self.origin).partition("://")[2].encode("ascii")),
-            (b":scheme", self.origin.scheme.encode("ascii")),
-            (b":path", request.target),
-            *_COMMON,
-            # An intermediary must not keep what may be a credential in its compression table: RFC 7541, 7.1.3.
-            *(hpack.NeverIndexedHeaderTuple(*header) if header[0] in _CREDENTIALS else header for header in given),
-        ]
-        if request.body or request.method != "GET":
-            headers.append((b"content-length", b"%d" % len(request.body)))
-        return headers
 
     def _open(self, headers: list[tuple[bytes, bytes]], *, end: bool) -> _Stream:
         """Open a stream and queue the request's headers."""
@@ -213,7 +184,10 @@ class HTTP2Connection:
 
         position = 0
         while position < len(body):
-            await self._wait(stream, may_go_on)
+            if not may_go_on():
+                # The peer may give room to a stream only once it knows of it.
+                await self._flush()
+                await self._wait(stream, may_go_on)
             if stream.ended or stream.error is not None or self.closed or self._unwritable:
                 return  # there is an answer or an error, or soon will be, without all of the body
             window = self._h2.local_flow_control_window(stream.id)

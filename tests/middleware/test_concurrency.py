@@ -296,6 +296,31 @@ def test_a_loop_given_up_keeps_no_permit() -> None:
     assert (layer.in_use, layer.waiting) == (0, 0)
 
 
+class ReleasedMeanwhile(Concurrency):
+    """A limit whose only permit comes free, in another thread, between the look for it and getting in line."""
+
+    __slots__ = ("armed",)
+
+    def _take(self) -> bool:
+        taken = super()._take()
+        if not taken and self.armed:
+            self.armed = False
+            self.release()
+        return taken
+
+
+@pytest.mark.anyio
+async def test_a_permit_that_comes_free_meanwhile_is_not_missed() -> None:
+    """A call that gets in line just after the last permit came free takes it, though nobody will release another."""
+    layer = ReleasedMeanwhile(1)
+    layer.armed = False
+    await layer.acquire(0.0)
+    layer.armed = True
+    with anyio.fail_after(10):
+        await layer.acquire(float("inf"))
+    assert (layer.in_use, layer.waiting) == (1, 0)
+
+
 @pytest.mark.parametrize("limit", [0, -3])
 def test_a_limit_below_one_is_refused(limit: int) -> None:
     """A limit that lets nothing through is refused, and the error says what would be right."""

@@ -119,7 +119,9 @@ def test_what_is_no_chunk_breaks_the_stream(data):
 def test_usage_is_known_as_soon_as_it_is_told():
     """Also where it comes without choices, or with each chunk."""
     decoder = decoder_of()
-    decoder.feed(event({"choices": [{"delta": {"content": "x"}}], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}))
+    decoder.feed(
+        event({"choices": [{"delta": {"content": "x"}}], "usage": {"prompt_tokens": 3, "completion_tokens": 1}})
+    )
     assert decoder.usage.total_tokens == 4
     [chunk] = decoder.feed(event({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "cost": 0.5}}))
     assert (decoder.usage.total_tokens, decoder.usage.reported_cost) == (5, 0.5)
@@ -129,7 +131,11 @@ def test_usage_is_known_as_soon_as_it_is_told():
 def test_roles_and_filter_results_are_opening():
     """Text, calls, reasoning, an end or usage are not."""
     decoder = decoder_of()
-    opening = [delta(role="assistant"), delta(role="assistant", content=""), event({"choices": [], "prompt_filter_results": []})]
+    opening = [
+        delta(role="assistant"),
+        delta(role="assistant", content=""),
+        event({"choices": [], "prompt_filter_results": []}),
+    ]
     meaningful = [
         delta(content="x"),
         delta(reasoning="x"),
@@ -152,12 +158,18 @@ def test_stop_after_calls_is_tool_calls():
 
 def test_a_whole_reply_in_place_of_a_stream_is_one_chunk():
     """With all that the reply says."""
-    message = {"content": "Hi", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}], "refusal": "N"}
-    body = json.dumps({
-        "id": "c",
-        "choices": [{"message": message, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 1, "completion_tokens": 2},
-    }).encode()
+    message = {
+        "content": "Hi",
+        "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}],
+        "refusal": "N",
+    }
+    body = json.dumps(
+        {
+            "id": "c",
+            "choices": [{"message": message, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 2},
+        }
+    ).encode()
     decoder = decoder_of()
     chunks = decoder.whole(body)
     assert decoder.done
@@ -178,13 +190,17 @@ def test_an_error_in_place_of_a_stream_is_classified():
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "content", "index"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "content", "index"]), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 NAMES = st.sampled_from(["id", "choices", "usage", "error", "created", "model", "message"])
 
 
-@given(st.dictionaries(NAMES, JSON) | st.fixed_dictionaries({"choices": st.lists(st.fixed_dictionaries({"delta": JSON}))}))
+@given(
+    st.dictionaries(NAMES, JSON) | st.fixed_dictionaries({"choices": st.lists(st.fixed_dictionaries({"delta": JSON}))})
+)
 def test_any_json_is_chunks_or_an_llm_error(fields):
     """Nothing else is raised, whatever the event says."""
     try:

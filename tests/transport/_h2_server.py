@@ -33,6 +33,7 @@ class H2Server:
     :param respond: runs for each request once it is whole, or (``early``) once its headers are in
     :param deaf: gives no window back for what it receives
     :param greet: begins as HTTP/2 demands, with its settings
+    :param window: how much it takes on the whole connection
     """
 
     stream: httpcore.AsyncNetworkStream
@@ -43,6 +44,7 @@ class H2Server:
     pongs: int = 0
     deaf: bool = False
     greet: bool = True
+    window: int = 65535
 
     def __post_init__(self) -> None:
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
@@ -68,6 +70,8 @@ class H2Server:
     async def _serve(self, group: anyio.abc.TaskGroup) -> None:
         if self.greet:
             self.h2.initiate_connection()
+            if self.window > 65535:
+                self.h2.increment_flow_control_window(self.window - 65535)
             await self.flush()
         while data := await self.stream.read(65536):
             for event in self.h2.receive_data(data):

@@ -36,7 +36,7 @@ Respond = Callable[[H2Server, Request], Awaitable[None]]
 class Peers:
     """A client's connection and the server at its other end."""
 
-    def __init__(self, respond: Respond, *, capacity: int = 1 << 20, **options: bool | dict[int, int]) -> None:
+    def __init__(self, respond: Respond, *, capacity: int = 1 << 20, **options: bool | int | dict[int, int]) -> None:
         self.stream, self.server_stream = make_pipe(capacity)
         self.server = H2Server(self.server_stream, respond, **options)  # type: ignore[arg-type]
         self.released = 0
@@ -49,7 +49,7 @@ class Peers:
 
 @asynccontextmanager
 async def connected(
-    respond: Respond, *, capacity: int = 1 << 20, **options: bool | dict[int, int]
+    respond: Respond, *, capacity: int = 1 << 20, **options: bool | int | dict[int, int]
 ) -> AsyncIterator[Peers]:
     peers = Peers(respond, capacity=capacity, **options)
     async with anyio.create_task_group() as group:
@@ -134,20 +134,64 @@ async def test_bodies_of_any_size(size: int, capacity: int) -> None:
         assert peers.released == 1
 
 
-async def test_many_at_once() -> None:
-    """Requests share the connection; each gets its own answer, whole, and each place is freed once."""
+@pytest.mark.parametrize(("count", "capacity"), [(20, 5000), (2, 300)])
+async def test_many_at_once(count: int, capacity: int) -> None:
+    """Requests share the connection; each gets its own answer, whole, and each place is freed once.
+
+    The server takes nothing while nobody takes what it says.
+    """
     answers: dict[int, bytes] = {}
-    async with connected(echo, capacity=5000) as peers:
+    async with connected(echo, capacity=capacity) as peers:
 
         async def one(number: int) -> None:
             answers[number] = await exchange(peers.client, make_request(body=b"%d" % number * 40_000))
 
         async with anyio.create_task_group() as group:
-            for number in range(20):
+            for number in range(count):
                 group.start_soon(one, number)
-        assert answers == {number: b"%d" % number * 40_000 for number in range(20)}
-        assert peers.released == 20
+        assert answers == {number: b"%d" % number * 40_000 for number in range(count)}
+        assert peers.released == count
         assert peers.client.active == 0
+
+
+async def test_no_window_at_first() -> None:
+    """A server that gives a stream room only once it saw the headers gets these before any body."""
+
+    async def respond(server: H2Server, request: Request) -> None:
+        if request[":method"] == "POST":
+            server.h2.increment_flow_control_window(5, request.stream_id)
+            await server.flush()
+            while len(request.body) < 5:
+                await server.changed.wait()
+        await server.head(request, 200, end=True)
+
+    settings = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0}
+    async with connected(respond, early=True, settings=settings) as peers:
+        await exchange(peers.client, make_request(method="GET"))
+        with anyio.fail_after(5):
+            await exchange(peers.client, make_request(body=b"hello"))
+        assert peers.server.requests[3].body == b"hello"
+
+
+async def test_window_of_the_connection() -> None:
+    """Who waits for room in the connection's window goes on when there is some, though another task reads."""
+    go = anyio.Event()
+
+    async def respond(server: H2Server, request: Request) -> None:
+        if request.stream_id == 1:
+            await go.wait()
+        await echo(server, request)
+
+    async with connected(respond, settings={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 1 << 24}) as peers:
+
+        async def lead() -> None:
+            await exchange(peers.client, make_request())
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(lead)
+            await settled()
+            assert len(await exchange(peers.client, make_request(body=b"x" * 400_000))) == 400_000
+            go.set()
 
 
 async def test_slow_reader_holds_back_its_own_stream_only() -> None:
@@ -163,17 +207,20 @@ async def test_slow_reader_holds_back_its_own_stream_only() -> None:
 async def test_left_early() -> None:
     """A response that is closed before its end resets its stream, once, and gives the window back."""
     async with connected(echo) as peers:
-        for _ in range(CONNECTION_WINDOW // STREAM_WINDOW + 5):
-            response = await peers.client.send(make_request(f"/{STREAM_WINDOW}"))
-            await response.read_chunk()
+        for number in range(CONNECTION_WINDOW // STREAM_WINDOW + 5):
+            response = await peers.client.send(make_request(f"/{2 * STREAM_WINDOW}"))
+            await settled()
+            assert await exchange(peers.client, make_request(body=b"reads for all")) == b"reads for all"
+            if number % 2:
+                assert len(await response.read_chunk()) == STREAM_WINDOW
             await response.aclose()
             await response.aclose()
             with pytest.raises(httpcore.ReadError):
                 await response.read_chunk()
         await settled()
-        resets = [request.reset for request in peers.server.requests.values()]
-        assert resets == [h2.errors.ErrorCodes.CANCEL] * len(resets)
-        assert peers.released == len(resets)
+        requests = peers.server.requests.values()
+        assert [r.reset for r in requests] == [None if r.body else h2.errors.ErrorCodes.CANCEL for r in requests]
+        assert peers.released == len(requests)
         assert peers.client.available()
         assert peers.server.h2.outbound_flow_control_window > CONNECTION_WINDOW // 2
 
@@ -248,7 +295,8 @@ async def test_pings_are_answered() -> None:
         assert peers.server.pongs >= 5
 
 
-async def test_early_answer() -> None:
+@pytest.mark.parametrize(("capacity", "window"), [(20_000, 65535), (1 << 20, 10_000_000)])
+async def test_early_answer(capacity: int, window: int) -> None:
     """An answer that comes before all of the body was sent stops the sending, and is given to the caller."""
 
     async def respond(server: H2Server, request: Request) -> None:
@@ -257,11 +305,12 @@ async def test_early_answer() -> None:
         server.h2.reset_stream(request.stream_id, h2.errors.ErrorCodes.NO_ERROR)
         await server.flush()
 
-    async with connected(respond, early=True, capacity=20_000) as peers:
+    settings = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window}
+    async with connected(respond, capacity=capacity, early=True, settings=settings, window=window) as peers:
         response = await peers.client.send(make_request(body=b"x" * 5_000_000))
         assert response.status == 413
         assert await read_all(response) == b"too large"
-        assert peers.stream.written < 1_000_000
+        assert peers.stream.written < 2_000_000
         peers.server.respond, peers.server.early = echo, False
         assert await exchange(peers.client, make_request(body=b"next")) == b"next"
 
@@ -325,29 +374,33 @@ async def test_reset_after_some_of_the_body() -> None:
 
 async def test_goaway_under_load() -> None:
     """After GOAWAY older streams go on to their end, later ones may be sent again, and no new one is begun."""
-    goes_away = anyio.Event()
+    later = anyio.Event()
+    refused = anyio.Event()
 
     async def respond(server: H2Server, request: Request) -> None:
         if request.stream_id == 1:
             await server.head(request)
             await server.data(request, b"first,")
-            await goes_away.wait()
+            await later.wait()
             await server.goaway(1, 0, b"restart")
+            await refused.wait()
             await server.data(request, b"last", end=True)
+        else:
+            later.set()
 
     async with connected(respond) as peers:
         response = await peers.client.send(make_request())
         assert await response.read_chunk() == b"first,"
 
-        async def later() -> None:
-            with pytest.raises(ConnectionRetired, match="NO_ERROR restart"):
-                await peers.client.send(make_request())
+        async def older() -> None:
+            assert await read_all(response) == b"last"
 
         async with anyio.create_task_group() as group:
-            group.start_soon(later)
+            group.start_soon(older)
             await settled()
-            goes_away.set()
-            assert await read_all(response) == b"last"
+            with pytest.raises(ConnectionRetired, match="NO_ERROR restart"):
+                await peers.client.send(make_request())
+            refused.set()
         assert not peers.client.available()
         assert not peers.client.closed
         assert peers.released == 2

@@ -50,13 +50,15 @@ def test_nothing_makes_an_empty_reply():
 def test_facts_and_text_are_joined():
     """Id and model are the first, tier and usage the last, text is joined."""
     first, last = Usage(prompt_tokens=1), Usage(prompt_tokens=2)
-    reply = accumulate([
-        chunk(Delta(role="assistant", content=""), id="a", model="m", created=5, usage=first),
-        chunk(Delta(content="Hel"), id="b", service_tier="flex"),
-        chunk(Delta(content="lo", refusal="N"), finish_reason="stop", service_tier="default"),
-        chunk(Delta(refusal="o", reasoning_content="Hm.")),
-        ChatCompletionChunk(usage=last, system_fingerprint="fp"),
-    ])
+    reply = accumulate(
+        [
+            chunk(Delta(role="assistant", content=""), id="a", model="m", created=5, usage=first),
+            chunk(Delta(content="Hel"), id="b", service_tier="flex"),
+            chunk(Delta(content="lo", refusal="N"), finish_reason="stop", service_tier="default"),
+            chunk(Delta(refusal="o", reasoning_content="Hm.")),
+            ChatCompletionChunk(usage=last, system_fingerprint="fp"),
+        ]
+    )
     [choice] = reply.choices
     assert (reply.id, reply.model, reply.created, reply.service_tier) == ("a", "m", 5, "default")
     assert (reply.usage, reply.system_fingerprint) == (last, "fp")
@@ -79,7 +81,11 @@ def test_an_absent_text_stays_absent():
 def test_fragments_of_calls_are_joined_by_index():
     """Two calls whose fragments interleave."""
     assert calls(
-        call(0, "a", "f", ""), call(1, "b", "g", "["), call(0, arguments='{"x"'), call(1, arguments="]"), call(0, arguments=":1}")
+        call(0, "a", "f", ""),
+        call(1, "b", "g", "["),
+        call(0, arguments='{"x"'),
+        call(1, arguments="]"),
+        call(0, arguments=":1}"),
     ) == [("a", "f", '{"x":1}'), ("b", "g", "[]")]
 
 
@@ -103,12 +109,17 @@ def test_repeated_ids_and_names_count_once():
 
 def test_calls_of_custom_tools_and_the_old_form_are_joined():
     """Custom tools have text, function_call has no id."""
-    custom = [Delta(tool_calls=[ToolCallDelta(index=0, id="c", type="custom", custom=CustomCallDelta(name="t", input="a"))])]
+    custom = [
+        Delta(tool_calls=[ToolCallDelta(index=0, id="c", type="custom", custom=CustomCallDelta(name="t", input="a"))])
+    ]
     custom.append(Delta(tool_calls=[ToolCallDelta(index=0, custom=CustomCallDelta(input="b"))]))
     [choice] = accumulate([chunk(delta) for delta in custom]).choices
     [made] = choice.message.tool_calls
     assert (made.type, made.custom.name, made.custom.input) == ("custom", "t", "ab")
-    old = [Delta(function_call=FunctionCallDelta(name="f", arguments="{")), Delta(function_call=FunctionCallDelta(arguments="}"))]
+    old = [
+        Delta(function_call=FunctionCallDelta(name="f", arguments="{")),
+        Delta(function_call=FunctionCallDelta(arguments="}")),
+    ]
     [choice] = accumulate([chunk(delta) for delta in old]).choices
     assert choice.message.function_call == FunctionCall("f", "{}")
 
@@ -117,11 +128,17 @@ def test_log_probabilities_annotations_and_blocks_are_collected():
     """Lists grow in the order of the events."""
     note = Annotation(url_citation=UrlCitation(url="https://x.example"))
     tokens = [TokenLogprob(token=str(number)) for number in range(3)]
-    reply = accumulate([
-        ChatCompletionChunk(choices=[ChunkChoice(logprobs=Logprobs(content=tokens[:2]), delta=Delta(annotations=[note]))]),
-        ChatCompletionChunk(choices=[ChunkChoice(logprobs=Logprobs(content=tokens[2:]), delta=Delta(images=[{"a": 1}]))]),
-        chunk(Delta(thinking_blocks=[{"type": "thinking"}])),
-    ])
+    reply = accumulate(
+        [
+            ChatCompletionChunk(
+                choices=[ChunkChoice(logprobs=Logprobs(content=tokens[:2]), delta=Delta(annotations=[note]))]
+            ),
+            ChatCompletionChunk(
+                choices=[ChunkChoice(logprobs=Logprobs(content=tokens[2:]), delta=Delta(images=[{"a": 1}]))]
+            ),
+            chunk(Delta(thinking_blocks=[{"type": "thinking"}])),
+        ]
+    )
     [choice] = reply.choices
     assert choice.logprobs == Logprobs(content=tokens)
     assert (choice.message.annotations, choice.message.images) == ([note], [{"a": 1}])
