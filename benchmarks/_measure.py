@@ -40,8 +40,9 @@ class Case:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a call costs: CPU and wall-clock seconds per call, and the process's peak memory in bytes."""
+    """What a call costs: CPU and wall-clock seconds per call over ``calls``; the process's peak memory in bytes."""
 
+    calls: int
     cpu: float
     wall: float
     memory: int
@@ -77,8 +78,7 @@ def run(python: Path, case: Case, *, seconds: float, events: int, url: str) -> C
     :raises FailedError: the client failed, or delivered something else than the server sent
     """
     arguments = [case.client, case.loop, case.mode, str(case.in_flight), str(seconds), str(events), url]
-    measured = json.loads(_output([python, _HERE / "_client.py", *arguments]))
-    return Cost(cpu=measured["cpu"], wall=measured["wall"], memory=measured["memory"])
+    return Cost(**json.loads(_output([python, _HERE / "_client.py", *arguments])))
 
 
 def run_import(python: Path, statement: str, *, repeats: int) -> ImportCost:

@@ -45,7 +45,9 @@ class Attempt(msgspec.Struct, kw_only=True):
     :param started: event-loop time, in seconds
     :param waited: seconds that a layer slept for it before
     :param seconds: how long it took to its end; ``None`` while it runs
-    :param outcome: ``"open"``, ``"ok"``, ``"abandoned"`` (left early), ``"cancelled"``, or an error's class name
+    :param number: its place in the record, from 1
+    :param outcome: ``"open"``, ``"ok"``, ``"abandoned"`` (left early), ``"cancelled"``, an error's class name, or
+        ``"ConnectionRetired"``: an idle connection turned out to be closed, and the request was sent again at once
     :param status: HTTP status; ``None`` when there was no answer
     """
 

@@ -62,7 +62,8 @@ class LlmClient:
         of a stream, it bounds the time to the first event and each gap between events
     :param middleware: layers, outermost first, in place of the default stack (``Retry``); ``[]`` is none
     :param http2: offer HTTP/2. Off by default: in Python it costs several times the CPU of HTTP/1.1
-    :param ssl_context: for TLS; by default with the system's certificates
+    :param ssl_context: for TLS; by default with the system's certificates. For HTTP/2 it must offer ``"h2"`` itself,
+        by ``set_alpn_protocols``: it is not changed
     :param proxy: URL of an HTTP or SOCKS proxy; by default from ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and
         ``NO_PROXY``
     :param trust_environment: whether these variables are looked at

@@ -8,10 +8,11 @@ import anyio
 
 from ._contract import Attempt, Call
 from ._errors import LlmError, LlmTimeoutError, SerializationError
+from ._http import HttpRequest
 from ._reply import Reply
 from ._wire_events import WireEvents
 from .providers import Provider
-from .transport import TRANSPORT_ERRORS, Response, Transport, translate
+from .transport import TRANSPORT_ERRORS, ConnectionRetired, Response, Transport, translate
 
 R = TypeVar("R")
 
@@ -63,16 +64,13 @@ class _Scope(Generic[R]):
         route = call.route
         provider = exchange.providers[route.provider]
         request = provider.encode(call)
-        started = anyio.current_time()
-        self._attempt = attempt = Attempt(
-            number=call.attempt, provider=route.provider, model=route.model, started=started, waited=call.waited
-        )
-        call.attempts.append(attempt)
+        self._begin(call.waited)
         enter_by = call.enter_by
         try:
             with anyio.CancelScope(deadline=enter_by):
-                response = await exchange.transport.send(request, connect=call.timeouts.connect, deadline=enter_by)
+                response = await self._send(request, enter_by)
                 self._response = response
+                attempt = self._attempt
                 attempt.status = response.status
                 attempt.request_id = provider.request_id(response.headers)
                 if not 200 <= response.status < 300:
@@ -89,6 +87,28 @@ class _Scope(Generic[R]):
         except BaseException as error:
             await self._failed(error)
             raise
+
+    def _begin(self, waited: float) -> None:
+        call = self._call
+        self._attempt = Attempt(
+            number=len(call.attempts) + 1,
+            provider=call.route.provider,
+            model=call.route.model,
+            started=anyio.current_time(),
+            waited=waited,
+        )
+        call.attempts.append(self._attempt)
+
+    async def _send(self, request: HttpRequest, enter_by: float) -> Response:
+        transport, connect = self._exchange.transport, self._call.timeouts.connect
+        try:
+            return await transport.send(request, connect=connect, deadline=enter_by)
+        except ConnectionRetired:
+            # No failure of the provider's, so no layer is asked. It is on the record all the same: the provider
+            # may have begun, and billed, what it did not answer.
+            await self._close("ConnectionRetired")
+            self._begin(0.0)
+            return await transport.send(request, connect=connect, deadline=enter_by, fresh=True)
 
     async def _enter_whole(self, provider: Provider) -> Reply[R]:
         response, attempt = cast(Response, self._response), self._attempt

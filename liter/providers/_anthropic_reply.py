@@ -38,8 +38,8 @@ FINISH_REASONS: Mapping[str, str] = {
 # Fields of a reply that OpenAI's form has no place for.
 _NATIVE_FIELDS = ("container", "context_management", "stop_details")
 
-# What a message in OpenAI's form says without loss; any other block makes the native content be kept.
-_PLAIN = frozenset({"text", "tool_use", "thinking", "redacted_thinking"})
+# What a message in OpenAI's form says without loss, in the order in which it goes back.
+_PLACES = {"thinking": 0, "redacted_thinking": 0, "text": 1, "tool_use": 2}
 
 
 class CacheCreation(msgspec.Struct, frozen=True):
@@ -261,8 +261,10 @@ def message_of(blocks: Sequence[Block], provider: str) -> AssistantMessage:
 
 
 def native_content(blocks: Sequence[Block], provider: str) -> NativeContent | None:
-    """All blocks as they are, where OpenAI's form would lose one."""
-    if all(block.get("type") in _PLAIN and not block.get("citations") for block in blocks):
+    """All blocks as they are, where OpenAI's form would lose one, or their order."""
+    places = [_PLACES.get(str(block.get("type"))) for block in blocks if not block.get("citations")]
+    known = [place for place in places if place is not None]
+    if len(known) == len(blocks) and known == sorted(known):
         return None
     return NativeContent(provider=provider, blocks=list(blocks))
 

@@ -144,7 +144,8 @@ _WORDS: tuple[tuple[Kind, str], ...] = (
         ContextWindowExceededError,
         (
             r"max(?:imum)? context length|maximum context limit|exceeds? context limit|prompt is too long"
-            r"|input is too long|too many input tokens|longer than the model's context length|input tokens exceed the configured limit"
+            r"|input is too long|too many input tokens|longer than the model's context length"
+            r"|input tokens exceed the configured limit"
             r"|`inputs` tokens \+ `max_new_tokens` must be|exceeds the available context size"
             r"|exceeds the maximum number of tokens allowed|current length is \d+ while limit is"
             r"|maximum input length is \d+ tokens|input text length should not exceed|expected maxlength:"

@@ -18,6 +18,8 @@ _NEEDED = frozenset(
     {"choices", "message", "delta", "content", "tool_calls", "function", "name", "arguments", "data", "id"}
 )
 
+_COUNTS = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens"})
+
 # An odd body has one odd thing, rarely two.
 _MOST_REPAIRS = 16
 
@@ -55,6 +57,9 @@ def _leave_out(tree: object, told: str) -> bool:
     place = _PLACE.search(told)
     steps = [match.group(1) or int(match.group(2)) for match in _STEP.finditer(place.group(1))] if place else []
     missing = _MISSING.search(told)
+    if steps and steps[-1] in _COUNTS:
+        # A usage without its counts is unknown, and not one of zero tokens.
+        steps = steps[:-1]
     if missing is None and (not steps or steps[-1] in _NEEDED or isinstance(steps[-1], int)):
         return False
     node = tree

@@ -17,9 +17,11 @@ EVENTS = 3
 
 
 class Fault(Protocol):
-    """A change to the steps of an answer. ``wire`` makes errors in the provider's form."""
+    """One way for an answer to go wrong."""
 
-    def apply(self, steps: Sequence[Step], wire: Wire) -> list[Step]: ...
+    def apply(self, steps: Sequence[Step], wire: Wire) -> list[Step]:
+        """Change the steps of an answer; ``wire`` makes errors in the provider's form."""
+        ...
 
 
 class Refuse(msgspec.Struct, frozen=True):

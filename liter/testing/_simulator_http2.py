@@ -45,6 +45,8 @@ class _Connection:
         self._requests: dict[int, _Request] = {}
         self._to_write = anyio.Event()
         self._may_send = anyio.Event()
+        self._ending = False
+        self._written = anyio.Event()
 
     async def serve(self, received: bytes) -> None:
         self._protocol.initiate_connection()
@@ -61,11 +63,13 @@ class _Connection:
                 self._wake_writer()
                 received = await self._stream.receive()
         except h2.exceptions.ProtocolError:
-            await self._stream.send(self._protocol.data_to_send())
+            # The protocol has a last word on it, which is the writer's to send.
+            self._leave_all()
+            self._ending = True
+            self._wake_writer()
+            await self._written.wait()
         except GONE:
-            pass
-        for request in self._requests.values():
-            request.leave()
+            self._leave_all()
 
     async def _write(self) -> None:
         try:
@@ -73,12 +77,19 @@ class _Connection:
                 data = self._protocol.data_to_send()
                 if data:
                     await self._stream.send(data)
+                elif self._ending:
+                    break
                 else:
                     self._to_write = anyio.Event()
                     await self._to_write.wait()
         except GONE:
             # The reader finds out, too, and ends the connection.
             pass
+        self._written.set()
+
+    def _leave_all(self) -> None:
+        for request in self._requests.values():
+            request.leave()
 
     def _wake_writer(self) -> None:
         self._to_write.set()
@@ -105,6 +116,9 @@ class _Connection:
                 if request is not None:
                     request.leave()
                 self._wake_answers()
+            case h2.events.ConnectionTerminated():
+                # It may still read, says the RFC, but h2 lets nothing more be sent, and clients close next.
+                self._leave_all()
             case h2.events.WindowUpdated() | h2.events.RemoteSettingsChanged():
                 self._wake_answers()
             case _:

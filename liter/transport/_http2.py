@@ -379,16 +379,19 @@ class HTTP2Connection:
 
     async def _write(self, data: bytes) -> None:
         """Write all of it, even when cancelled meanwhile; where that fails, close."""
-        whole = False
-        writing = anyio.CancelScope(shield=True)
+        whole = over = False
+        writing, reading = anyio.CancelScope(shield=True), anyio.CancelScope(shield=True)
 
         async def meanwhile() -> None:
+            # The peer may take no more before somebody takes what it has to say.
             try:
                 await anyio.sleep(PATIENCE)
-                # The peer may take no more before somebody takes what it has to say.
                 await self._wait(_Stream(0, 0), lambda: self.closed)
             finally:
-                writing.deadline = anyio.current_time() + GRACE
+                if not over:
+                    writing.deadline = reading.deadline = anyio.current_time() + GRACE
+                    with reading:
+                        await self._wait(_Stream(0, 0), lambda: self.closed)
 
         try:
             async with anyio.create_task_group() as group:
@@ -400,6 +403,8 @@ class HTTP2Connection:
                         # The peer may have said why before it closed, and that can still be read.
                         self._unwritable = True
                     whole = True
+                over = True
+                reading.cancel()
                 group.cancel_scope.cancel()
         finally:
             if not whole:

@@ -13,7 +13,7 @@ from anyio.lowlevel import cancel_shielded_checkpoint
 
 from .._http import HttpRequest, Origin
 from .._loop import EventLoop
-from ._connection import Connection, ConnectionRetired, Response
+from ._connection import Connection, Response
 from ._dial import dial
 from ._http2 import HTTP2Connection
 from ._http11 import HTTP11Connection
@@ -60,25 +60,20 @@ class Transport:
         # For a transport that is dropped: nothing can be awaited then, and it may be in any thread.
         weakref.finalize(self, _close_pools, self._pools).atexit = False
 
-    async def send(self, request: HttpRequest, *, connect: float | None, deadline: float) -> Response:
+    async def send(
+        self, request: HttpRequest, *, connect: float | None, deadline: float, fresh: bool = False
+    ) -> Response:
         """Send a request and return at the response's head. Whoever gets the response closes it.
 
         :param connect: limit for opening a connection, in seconds
         :param deadline: event-loop time until which to wait for a free connection
+        :param fresh: do not use a connection that was idle
+        :raises ConnectionRetired: the server had closed an idle connection, a race that no check before can rule
+            out: the request may be sent again, over a fresh one, as the other idle ones are as old
         :raises Exception: one of ``TRANSPORT_ERRORS``; ``translate`` makes ours of it
         """
-        pool = self.pool()
-        fresh = False
-        while True:
-            connection = await pool.checkout(request.origin, connect, deadline, fresh=fresh)
-            try:
-                return await connection.send(request)
-            except ConnectionRetired:
-                # The server closed it while it was idle: a race that no check before can rule out. Other
-                # idle connections are as old, so this time a fresh one.
-                if fresh:
-                    raise
-                fresh = True
+        connection = await self.pool().checkout(request.origin, connect, deadline, fresh=fresh)
+        return await connection.send(request)
 
     def pool(self) -> Pool:
         """The pool of the running event loop.

@@ -3,8 +3,6 @@
 Only what can be right nowhere is refused; what one provider takes and another does not is for the provider to say.
 """
 
-# ruff: noqa: TRY004 # callers of chat() catch one type for what they wrote wrong
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches

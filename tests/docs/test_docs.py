@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 from types import ModuleType
 
+import httpcore
 import pytest
 
 import liter.middleware
@@ -54,6 +55,8 @@ def without_keys() -> dict[str, str]:
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_code_prints_what_the_page_shows(page: Path, backend: str) -> None:
     """Every python block runs, on both event loops, and prints what the block after it shows, or nothing."""
+    if page.name == "why.md" and httpcore.__version__ != "1.0.9":
+        pytest.skip("the page shows a fault of httpcore 1.0.9, which this version may not have")
     runner.check_page(page, backend)
 
 

@@ -164,3 +164,11 @@ def test_models_are_told_in_openais_form(call_of):
 def test_usage_of_other_values_is_unknown():
     """A list of models has none."""
     assert Anthropic().usage(ModelsListResponse()) is None
+
+
+def test_blocks_out_of_the_usual_order_are_kept(decode):
+    """Thoughts between calls must go back where they were; text before calls is the usual order."""
+    text, thought, use = {"type": "text", "text": "a"}, {"type": "thinking", "thinking": "t"}, {"type": "tool_use"}
+    assert decode(content=[thought, text, use, use]).choices[0].message.native_content is None
+    for blocks in ([text, thought], [thought, use, thought, use], [use, text]):
+        assert decode(content=blocks).choices[0].message.native_content.blocks == blocks

@@ -340,5 +340,5 @@ def test_any_bytes_are_chunks_or_an_llm_error(data):
     ):
         try:
             read()
-        except LlmError as error:
-            assert str(error)
+        except LlmError:
+            continue

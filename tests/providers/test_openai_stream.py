@@ -216,5 +216,5 @@ def test_any_bytes_are_chunks_or_an_llm_error(data):
     for read in (lambda: decoder_of().feed(ServerSentEvent(data=data)), lambda: decoder_of().whole(data)):
         try:
             read()
-        except LlmError as error:
-            assert str(error)
+        except LlmError:
+            continue

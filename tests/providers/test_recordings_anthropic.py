@@ -1,6 +1,7 @@
 """Every recorded exchange of Anthropic's Messages API decodes without loss."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 
 import pytest
@@ -74,9 +75,9 @@ def said(message: Mapping[str, object]) -> dict[str, object]:
     compaction = [run for run in usage.get("iterations") or () if run["type"] == "compaction"]
     cached = [run.get("cache_read_input_tokens") or 0 for run in [usage, *compaction]]
     written = [run.get("cache_creation_input_tokens") or 0 for run in [usage, *compaction]]
-    plain = all(
-        block["type"] in ("text", "thinking", "redacted_thinking", "tool_use") and not block.get("citations")
-        for block in blocks
+    plain = re.fullmatch(
+        "((redacted_)?thinking )*(text )*(tool_use )*",
+        "".join(f"{'cited ' if block.get('citations') else ''}{block['type']} " for block in blocks),
     )
     return {
         "id": message["id"],
@@ -193,6 +194,35 @@ def test_every_recorded_message_decodes_without_loss(recordings, events_of, call
                 wrong[record["id"]] = {name: (raw[name], typed[name]) for name in raw if raw[name] != typed[name]}
     assert not wrong
     assert count > 1000
+
+
+def test_every_recorded_reply_goes_back_as_it_came(recordings, call_of):
+    """Thoughts, calls and all blocks of the provider's own tools are sent back unchanged and in order."""
+    provider = Anthropic()
+    user = {"role": "user", "content": "x"}
+    for record in recordings("anthropic", "messages"):
+        if record["status"] != 200 or record["streaming"]:
+            continue
+        told = json.loads(record["response_body"])["content"]
+        reply = provider.decode(
+            call_of(ChatCompletionRequest(model="m", messages=[user])), record["response_body"].encode()
+        )
+        message = reply.choices[0].message
+        if not told:
+            continue
+        again = ChatCompletionRequest(model="m", messages=[user, message, user])
+        sent = json.loads(provider.encode(call_of(again)).body)["messages"][1]["content"]
+        blocks = [{"type": "text", "text": sent}] if isinstance(sent, str) else sent
+        if message.native_content is not None:
+            assert blocks == told, record["id"]
+            continue
+        # Text is joined, and who called a tool is the default.
+        for block in told:
+            block.pop("caller", None)
+        assert [block for block in blocks if block["type"] != "text"] == [
+            block for block in told if block["type"] != "text"
+        ]
+        assert "".join(block.get("text", "") for block in blocks) == "".join(block.get("text", "") for block in told)
 
 
 def test_every_recorded_list_of_models_decodes(recordings, call_of):

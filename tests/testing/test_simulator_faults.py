@@ -228,7 +228,7 @@ async def test_line_endings(raw_client, stream: dict, ending: str) -> None:
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
 async def test_every_fault_fits_every_answer(raw_client, chat, message, fault, streamed: bool, path: str) -> None:
-    """Each fault of the default set applies to whole answers, streams and refusals of both wires, and ends by itself."""
+    """Each of the default faults applies to whole answers, streams and refusals of both wires, and ends."""
     request = {**(chat if path == CHAT else message), "stream": streamed}
     with anyio.fail_after(3600):
         await ask(raw_client, fault, path, request)

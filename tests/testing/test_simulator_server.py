@@ -274,7 +274,7 @@ async def test_a_real_client_leaves(raw_client, chat: dict) -> None:
 @pytest.mark.realtime
 async def test_leaving_a_real_server(raw_client, chat: dict) -> None:
     """Leaving ends real connections at once, one whose client reads nothing of a large answer too."""
-    simulator = Simulator(reply="word " * 2_000_000)
+    simulator = Simulator(reply="x" * 20_000_000)
     with anyio.fail_after(10):
         async with simulator.serve() as server:
             client = await raw_client.opened(server)
@@ -368,7 +368,7 @@ async def test_http2_answers_many_at_once(chat: dict) -> None:
 
 async def test_http2_flow_control(chat: dict) -> None:
     """An answer larger than the client's window waits until the client takes it in."""
-    simulator = Simulator(reply="word " * 100_000)
+    simulator = Simulator(reply="x" * 600_000)
     async with simulator.serve_memory(http2=True) as network:
         client = RawHttp2Client(await network.connect_tcp("a", 443))
         stream_id = await client.send(chat)
@@ -384,9 +384,9 @@ async def test_http2_flow_control(chat: dict) -> None:
         await client.stream.aclose()
 
 
-@pytest.mark.parametrize("leave", ["reset", "close"])
+@pytest.mark.parametrize("leave", ["reset", "close", "say goodbye"])
 async def test_an_http2_client_leaves(chat: dict, leave: str) -> None:
-    """A client that resets its stream, or closes the connection, stops the answer; other streams go on after a reset."""
+    """A client that resets its stream, or closes the connection, stops the answer; after a reset, others go on."""
     simulator = Simulator(faults=[StallAfterEvents()])
     async with simulator.serve_memory(http2=True) as network:
         client = RawHttp2Client(await network.connect_tcp("a", 443))
@@ -399,12 +399,15 @@ async def test_an_http2_client_leaves(chat: dict, leave: str) -> None:
             while other not in client.ended:
                 await client.read()
             assert client.statuses[other] == "200"
-        else:
+        elif leave == "close":
             await client.stream.aclose()
+        else:
+            client.protocol.close_connection()
+            await client.flush()
         await anyio.wait_all_tasks_blocked()
         assert simulator.requests[0].outcome == "client left"
         assert simulator.in_flight == 0
-        assert simulator.connections.open == (1 if leave == "reset" else 0)
+        assert simulator.connections.open == (0 if leave == "close" else 1)
         await client.stream.aclose()
 
 
@@ -455,9 +458,14 @@ async def test_what_is_no_http2_ends_the_connection(chat: dict) -> None:
     simulator = Simulator()
     async with simulator.serve_memory(http2=True) as network:
         stream = await network.connect_tcp("a", 443)
-        await stream.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"nonsense" * 10)
-        while await stream.read(65536):
-            pass
+        preface, settings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\0\0\0\4\0\0\0\0\0"
+        data_on_stream_0 = b"\0\0\1\0\0\0\0\0\0x"
+        await stream.write(preface + settings + data_on_stream_0)
+        raw = b""
+        while data := await stream.read(65536):
+            raw += data
+        # GOAWAY: type 7.
+        assert b"\7\0\0\0\0\0" in raw
         await anyio.wait_all_tasks_blocked()
         assert simulator.connections.open == 0
         await stream.aclose()

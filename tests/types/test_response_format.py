@@ -89,7 +89,7 @@ def test_references_hold():
 
 def test_a_mapping_with_free_keys_is_refused():
     """Strict schemas have no free keys; the error says where and what to do."""
-    with pytest.raises(ValueError, match="Free.words is a mapping with free keys"):
+    with pytest.raises(ValueError, match=r"Free\.words is a mapping with free keys"):
         format_of_type(Free)
 
 

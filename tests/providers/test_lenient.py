@@ -1,0 +1,68 @@
+"""Odd bodies are mended, where nothing that was paid for is lost."""
+
+import msgspec
+import pytest
+
+from liter.providers._lenient import decode_leniently
+from liter.types import ChatCompletionResponse
+
+REPLY = msgspec.json.Decoder(ChatCompletionResponse)
+
+
+def read(body: bytes) -> ChatCompletionResponse:
+    """Decode a reply leniently."""
+    return decode_leniently(REPLY, body)
+
+
+def test_a_count_that_is_no_number_makes_the_usage_unknown():
+    """Unknown is None: zero tokens would be a wrong bill."""
+    assert read(b'{"usage": {"prompt_tokens": "many", "completion_tokens": 1}}').usage is None
+    assert read(b'{"usage": {"prompt_tokens": {}, "completion_tokens": 1}}').usage is None
+
+
+def test_counts_may_be_text_or_have_a_point():
+    """They are the same numbers."""
+    usage = read(b'{"created": "12", "usage": {"prompt_tokens": "3", "completion_tokens": 4.0}}').usage
+    assert (usage.prompt_tokens, usage.completion_tokens) == (3, 4)
+
+
+def test_a_label_of_another_type_is_left_out():
+    """It costs nobody the reply."""
+    assert read(b'{"id": "x", "model": "m", "service_tier": {"a": 1}, "provider": 5}').model == "m"
+
+
+def test_an_odd_role_is_the_assistants():
+    """Only the assistant answers."""
+    [choice] = read(b'{"choices": [{"message": {"role": "model", "content": "Hi"}}]}').choices
+    assert choice.message.content == "Hi"
+
+
+def test_a_missing_id_of_a_call_is_empty():
+    """Some have none to give."""
+    [choice] = read(b'{"choices": [{"message": {"tool_calls": [{"function": {"name": "f"}}]}}]}').choices
+    assert (choice.message.tool_calls[0].id, choice.message.tool_calls[0].function.name) == ("", "f")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"choices": {}}',
+        b'{"choices": [5]}',
+        b'{"choices": [{"message": "Hi"}]}',
+        b'{"choices": [{"message": {"content": {"a": 1}}}]}',
+        b'{"choices": [{"message": {"content": [{"type": "unheard_of"}]}}]}',
+        b'{"choices": [{"message": {"tool_calls": 5}}]}',
+        b'{"choices": [{"message": {"tool_calls": [{"id": "c", "function": {"name": []}}]}}]}',
+    ],
+)
+def test_content_of_another_form_is_not_left_out(body):
+    """A reply without what it said would be a lie."""
+    with pytest.raises(msgspec.ValidationError):
+        read(body)
+
+
+def test_a_body_with_many_oddities_is_given_up():
+    """Mending has an end."""
+    body = msgspec.json.encode({"choices": [{"index": {}, "finish_reason": 5} for _ in range(50)]})
+    with pytest.raises(msgspec.ValidationError):
+        read(body)
