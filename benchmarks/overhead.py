@@ -22,31 +22,30 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import _peers
-from _adapters import NOT_ON_TRIO, OPENERS
+from _adapters import NOT_ON_TRIO
 from _measure import Case, Cost, FailedError, ImportCost, run, run_import, serving
 from _report import CROWDED, USUAL, bars_table, import_table, loop_tables
 from _tables import Table, show
 
-# Which client is measured where, and what its import is. raw and httpcore are what liter stands on.
-STATEMENTS = {
-    "raw": "import anyio",
-    "httpcore": "import httpcore",
-    "liter": "from liter import LlmClient",
-    "openai": "from openai import AsyncOpenAI",
-    "litellm": "from litellm import acompletion",
-    "any-llm": "from any_llm import AnyLLM",
-    "liter-llm": "from liter_llm import create_client",
+
+@dataclass(frozen=True)
+class Client:
+    """A client under test: where it comes from, and the statement that imports what a user needs of it."""
+
+    distribution: str
+    statement: str
+    peer: bool = True
+
+
+CLIENTS = {
+    "raw": Client("anyio", "import anyio", peer=False),
+    "httpcore": Client("httpcore", "import httpcore", peer=False),
+    "liter": Client("liter-sdk", "from liter import LlmClient", peer=False),
+    "openai": Client("openai", "from openai import AsyncOpenAI"),
+    "litellm": Client("litellm", "from litellm import acompletion"),
+    "any-llm": Client("any-llm-sdk", "from any_llm import AnyLLM"),
+    "liter-llm": Client("liter-llm", "from liter_llm import create_client"),
 }
-DISTRIBUTIONS = {
-    "raw": "anyio",
-    "httpcore": "httpcore",
-    "liter": "liter-sdk",
-    "openai": "openai",
-    "litellm": "litellm",
-    "any-llm": "any-llm-sdk",
-    "liter-llm": "liter-llm",
-}
-OUR_OWN = ("raw", "httpcore", "liter")
 LOOPS = ("asyncio", "uvloop", "trio")
 
 # Those that need no half minute for 256 calls.
@@ -74,7 +73,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="one repeat of 0.5 s, 256 in flight for the swift ones only"
     )
-    parser.add_argument("--only", type=_names(tuple(OPENERS)), default=tuple(OPENERS), help="clients, comma-separated")
+    parser.add_argument("--only", type=_names(tuple(CLIENTS)), default=tuple(CLIENTS), help="clients, comma-separated")
     parser.add_argument("--loops", type=_names(LOOPS), default=LOOPS, help="event loops, comma-separated")
     parser.add_argument("--repeats", type=int, help="repeats of each measurement (3)")
     parser.add_argument("--seconds", type=float, help="length of each measurement (1.0)")
@@ -143,7 +142,7 @@ def import_all(pythons: Mapping[str, Path], *, repeats: int) -> dict[str, Import
     for client, python in pythons.items():
         _progress(f"import: {client}")
         with contextlib.suppress(FailedError):
-            imports[client] = run_import(python, STATEMENTS[client], repeats=repeats)
+            imports[client] = run_import(python, CLIENTS[client].statement, repeats=repeats)
     return imports
 
 
@@ -158,14 +157,14 @@ def machine_facts(arguments: argparse.Namespace, pythons: Mapping[str, Path]) ->
     """Tell what the numbers depend on."""
     information = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.+)", information.read_text()) if information.exists() else None
-    versions = {client: _peers.version(python, DISTRIBUTIONS[client]) for client, python in pythons.items()}
+    versions = {client: _peers.version(python, CLIENTS[client].distribution) for client, python in pythons.items()}
     first = next(iter(pythons.values()))
     return {
         "CPU": f"{model[1] if model else platform.machine()}, {os.cpu_count()} logical",
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         "loops": ", ".join(f"{name} {_peers.version(first, name)}" for name in ("anyio", "uvloop", "trio")),
-        "clients": ", ".join(f"{DISTRIBUTIONS[client]} {version}" for client, version in versions.items()),
+        "clients": ", ".join(f"{CLIENTS[client].distribution} {version}" for client, version in versions.items()),
         "server": f"streams of {arguments.events} content events, {arguments.burst} in one write",
         "counted": f"the repeat with the least CPU time of {arguments.repeats}, {arguments.seconds:g} s each",
     }
@@ -197,7 +196,7 @@ def write_json(
 def main() -> None:
     """Prepare, measure, report."""
     arguments = parse_arguments()
-    peers = [client for client in arguments.only if client not in OUR_OWN]
+    peers = [client for client in arguments.only if CLIENTS[client].peer]
     peer_python = _peers.prepare(arguments.venv) if peers else Path()
     pythons = {client: peer_python if client in peers else Path(sys.executable) for client in arguments.only}
 
@@ -208,7 +207,7 @@ def main() -> None:
     tables = [
         table for loop in arguments.loops for table in loop_tables(loop, costs, measurements.failures, arguments.events)
     ]
-    tables.append(import_table(imports, STATEMENTS))
+    tables.append(import_table(imports, {client: CLIENTS[client].statement for client in imports}))
     if "liter" in arguments.only:
         tables.extend(bars_table(loop, costs) for loop in arguments.loops)
     facts = machine_facts(arguments, pythons)

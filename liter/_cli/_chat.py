@@ -31,6 +31,7 @@ class ChatOptions(msgspec.Struct, frozen=True, kw_only=True):
     system: str | None
     max_tokens: int | None
     temperature: float | None
+    reasoning_effort: str | None
     base_url: str | None
     api_key_env: str | None
     timeout: float
@@ -56,6 +57,7 @@ def _chat(options: ChatOptions) -> None:
             messages=[SystemMessage(content=options.system), *messages] if options.system else messages,
             max_completion_tokens=options.max_tokens,
             temperature=options.temperature,
+            reasoning_effort=options.reasoning_effort,
         )
         run(partial(_ask, request, options), options.backend)
     except ValueError as error:

@@ -76,6 +76,7 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", metavar="TEXT", help="instructions that rank above the question")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="limit of the answer's tokens")
     parser.add_argument("--temperature", type=float, metavar="X", help="randomness, 0 to 2")
+    parser.add_argument("--reasoning-effort", metavar="LEVEL", help="how long the model thinks: low, medium, high, ...")
     parser.add_argument("--base-url", metavar="URL", help="another address that speaks the provider's protocol")
     parser.add_argument(
         "--api-key-env", metavar="NAME", help="environment variable with the key, sent to --base-url as well"

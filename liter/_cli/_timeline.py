@@ -29,9 +29,9 @@ def attempt_rows(attempts: Sequence[Attempt], width: int, *, unicode: bool) -> l
     for attempt in attempts:
         style: Style = "good" if attempt.outcome == "ok" else "bad"
         seconds = attempt.seconds or 0.0
-        waited_from = round((attempt.started - attempt.waited - begin) * scale)
         worked_from = min(round((attempt.started - begin) * scale), width - 1)
         worked_to = max(worked_from + 1, round((attempt.started + seconds - begin) * scale))
+        waited_from = min(worked_from, round((attempt.started - attempt.waited - begin) * scale))
         bars = [
             Span(" " * waited_from),
             Span(wait_bar * (worked_from - waited_from), "dim"),

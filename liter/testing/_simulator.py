@@ -13,7 +13,7 @@ from anyio.streams.tls import TLSListener
 
 from ._faults import FAULTS, Fault
 from ._network import MemoryNetwork
-from ._network_stream import MemoryStream
+from ._network_stream import BUFFER_SIZE, MemoryStream
 from ._simulator_exchange import Connections, Exchange, Incoming, Ledger, ReceivedRequest
 from ._simulator_http2 import PREFACE, serve_http2
 from ._simulator_http11 import GONE, serve_http11

@@ -82,7 +82,10 @@ def _refusal(protocol: h11.Connection, error: h11.RemoteProtocolError) -> bytes:
 
 
 async def _watch(protocol: h11.Connection, stream: ByteStream, exchange: Exchange, scope: anyio.CancelScope) -> None:
-    """Notice that the client leaves while we answer. What it sends meanwhile is the next request."""
+    """Notice that the client leaves while we answer; one that only ends its direction has left, too, for us.
+
+    What it sends meanwhile is the next request.
+    """
     try:
         while True:
             protocol.receive_data(await stream.receive())

@@ -140,7 +140,7 @@ class OpenAIWire:
         try:
             asked = _CHAT_REQUEST.decode(request.body)
         except msgspec.ValidationError as error:
-            raise Refusal(400, str(error), param=missing_field(error)) from error
+            raise Refusal(400, str(error), param=_missing_field(error)) from error
         except msgspec.DecodeError as error:
             raise Refusal(400, f"We could not parse the JSON body of your request: {error}") from error
         if asked.model not in self._models and asked.model == "no-such-model":
@@ -178,7 +178,7 @@ class OpenAIWire:
         return stream_answer(headers, [*events, b"data: [DONE]\n\n"])
 
 
-def missing_field(error: msgspec.ValidationError) -> str | None:
+def _missing_field(error: msgspec.ValidationError) -> str | None:
     """Return the name of the field that an error is about, where it says one."""
     text = str(error)
     if "missing required field `" in text and "$" not in text:

@@ -14,21 +14,23 @@ from ._response import JsonObject
 from ._usage import Usage
 
 
-class FunctionCallDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class FunctionCallDelta(
+    msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True, gc=False
+):
     """A piece of a function's call: the name comes once, the arguments in fragments."""
 
     name: str | None = None
     arguments: str | None = None
 
 
-class CustomCallDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class CustomCallDelta(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A piece of a custom tool's call: the name comes once, the text in fragments."""
 
     name: str | None = None
     input: str | None = None
 
 
-class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class ToolCallDelta(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A piece of a tool call. ``index`` says of which; some providers leave it out."""
 
     index: int | None = None
@@ -38,7 +40,7 @@ class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     custom: CustomCallDelta | None = None
 
 
-class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class Delta(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What an event adds to a message; the fields are those of :class:`AssistantMessage`.
 
     Text grows by each event. ``thinking_blocks`` and ``annotations`` come whole, and ``native_content`` at the end.
@@ -59,7 +61,7 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     native_content: NativeContent | None = None
 
 
-class ChunkChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ChunkChoice(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, gc=False):
     """What an event adds to one of ``n`` replies. See :class:`Choice` for the fields."""
 
     index: int = 0
@@ -70,7 +72,7 @@ class ChunkChoice(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stop_sequence: str | None = None
 
 
-class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class ChatCompletionChunk(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, dict=True):
     """One event of a streamed chat completion. See :class:`ChatCompletionResponse` for the fields.
 
     The event with the usage comes last and has no choices.

@@ -14,7 +14,7 @@ from ._response_format import ResponseFormat, format_of_type
 from ._tool import FunctionDefinition, Tool, ToolChoice
 
 
-class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StreamOptions(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True):
     """How a stream is sent.
 
     :param include_usage: whether a last chunk brings the usage; liter asks for it unless told otherwise
@@ -25,20 +25,20 @@ class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     include_obfuscation: bool | None = None
 
 
-class AudioOutput(msgspec.Struct, frozen=True, kw_only=True):
+class AudioOutput(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     """How speech is made: ``voice`` such as ``"alloy"``, ``format`` such as ``"wav"`` (``"pcm16"`` on a stream)."""
 
     voice: str
     format: str
 
 
-class Prediction(msgspec.Struct, frozen=True, tag_field="type", tag="content"):
+class Prediction(msgspec.Struct, repr_omit_defaults=True, frozen=True, tag_field="type", tag="content"):
     """Text that much of the reply will repeat, such as a file to edit."""
 
     content: str | list[dict[str, object]]
 
 
-class WebSearchOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WebSearchOptions(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True):
     """How models with web search use it.
 
     :param search_context_size: ``"low"``, ``"medium"``, ``"high"``
@@ -49,7 +49,7 @@ class WebSearchOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     user_location: dict[str, object] | None = None
 
 
-class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ChatCompletionRequest(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True):
     """A chat completion as the caller means it. ``None`` is not sent: the provider's default holds.
 
     Messages and tools given as mappings become structs here; what is wrong is told here, before any I/O.

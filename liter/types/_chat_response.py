@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class TopLogprob(msgspec.Struct, frozen=True, kw_only=True):
+class TopLogprob(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     """A token that could have come, and its natural log probability."""
 
     token: str = ""
@@ -25,7 +25,7 @@ class TopLogprob(msgspec.Struct, frozen=True, kw_only=True):
     bytes: list[int] | None = None
 
 
-class TokenLogprob(msgspec.Struct, frozen=True, kw_only=True):
+class TokenLogprob(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     """A token that came, its natural log probability, its UTF-8 bytes, and likely others in its place."""
 
     token: str = ""
@@ -34,7 +34,7 @@ class TokenLogprob(msgspec.Struct, frozen=True, kw_only=True):
     top_logprobs: list[TopLogprob] = []
 
 
-class Logprobs(msgspec.Struct, frozen=True, kw_only=True):
+class Logprobs(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     """Log probabilities of the tokens of content, refusal and (DeepSeek) reasoning."""
 
     content: list[TokenLogprob] | None = None
@@ -42,7 +42,7 @@ class Logprobs(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_content: list[TokenLogprob] | None = None
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
+class Choice(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     """One of ``n`` replies.
 
     :param finish_reason: ``"stop"``, ``"length"``, ``"tool_calls"``, ``"content_filter"``; the provider's own
@@ -59,7 +59,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     stop_sequence: str | None = None
 
 
-class ChatCompletionResponse(ApiResponse, frozen=True, kw_only=True):
+class ChatCompletionResponse(ApiResponse, repr_omit_defaults=True, frozen=True, kw_only=True):
     """The reply to a chat completion.
 
     :param created: Unix time, in seconds; 0 where the provider does not tell

@@ -35,7 +35,9 @@ class TextPart(_Part, frozen=True, kw_only=True, tag="text"):
     text: str
 
 
-class ImageUrl(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class ImageUrl(
+    msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """Where an image is.
 
     :param url: ``https://...`` or ``data:image/png;base64,...``
@@ -52,7 +54,9 @@ class ImagePart(_Part, frozen=True, kw_only=True, tag="image_url"):
     image_url: ImageUrl
 
 
-class InputAudio(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class InputAudio(
+    msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """Recorded sound: ``data`` in base64, ``format`` such as ``"wav"`` or ``"mp3"``."""
 
     data: str
@@ -65,7 +69,9 @@ class InputAudioPart(_Part, frozen=True, kw_only=True, tag="input_audio"):
     input_audio: InputAudio
 
 
-class FileData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class FileData(
+    msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """A file: one that was uploaded (``file_id``), or its content (``file_data``, a data URL) and name."""
 
     file_id: str | None = None

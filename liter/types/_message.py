@@ -6,7 +6,9 @@ from ._content import AssistantPart, CacheControl, TextPart, ToolPart, UserPart
 from ._tool import FunctionCall, ToolCall
 
 
-class _Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="role"):
+class _Message(
+    msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True, tag_field="role"
+):
     pass
 
 
@@ -34,7 +36,7 @@ class UserMessage(_Message, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     cache_control: CacheControl | None = None
 
 
-class UrlCitation(msgspec.Struct, frozen=True, kw_only=True):
+class UrlCitation(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     """A web page that the text from ``start_index`` to ``end_index`` (characters) leans on."""
 
     url: str = ""
@@ -43,7 +45,7 @@ class UrlCitation(msgspec.Struct, frozen=True, kw_only=True):
     end_index: int | None = None
 
 
-class Annotation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Annotation(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True):
     """A note on the text: ``url_citation`` for web pages.
 
     :param url: as some providers have it, beside ``url_citation`` or in its place; so are ``title`` and ``file``
@@ -56,7 +58,7 @@ class Annotation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     file: dict[str, object] | None = None
 
 
-class Audio(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Audio(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True):
     """Speech of the model. Sent back, ``id`` alone refers to it.
 
     :param data: the sound in base64
@@ -69,7 +71,7 @@ class Audio(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     transcript: str | None = None
 
 
-class NativeContent(msgspec.Struct, frozen=True, kw_only=True):
+class NativeContent(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     """A message's content in the provider's own form, all of it and in order.
 
     It is kept where OpenAI's form cannot say all (tools that the provider runs, citations of documents), and

@@ -5,7 +5,7 @@ import msgspec
 from ._response import ApiResponse
 
 
-class ListModelsRequest(msgspec.Struct, frozen=True, kw_only=True):
+class ListModelsRequest(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     """Asks for all models that the key may use.
 
     :param provider: whose models; by default the client's own provider's
@@ -14,7 +14,7 @@ class ListModelsRequest(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | None = None
 
 
-class Model(msgspec.Struct, frozen=True, kw_only=True):
+class Model(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     """A model. Beyond ``id`` few providers tell much.
 
     :param id: its name in requests
@@ -33,7 +33,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None = None
 
 
-class ModelsListResponse(ApiResponse, frozen=True, kw_only=True):
+class ModelsListResponse(ApiResponse, repr_omit_defaults=True, frozen=True, kw_only=True):
     """The models, in the provider's order.
 
     :param has_more: whether the provider has more than it sent

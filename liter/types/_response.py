@@ -14,7 +14,7 @@ JsonObject = dict[str, object]
 _NO_HEADERS = Headers()
 
 
-class ApiResponse(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class ApiResponse(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, dict=True):
     """The base of all replies.
 
     The facts of the answer travel beside the fields, in the instance's ``__dict__``: they are not

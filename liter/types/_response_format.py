@@ -17,7 +17,9 @@ from ._response import JsonObject
 T = TypeVar("T")
 
 
-class JsonSchema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class JsonSchema(
+    msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """A named JSON Schema.
 
     :param name: letters, digits, ``_`` and ``-``, at most 64
@@ -30,15 +32,31 @@ class JsonSchema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     strict: bool | None = None
 
 
-class TextFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="text"):
+class TextFormat(
+    msgspec.Struct, repr_omit_defaults=True, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="text"
+):
     """Plain text, the default."""
 
 
-class JsonObjectFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="json_object"):
+class JsonObjectFormat(
+    msgspec.Struct,
+    repr_omit_defaults=True,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag_field="type",
+    tag="json_object",
+):
     """Some JSON object; the prompt says which."""
 
 
-class JsonSchemaFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="json_schema"):
+class JsonSchemaFormat(
+    msgspec.Struct,
+    repr_omit_defaults=True,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag_field="type",
+    tag="json_schema",
+):
     """JSON of a schema."""
 
     json_schema: JsonSchema

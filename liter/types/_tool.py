@@ -7,7 +7,9 @@ import msgspec
 from ._content import CacheControl
 
 
-class FunctionDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class FunctionDefinition(
+    msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """A function that the model may call.
 
     :param name: letters, digits, ``_`` and ``-``, at most 64
@@ -36,7 +38,9 @@ class FunctionTool(
     cache_control: CacheControl | None = None
 
 
-class CustomDefinition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class CustomDefinition(
+    msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """A tool that takes free text.
 
     :param format: ``{"type": "text"}``, or ``{"type": "grammar", "grammar": {...}}``
@@ -61,25 +65,29 @@ class CustomTool(
     custom: CustomDefinition
 
 
-class ToolName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ToolName(msgspec.Struct, repr_omit_defaults=True, frozen=True, forbid_unknown_fields=True):
     """A tool by its name."""
 
     name: str
 
 
-class FunctionToolChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="function"):
+class FunctionToolChoice(
+    msgspec.Struct, repr_omit_defaults=True, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="function"
+):
     """The model must call this function."""
 
     function: ToolName
 
 
-class CustomToolChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="custom"):
+class CustomToolChoice(
+    msgspec.Struct, repr_omit_defaults=True, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="custom"
+):
     """The model must call this custom tool."""
 
     custom: ToolName
 
 
-class AllowedTools(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AllowedTools(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Some of the tools, and whether one of them must be called."""
 
     mode: Literal["auto", "required"]
@@ -98,7 +106,7 @@ Tool = FunctionTool | CustomTool
 ToolChoice = FunctionToolChoice | CustomToolChoice | AllowedToolsChoice
 
 
-class FunctionCall(msgspec.Struct, frozen=True):
+class FunctionCall(msgspec.Struct, repr_omit_defaults=True, frozen=True):
     """A function that the model calls.
 
     :param arguments: JSON text as the model wrote it, which need not be valid
@@ -108,7 +116,7 @@ class FunctionCall(msgspec.Struct, frozen=True):
     arguments: str = ""
 
 
-class CustomCall(msgspec.Struct, frozen=True):
+class CustomCall(msgspec.Struct, repr_omit_defaults=True, frozen=True):
     """A custom tool that the model calls, with its text."""
 
     name: str = ""
@@ -119,7 +127,7 @@ class CustomCall(msgspec.Struct, frozen=True):
 _NO_FUNCTION = FunctionCall()
 
 
-class ToolCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ToolCall(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True):
     """One call of a tool.
 
     :param id: what the tool's answer refers to

@@ -3,7 +3,7 @@
 import msgspec
 
 
-class PromptTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
+class PromptTokensDetails(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     """Parts of ``prompt_tokens``. ``None`` is "not reported", which is not zero.
 
     :param cached_tokens: read from the provider's prompt cache
@@ -20,7 +20,7 @@ class PromptTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
     video_tokens: int | None = None
 
 
-class CompletionTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
+class CompletionTokensDetails(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     """Parts of ``completion_tokens``. ``None`` is "not reported", which is not zero.
 
     :param accepted_prediction_tokens: tokens of ``prediction`` that came out
@@ -35,7 +35,7 @@ class CompletionTokensDetails(msgspec.Struct, frozen=True, kw_only=True):
     rejected_prediction_tokens: int | None = None
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     """Tokens that a call used, in OpenAI's form.
 
     Every provider's counts are brought to one meaning: ``prompt_tokens`` includes cache reads and writes,
