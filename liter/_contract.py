@@ -48,8 +48,8 @@ class Stack:
     __slots__ = ("_outermost", "innermost", "layers")
 
     def __init__(self, layers: Iterable[Layer], innermost: Handler) -> None:
-        self.layers = tuple(layers)
-        self.innermost = innermost
+        self.layers: tuple[Layer, ...] = tuple(layers)
+        self.innermost: Handler = innermost
         outermost = innermost
         for layer in reversed(self.layers):
             outermost = _Link(layer, outermost)

@@ -77,10 +77,10 @@ class LlmError(Exception):
         self.request_id = request_id
         self.retry_after = retry_after
         self.code = code
-        self.body = body[:BODY_LIMIT]
+        self.body: bytes = body[:BODY_LIMIT]
         self.attempts = attempts
         self.partial = partial
-        self.retryable = self._retryable if retryable is None else retryable
+        self.retryable: bool = self._retryable if retryable is None else retryable
 
     def __str__(self) -> str:
         where = "/".join(part for part in (self.provider, self.model) if part)

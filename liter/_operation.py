@@ -47,7 +47,7 @@ class Operation(Generic[Request, Result, Options, Keywords]):
         self._request_type = request_type
         self._run = run
         self.__doc__ = run.__doc__
-        self.__name__ = run.__name__
+        self.__name__: str = run.__name__
 
     @overload
     def __get__(self, client: None, owner: type) -> "Operation[Request, Result, Options, Keywords]": ...

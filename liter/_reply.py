@@ -74,7 +74,7 @@ class Reply(Generic[R]):
         self._events = events
         self._taps: list[Callable[[R], None]] = []
         self._facts = _Facts(status, headers or Headers(), request_id, raw, usage, cancel)
-        self.finished = events is None
+        self.finished: bool = events is None
         self.error: BaseException | None = None
 
     @property

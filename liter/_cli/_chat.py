@@ -65,11 +65,12 @@ def _chat(options: ChatOptions) -> None:
 
 
 def _prompt(given: str | None) -> str:
-    if given is not None and given != "-":
-        return given
     if given is None and sys.stdin.isatty():
         raise UsageError("what is the question? Give it as PROMPT, or send it to standard input")
-    return sys.stdin.read()
+    prompt = sys.stdin.read() if given in (None, "-") else given
+    if not prompt or prompt.isspace():
+        raise UsageError("the question is empty")
+    return prompt
 
 
 async def _ask(request: ChatCompletionRequest, options: ChatOptions) -> None:

@@ -14,7 +14,7 @@ from .._reply import Reply
 from ..middleware import Concurrency, Hooks
 from ..testing import ModelReply, ReceivedRequest, Refuse, ToolCall
 from ..types import Message, ToolMessage, UserMessage
-from ._stage import MODEL, Stage, sent_header, tokens
+from ._stage import MODEL, Stage
 from ._terminal import Column, Line, Span
 from ._timeline import attempt_columns, attempt_rows, level_line
 
@@ -33,7 +33,7 @@ async def layers_seen(stage: Stage) -> None:
 
     outside = Hooks(
         on_request=lambda call: note("hooks, outside", f"the call: {call.operation} with {call.route.model}"),
-        on_response=lambda call, reply: note("hooks, outside", f"the reply: {tokens(reply)}"),
+        on_response=lambda call, reply: note("hooks, outside", f"the reply: {_tokens(reply)}"),
         on_end=lambda call, reply: note("hooks, outside", "the end: the connection is back in the pool"),
     )
     inside = Hooks(
@@ -54,6 +54,11 @@ async def layers_seen(stage: Stage) -> None:
             "one request on the wire, one reply, and its tokens are known",
             len(scene.simulator.requests) == len(response.attempts) == 1 and response.usage is not None,
         )
+
+
+def _tokens(reply: Reply[object]) -> str:
+    usage = reply.usage
+    return "tokens unknown" if usage is None else f"{usage.prompt_tokens} tokens in, {usage.completion_tokens} out"
 
 
 async def refused_twice(stage: Stage) -> None:
@@ -83,7 +88,7 @@ async def refused_twice(stage: Stage) -> None:
             f"three attempts, and the last wait was not shorter than the {asked:g} s asked for",
             [attempt.status for attempt in attempts] == [503, 429, 200] and attempts[2].waited >= asked,
         )
-        keys = {sent_header(request, "idempotency-key") for request in scene.simulator.requests}
+        keys = {request.headers.get("idempotency-key", "") for request in scene.simulator.requests}
         stage.check("all three carried the same idempotency key", len(keys) == 1 and "" not in keys)
 
 

@@ -128,14 +128,3 @@ class Stage:
             raise UnexpectedError(f"demo: this should have been true, and was not: {claim}")
         mark = "✓" if self.terminal.unicode else "ok:"
         self.terminal.say([Span(mark, "good"), Span(f" {claim}")])
-
-
-def tokens(reply: Reply[object]) -> str:
-    """Tell the tokens of a reply in a few words."""
-    usage = reply.usage
-    return "tokens unknown" if usage is None else f"{usage.prompt_tokens} tokens in, {usage.completion_tokens} out"
-
-
-def sent_header(request: ReceivedRequest, name: str) -> str:
-    """Return a header of a request that a simulator received; empty where there is none."""
-    return request.headers.get(name, "")

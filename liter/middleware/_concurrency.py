@@ -37,7 +37,7 @@ class Concurrency:
     def __init__(self, limit: int) -> None:
         if limit < 1:
             raise ValueError(f"limit must be 1 or more calls at once, not {limit!r}")
-        self.limit = limit
+        self.limit: int = limit
         self._permits: deque[None] = deque([None] * limit)
         self._waiters: OrderedDict[_Waiter, None] = OrderedDict()
 

@@ -1,7 +1,7 @@
 """What Anthropic's models can do, as far as a request depends on it.
 
-From the models endpoint and the pages on models and thinking of docs.anthropic.com, as of November 2026.
-A model that no row names is taken to be newer than all of them.
+From replies of the models endpoint; where these do not name a model, its published limits as known in November
+2026. ``list_models`` tells the limits of today. A model that no row names is taken to be newer than all of them.
 """
 
 from typing import Literal

@@ -73,7 +73,7 @@ class MemoryNetwork(httpcore.AsyncNetworkBackend):
         self._open: set[MemoryStream] = set()
         self._closed_sent = 0
         self._closed_received = 0
-        self.total_connections = 0
+        self.total_connections: int = 0
 
     @property
     def open_connections(self) -> int:

@@ -22,12 +22,12 @@ class _Pipe:
     __slots__ = ("_changed", "abandoned", "broken", "data", "ended", "limit", "total")
 
     def __init__(self, limit: int) -> None:
-        self.data = bytearray()
-        self.limit = limit
-        self.total = 0
-        self.ended = False
-        self.abandoned = False
-        self.broken = False
+        self.data: bytearray = bytearray()
+        self.limit: int = limit
+        self.total: int = 0
+        self.ended: bool = False
+        self.abandoned: bool = False
+        self.broken: bool = False
         self._changed: anyio.Event | None = None
 
     def change(self) -> None:

@@ -118,7 +118,7 @@ class Simulator:
 
     @asynccontextmanager
     async def serve_memory(
-        self, *, http2: bool = False, buffer_size: int = 64 * 1024
+        self, *, http2: bool = False, buffer_size: int = BUFFER_SIZE
     ) -> AsyncGenerator[MemoryNetwork, None]:
         """Serve at all hosts and ports of a network in memory; a client takes it as its ``network_backend``.
 

@@ -43,11 +43,11 @@ class SSEDecoder:
         self._skip_lf = False  # the last byte was a CR: an LF now belongs to it
         self._broken = False
         #: the ``id`` of the latest event that had one
-        self.last_event_id = ""
+        self.last_event_id: str = ""
         #: the reconnection time that the server last asked for, in milliseconds; ``None``: it never did
         self.retry: int | None = None
         #: after :meth:`end`: whether the stream ended in the middle of an event
-        self.unfinished = False
+        self.unfinished: bool = False
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Add received bytes, and return the events that they complete.

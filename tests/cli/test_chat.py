@@ -92,7 +92,7 @@ def test_cut(serve: Serve, backend: str, capsys: Captured) -> None:
     assert main(["chat", "Which?", *arguments, "--backend", backend]) == 1
     shown = capsys.readouterr()
     assert shown.out == "To be,\n"
-    assert shown.err.startswith("liter: StreamingError: openai/gpt-simulated: ")
+    assert shown.err.startswith("liter: StreamingError: ")
     assert shown.err.count("\n") == 1
 
 
@@ -133,6 +133,12 @@ def test_mistakes(arguments: list[str], told: str, capsys: Captured) -> None:
     """A parameter that cannot be right ends with 2, and says what would be."""
     assert main(["chat", "Which?", *arguments]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_empty(capsys: Captured) -> None:
+    """An empty question ends with 2: nothing is sent."""
+    assert main(["chat", " \n"]) == 2
+    assert "the question is empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("dash", [[], ["-"]])

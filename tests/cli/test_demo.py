@@ -52,7 +52,7 @@ async def test_seed() -> None:
 async def _waits(seed: int) -> list[str]:
     shown = io.StringIO()
     with anyio.fail_after(10):
-        await refused_twice(Stage(PlainTerminal(shown, 80), seed=seed, speed=1))
+        await refused_twice(Stage(PlainTerminal(shown, 80), seed=seed, speed=3))
     return re.findall(r"next one in (\S+ s)", shown.getvalue())
 
 
