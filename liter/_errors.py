@@ -25,13 +25,28 @@
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from ._contract import Attempt
 
 # Enough to see what a provider said; some answer with a whole HTML page.
 BODY_LIMIT = 8 * 1024
+
+
+class ErrorFields(TypedDict, total=False):
+    """What every error may be made with: see :class:`LlmError`."""
+
+    status: int | None
+    provider: str | None
+    model: str | None
+    request_id: str | None
+    retry_after: float | None
+    code: str | None
+    body: bytes
+    attempts: "tuple[Attempt, ...]"
+    partial: object | None
+    retryable: bool | None
 
 
 class LlmError(Exception):
@@ -157,30 +172,11 @@ class RateLimitedError(LlmError):
         message: str,
         *,
         quota_exhausted: bool = False,
-        status: int | None = None,
-        provider: str | None = None,
-        model: str | None = None,
-        request_id: str | None = None,
-        retry_after: float | None = None,
-        code: str | None = None,
-        body: bytes = b"",
-        attempts: "tuple[Attempt, ...]" = (),
-        partial: object | None = None,
-        retryable: bool | None = None,
+        **fields: Unpack[ErrorFields],
     ) -> None:
-        super().__init__(
-            message,
-            status=status,
-            provider=provider,
-            model=model,
-            request_id=request_id,
-            retry_after=retry_after,
-            code=code,
-            body=body,
-            attempts=attempts,
-            partial=partial,
-            retryable=not quota_exhausted if retryable is None else retryable,
-        )
+        super().__init__(message, **fields)
+        if fields.get("retryable") is None:
+            self.retryable = not quota_exhausted
         self.quota_exhausted = quota_exhausted
 
 
@@ -211,30 +207,11 @@ class LlmTimeoutError(LlmError):
         *,
         limit: str | None = None,
         seconds: float | None = None,
-        status: int | None = None,
-        provider: str | None = None,
-        model: str | None = None,
-        request_id: str | None = None,
-        retry_after: float | None = None,
-        code: str | None = None,
-        body: bytes = b"",
-        attempts: "tuple[Attempt, ...]" = (),
-        partial: object | None = None,
-        retryable: bool | None = None,
+        **fields: Unpack[ErrorFields],
     ) -> None:
-        super().__init__(
-            message,
-            status=status,
-            provider=provider,
-            model=model,
-            request_id=request_id,
-            retry_after=retry_after,
-            code=code,
-            body=body,
-            attempts=attempts,
-            partial=partial,
-            retryable=limit in (None, "connect") if retryable is None else retryable,
-        )
+        super().__init__(message, **fields)
+        if fields.get("retryable") is None:
+            self.retryable = limit in (None, "connect")
         self.limit = limit
         self.seconds = seconds
 

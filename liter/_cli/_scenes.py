@@ -63,7 +63,7 @@ def _tokens(reply: Reply[object]) -> str:
 
 async def refused_twice(stage: Stage) -> None:
     """Refused twice, then served."""
-    asked = stage.pace(0.3)
+    asked = round(stage.pace(0.3), 3)
     stage.terminal.say(
         f"The provider answers 503, then 429 with Retry-After: {asked:g}, and serves the third attempt. Retry waits:"
     )
