@@ -114,7 +114,7 @@ def _output(command: list[str | Path]) -> str:
     except subprocess.TimeoutExpired:
         raise FailedError(f"no result after {_PATIENCE:g} s") from None
     if finished.returncode:
-        raise FailedError(_last_words(finished.stderr))
+        raise FailedError(f"exit status {finished.returncode}: {_last_words(finished.stderr)}")
     return finished.stdout.splitlines()[-1]
 
 

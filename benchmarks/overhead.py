@@ -137,12 +137,13 @@ def measure_all(arguments: argparse.Namespace, cases: list[Case], pythons: Mappi
 
 
 def import_all(pythons: Mapping[str, Path], *, repeats: int) -> dict[str, ImportCost]:
-    """Measure every client's import; one that fails is left out, as its calls say why."""
+    """Measure every client's import statement; one that fails is left out, as its calls say why."""
     imports: dict[str, ImportCost] = {}
     for client, python in pythons.items():
         _progress(f"import: {client}")
         with contextlib.suppress(FailedError):
-            imports[client] = run_import(python, CLIENTS[client].statement, repeats=repeats)
+            statement = CLIENTS[client].statement
+            imports[statement] = run_import(python, statement, repeats=repeats)
     return imports
 
 
@@ -188,7 +189,7 @@ def write_json(
             for case, costs in measurements.repeats.items()
         ],
         "failures": [{**asdict(case), "reason": reason} for case, reason in measurements.failures.items()],
-        "imports": {client: asdict(cost) for client, cost in imports.items()},
+        "imports": {statement: asdict(cost) for statement, cost in imports.items()},
     }
     file.write_text(json.dumps(written, indent=1) + "\n")
 
@@ -207,7 +208,7 @@ def main() -> None:
     tables = [
         table for loop in arguments.loops for table in loop_tables(loop, costs, measurements.failures, arguments.events)
     ]
-    tables.append(import_table(imports, {client: CLIENTS[client].statement for client in imports}))
+    tables.append(import_table(imports))
     if "liter" in arguments.only:
         tables.extend(bars_table(loop, costs) for loop in arguments.loops)
     facts = machine_facts(arguments, pythons)

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from ._errors import LlmError
 from ._http import RawHeaders
 from ._secret import Secret
 
@@ -103,6 +104,16 @@ class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
         """Event-loop time by which the reply must be entered. Every wait before that plans against it."""
         first = self.timeouts.first_event
         return self.deadline if first is None else min(self.deadline, self.started + first)
+
+    def complete(self, error: LlmError) -> None:
+        """Fill in what an error on its way to the caller does not say yet: where it happened, and what was tried."""
+        error.attempts = tuple(self.attempts)
+        error.provider = error.provider or self.route.provider
+        error.model = error.model or self.route.model or None
+        if self.attempts:
+            last = self.attempts[-1]
+            error.status = last.status if error.status is None else error.status
+            error.request_id = error.request_id or last.request_id
 
     async def notify(self, event: object) -> None:
         """Tell the listeners what a layer has done or is about to do: a struct such as ``Retrying``."""

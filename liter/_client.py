@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import anyio
 import msgspec
@@ -151,7 +151,8 @@ class LlmClient:
         try:
             reply = await scope.__aenter__()
         except LlmError as error:
-            _reraise(error, call)
+            call.complete(error)
+            raise
         return ChatStream(call, scope, reply)
 
     @operation(ListModelsRequest, CallOptions, ListModelsKeywords)
@@ -171,7 +172,8 @@ class LlmClient:
             async with self._stack(call) as reply:
                 value = reply.value
         except LlmError as error:
-            _reraise(error, call)
+            call.complete(error)
+            raise
         return value.attach(
             request_id=reply.request_id,
             headers=reply.headers,
@@ -241,11 +243,3 @@ def _layers(middleware: Sequence[Layer] | None, max_retries: int) -> Sequence[La
         if not callable(layer):
             raise ValueError(f"middleware: {layer!r} is not a layer: it must be callable as layer(call, call_next)")
     return tuple(middleware)
-
-
-def _reraise(error: LlmError, call: Call[R]) -> NoReturn:
-    """Complete an error on its way to the caller: what was tried, and where."""
-    error.attempts = tuple(call.attempts)
-    error.provider = error.provider or call.route.provider
-    error.model = error.model or call.route.model or None
-    raise error

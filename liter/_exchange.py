@@ -163,14 +163,10 @@ class _Scope(Generic[R]):
         return LlmTimeoutError(f"{seen} within {seconds:g} s (limit: {limit})", limit=limit, seconds=seconds)
 
     async def _failed(self, error: BaseException) -> None:
-        if isinstance(error, LlmError):
-            route = self._call.route
-            error.provider = error.provider or route.provider
-            error.model = error.model or route.model
-            error.request_id = error.request_id or self._attempt.request_id
-            if error.status is None:
-                error.status = self._attempt.status
         await self._close(_outcome(error))
+        if isinstance(error, LlmError):
+            # Here, too, and not at the caller alone: layers look at it.
+            self._call.complete(error)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -49,8 +49,11 @@ class ChatStream:
             raise
         except LlmError as error:
             error.partial = self.response()
-            error.attempts = tuple(self._call.attempts)
-            await self._close(error)
+            try:
+                await self._close(error)
+            finally:
+                # After closing, as the attempt's outcome is known then.
+                self._call.complete(error)
             raise
         except BaseException as error:
             await self._close(error)

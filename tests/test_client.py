@@ -324,6 +324,9 @@ async def test_a_stream_that_breaks_tells_what_had_come(model: str, fault: objec
         assert isinstance(partial, liter.ChatCompletionResponse)
         assert partial.text == "".join(texts)
         assert [attempt.outcome for attempt in caught.value.attempts] == [error.__name__]
+        assert (caught.value.provider, caught.value.model) == tuple(model.split("/"))
+        assert caught.value.status == 200
+        assert caught.value.request_id == stream.request_id
         assert (stream.closed, stream.finished) == (True, False)
         assert client._transport.pool().open_connections == client._transport.pool().idle_connections
     assert len(simulator.requests) == 1

@@ -82,7 +82,9 @@ def test_agrees_with_h11_at_every_cut(
     assert parse(cut(data, cuts)) == by_h11(data) == parse([data[i : i + 1] for i in range(len(data))])
 
 
-@given(data=st.binary(max_size=200), prefix=st.sampled_from([b"", b"HTTP/1.1 200 OK\r\n", OK[:40], chunked([b"a"])[:60]]))
+@given(
+    data=st.binary(max_size=200), prefix=st.sampled_from([b"", b"HTTP/1.1 200 OK\r\n", OK[:40], chunked([b"a"])[:60]])
+)
 def test_any_bytes_parse_or_are_refused(data: bytes, prefix: bytes) -> None:
     """Whatever comes, only RemoteProtocolError goes out."""
     try:

@@ -232,7 +232,7 @@ async def test_served_and_cancelled_in_the_same_moment(origin: Origin) -> None:
         held.finish()
         scope.cancel()
         await anyio.sleep(1)
-        for connection in list(got):
+        for connection in got:
             connection.finish()
     for connection in got:
         if connection.active:
