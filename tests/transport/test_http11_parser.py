@@ -1,5 +1,7 @@
 """The HTTP/1.1 response parser, against RFC 9112 and against h11."""
 
+from itertools import pairwise
+
 import h11
 import httpcore
 import pytest
@@ -47,7 +49,7 @@ def by_h11(data: bytes, *, method: str = "POST") -> tuple[object, bytes, bool]:
 
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     edges = sorted({0, len(data), *(position % (len(data) + 1) for position in cuts)})
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
 def chunked(pieces: list[bytes], *, extension: bytes = b"", trailers: bytes = b"") -> bytes:

@@ -108,7 +108,7 @@ async def test_origins_do_not_share() -> None:
 
 async def test_fresh_passes_idle_ones_by() -> None:
     """After a connection turned out to be dead, the next is a new one."""
-    pool, network = make_pool(network := Network()), network
+    pool = make_pool(network := Network())
     (await take(pool)).finish()
     await take(pool, fresh=True)
     assert len(network.dialled) == 2
