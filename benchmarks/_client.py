@@ -54,12 +54,14 @@ async def measure(arguments: argparse.Namespace) -> dict[str, float]:
             call, expected = calls.unary, len(UNARY_TEXT)
         else:
             call, expected = calls.stream, sum(map(len, words(arguments.events)))
+        await load(call, expected, 1, 0)
+        first = time.process_time()
         await load(call, expected, arguments.in_flight, arguments.seconds / 4)
         gc.collect()
         wall, cpu = time.perf_counter(), time.process_time()
         made = await load(call, expected, arguments.in_flight, arguments.seconds)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return {"calls": made, "cpu": cpu / made, "wall": wall / made, "memory": peak_memory()}
+    return {"calls": made, "cpu": cpu / made, "wall": wall / made, "first": first, "memory": peak_memory()}
 
 
 def main() -> None:

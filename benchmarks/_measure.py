@@ -40,11 +40,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a call costs: CPU and wall-clock seconds per call over ``calls``; the process's peak memory in bytes."""
+    """What a call costs: CPU and wall-clock seconds per call over ``calls``, and what it cost to get there.
+
+    :param first: CPU seconds from the process's start to its first reply, the interpreter and all imports included
+    :param memory: the process's peak memory, in bytes
+    """
 
     calls: int
     cpu: float
     wall: float
+    first: float
     memory: int
 
 

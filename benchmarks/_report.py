@@ -34,6 +34,7 @@ def _mode_table(title: str, loop: str, mode: Mode, costs: Costs, failures: Mappi
                 client,
                 *(f"{cost.cpu / units * 1e6:.1f}" if cost else "-" for cost in found.values()),
                 f"{units / usual.wall:,.0f}" if usual else "-",
+                f"{usual.first * 1e3:.0f}" if usual else "-",
                 f"{crowded.memory / 2**20:.0f}" if crowded else "-",
                 *(_ratio(costs, Case(client, loop, mode, USUAL), peer) for peer in ("liter", "liter-llm")),
             )
@@ -42,6 +43,7 @@ def _mode_table(title: str, loop: str, mode: Mode, costs: Costs, failures: Mappi
         "client",
         *(f"{level} in flight" for level in levels),
         f"{unit}/s at {USUAL}",
+        "first reply, CPU ms",
         f"peak MB at {max(levels)}",
         f"x liter at {USUAL}",
         f"x liter-llm at {USUAL}",

@@ -8,6 +8,7 @@ A loopback server in its own process answers with canned bytes, much faster than
 is a fresh client process: it warms up, keeps 1, 16 or 256 calls in flight, and counts its own CPU time, user and
 system, all threads (``time.process_time``). Repeats are interleaved, so that a noisy minute falls on all clients alike;
 of each case the repeat with the least CPU time counts. Peers live in a virtual environment of their own.
+An import may put off work, liter's and openai's do; the CPU time until the first reply has all of it.
 """
 
 import argparse

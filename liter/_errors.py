@@ -174,9 +174,9 @@ class RateLimitedError(LlmError):
         quota_exhausted: bool = False,
         **fields: Unpack[ErrorFields],
     ) -> None:
-        super().__init__(message, **fields)
         if fields.get("retryable") is None:
-            self.retryable = not quota_exhausted
+            fields["retryable"] = not quota_exhausted
+        super().__init__(message, **fields)
         self.quota_exhausted = quota_exhausted
 
 
@@ -209,9 +209,9 @@ class LlmTimeoutError(LlmError):
         seconds: float | None = None,
         **fields: Unpack[ErrorFields],
     ) -> None:
-        super().__init__(message, **fields)
         if fields.get("retryable") is None:
-            self.retryable = limit in (None, "connect")
+            fields["retryable"] = limit in (None, "connect")
+        super().__init__(message, **fields)
         self.limit = limit
         self.seconds = seconds
 
