@@ -1,7 +1,7 @@
 """One measurement in a process of its own: ``python _client.py ADAPTER LOOP MODE IN_FLIGHT SECONDS EVENTS URL``.
 
-As many tasks as calls are to be in flight call one after the other until the time is up; the calls under way are
-finished. Prints what it took as JSON.
+As many tasks as calls are to be in flight make one call after the other until the time is up. Prints what it took as
+JSON.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import anyio
 from _adapters import OPENERS
@@ -23,45 +24,70 @@ _BACKENDS: dict[str, tuple[str, dict[str, object]]] = {
 }
 
 
-async def load(call: Callable[[], Awaitable[int]], expected: int, in_flight: int, seconds: float) -> int:
-    """Keep calls in flight for ``seconds``; give how many were made.
+class Snapshot(NamedTuple):
+    """Where the process stands: calls made, seconds of CPU and of wall-clock time."""
+
+    calls: int
+    cpu: float
+    wall: float
+
+
+async def load(
+    call: Callable[[], Awaitable[int]], expected: int, in_flight: int, seconds: float
+) -> tuple[Snapshot, Snapshot]:
+    """Keep calls in flight without a pause; give where the measured part of them began and ended.
+
+    It begins warm, after a quarter of ``seconds`` and a call for each task; a start in step, with all connections
+    idle at once, costs some pools a multiple. It ends after ``seconds``, and as many calls again.
 
     :raises ValueError: a call delivered another text than the server sent
     """
     made = 0
-    end = time.perf_counter() + seconds
+    start: Snapshot | None = None
+    end: Snapshot | None = None
+    begun = time.perf_counter()
 
     async def work() -> None:
-        nonlocal made
-        while True:
+        nonlocal made, start, end
+        while end is None:
             received = await call()
             if received != expected:
                 raise ValueError(f"received {received} characters, the server sent {expected}")
             made += 1
-            if time.perf_counter() >= end:
-                return
+            now = Snapshot(made, time.process_time(), time.perf_counter())
+            if start is None:
+                if made >= in_flight and now.wall >= begun + seconds / 4:
+                    start = now
+            elif end is None and made >= start.calls + in_flight and now.wall >= start.wall + seconds:
+                end = now
 
     async with anyio.create_task_group() as tasks:
         for _ in range(in_flight):
             tasks.start_soon(work)
-    return made
+    assert start is not None
+    assert end is not None
+    return start, end
 
 
 async def measure(arguments: argparse.Namespace) -> dict[str, float]:
-    """Warm up, then measure the CPU time of the whole process, threads of native cores included."""
+    """Measure the CPU time of the whole process, threads of native cores included."""
     async with OPENERS[arguments.adapter](arguments.url, arguments.events) as calls:
         if arguments.mode == "unary":
             call, expected = calls.unary, len(UNARY_TEXT)
         else:
             call, expected = calls.stream, sum(map(len, words(arguments.events)))
-        await load(call, expected, 1, 0)
+        await call()
         first = time.process_time()
-        await load(call, expected, arguments.in_flight, arguments.seconds / 4)
         gc.collect()
-        wall, cpu = time.perf_counter(), time.process_time()
-        made = await load(call, expected, arguments.in_flight, arguments.seconds)
-        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    return {"calls": made, "cpu": cpu / made, "wall": wall / made, "first": first, "memory": peak_memory()}
+        start, end = await load(call, expected, arguments.in_flight, arguments.seconds)
+    made = end.calls - start.calls
+    return {
+        "calls": made,
+        "cpu": (end.cpu - start.cpu) / made,
+        "wall": (end.wall - start.wall) / made,
+        "first": first,
+        "memory": peak_memory(),
+    }
 
 
 def main() -> None:

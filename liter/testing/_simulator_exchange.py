@@ -7,7 +7,7 @@ from typing import Self
 import anyio
 import msgspec
 
-from ._simulator_steps import Data, Step
+from ._simulator_steps import Data, End, Step
 
 
 class ReceivedRequest(msgspec.Struct):
@@ -75,6 +75,8 @@ class Exchange:
             if isinstance(step, Data):
                 self.request.generated += len(step.data)
                 self._ledger.bytes_generated += len(step.data)
+            # A client may read the last byte and be gone before its writer is back from sending it.
+            self._complete = isinstance(step, End)
             yield step
         self._complete = True
 
