@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from ._errors import LlmError
 from ._http import RawHeaders
@@ -78,6 +79,7 @@ class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     :param attempt: which attempt this is, from 1, and ``waited``, the seconds slept before it
     :param attempts: the record that all copies of this call share; the exchange appends to it
     :param listeners: who is told what layers do, see :meth:`notify`
+    :param resolve: finds the route to a model, see :meth:`to`
     """
 
     operation: str
@@ -92,6 +94,7 @@ class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     waited: float = 0.0
     attempts: list[Attempt] = []
     listeners: tuple[Listener, ...] = ()
+    resolve: Callable[[str], Route] | None = None
 
     @property
     def deadline(self) -> float:
@@ -104,6 +107,20 @@ class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
         """Event-loop time by which the reply must be entered. Every wait before that plans against it."""
         first = self.timeouts.first_event
         return self.deadline if first is None else min(self.deadline, self.started + first)
+
+    def to(self, model: str) -> "Call[R]":
+        """The same call, to another model, and so perhaps to another provider with its own address and key.
+
+        The request stays as the caller meant it: what is sent is the model of the route.
+
+        :raises EndpointNotSupportedError: that provider does not offer the operation
+        """
+        if self.resolve is not None:
+            route = self.resolve(model)
+        else:  # a call that no client made, as in tests
+            provider, _, name = model.rpartition("/")
+            route = Route(provider=provider or self.route.provider, model=name, base_url=self.route.base_url)
+        return replace(self, route=route)
 
     def complete(self, error: LlmError) -> None:
         """Fill in what an error on its way to the caller does not say yet: where it happened, and what was tried."""

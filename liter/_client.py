@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -13,7 +14,7 @@ from ._errors import LlmError
 from ._http import encode_headers
 from ._operation import operation
 from ._options import CallOptions, check_timeout, resolve_timeout
-from ._routing import Router
+from ._routing import RouteTable
 from ._secret import Secret
 from ._stream import ChatStream
 from .middleware import Retry
@@ -105,7 +106,7 @@ class LlmClient:
         check_timeout(timeout)
         self._timeouts = {stream: resolve_timeout(timeout, stream=stream) for stream in (False, True)}
         home = "openai" if model_hint is None else model_hint.partition("/")[0]
-        self._router = Router(known_providers(), home, api_key=api_key, base_url=base_url, api_keys=api_keys)
+        self._routes = RouteTable(known_providers(), home, api_key=api_key, base_url=base_url, api_keys=api_keys)
         self._transport = Transport(
             http2=http2,
             ssl_context=ssl_context,
@@ -116,7 +117,7 @@ class LlmClient:
             network_backend=network_backend,
         )
         exchange = Exchange(
-            self._router.providers,
+            self._routes,
             self._transport,
             max_response_bytes=max_response_bytes,
             max_event_bytes=max_event_bytes,
@@ -161,7 +162,7 @@ class LlmClient:
 
         :raises LlmError: see ``liter``'s error tree
         """
-        whose = request.provider or self._router.home
+        whose = request.provider or self._routes.home
         return await self._run("list_models", f"{whose}/", request, options, ModelsListResponse)
 
     async def _run(
@@ -196,10 +197,12 @@ class LlmClient:
         timeouts = self._timeouts[stream]
         if options.timeout is not None:
             timeouts = resolve_timeout(check_timeout(options.timeout), stream=stream)
+        route = self._routes.route(model, operation, options)
         return Call(
             operation=operation,
             request=request,
-            route=self._router.route(model, operation, options),
+            route=route,
+            resolve=partial(self._routes.reroute, first=route.provider, operation=operation, options=options),
             stream=stream,
             started=anyio.current_time(),
             timeouts=timeouts,
@@ -222,12 +225,12 @@ class LlmClient:
     @property
     def providers(self) -> Mapping[str, Provider]:
         """The providers this client reaches, by name."""
-        return self._router.providers
+        return self._routes.providers
 
     def __repr__(self) -> str:
-        router = self._router
-        where = router.base_url or router.providers[router.home].base_url
-        return f"<LlmClient {router.home} at {where}: {self._stack!r}>"
+        routes = self._routes
+        where = routes.base_url or routes.providers[routes.home].base_url
+        return f"<LlmClient {routes.home} at {where}: {self._stack!r}>"
 
 
 def _layers(middleware: Sequence[Layer] | None, max_retries: int) -> Sequence[Layer]:

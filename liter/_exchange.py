@@ -1,6 +1,5 @@
 """The innermost handler: joins a provider's codec and the transport, and makes the reply."""
 
-from collections.abc import Mapping
 from types import TracebackType
 from typing import Generic, TypeVar, cast
 
@@ -10,6 +9,7 @@ from ._contract import Attempt, Call
 from ._errors import LlmError, LlmTimeoutError, SerializationError
 from ._http import HttpRequest
 from ._reply import Reply
+from ._routing import RouteTable
 from ._wire_events import WireEvents
 from .providers import Provider
 from .transport import TRANSPORT_ERRORS, ConnectionRetired, Response, Transport, translate
@@ -23,20 +23,20 @@ ERROR_BODY_LIMIT = 256 * 1024
 class Exchange:
     """Sends each call to its provider.
 
-    :param providers: codecs by the name that routes to them
+    :param routes: finds codecs and keys
     :param max_response_bytes: a larger unary body is refused
     :param max_event_bytes: a larger event of a stream is refused
     """
 
     def __init__(
         self,
-        providers: Mapping[str, Provider],
+        routes: RouteTable,
         transport: Transport,
         *,
         max_response_bytes: int = 64 * 1024 * 1024,
         max_event_bytes: int = 16 * 1024 * 1024,
     ) -> None:
-        self.providers = providers
+        self.routes = routes
         self.transport = transport
         self.max_response_bytes = max_response_bytes
         self.max_event_bytes = max_event_bytes
@@ -62,7 +62,8 @@ class _Scope(Generic[R]):
     async def __aenter__(self) -> Reply[R]:
         call, exchange = self._call, self._exchange
         route = call.route
-        provider = exchange.providers[route.provider]
+        provider = exchange.routes.providers[route.provider]
+        exchange.routes.check(route)
         request = provider.encode(call)
         self._begin(call.waited)
         enter_by = call.enter_by

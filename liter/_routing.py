@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from ._contract import Route
 from ._errors import AuthenticationError, EndpointNotSupportedError
 from ._http import parse_base_url
-from ._options import CallOptions, check_key
+from ._options import DEFAULTS, CallOptions, check_key
 from ._secret import Secret
 from .providers import Provider
 
 
-class Router:
+class RouteTable:
     """Resolves routes for one client.
 
     ``"anthropic/claude-sonnet-4-5"`` goes to the provider of that name. A model without a known prefix goes,
@@ -50,13 +50,11 @@ class Router:
             self._keys[home] = check_key(api_key, "api_key")
 
     def route(self, model: str, operation: str, options: CallOptions) -> Route:
-        """Resolve where a call goes.
+        """Resolve where a call goes. A missing key is no error yet: a layer may send the call elsewhere.
 
-        :raises AuthenticationError: no key; the message names where it was looked for
         :raises EndpointNotSupportedError: the provider does not offer the operation
         """
-        prefix, slash, rest = model.partition("/")
-        name, model = (prefix, rest) if slash and prefix in self.providers else (self.home, model)
+        name, model = self._split(model)
         provider = self.providers[name]
         if operation not in provider.operations:
             able = sorted(other for other, codec in self.providers.items() if operation in codec.operations)
@@ -73,19 +71,42 @@ class Router:
             api_key=self._key(name, provider, base_url, options.api_key),
         )
 
+    def reroute(self, model: str, *, first: str, operation: str, options: CallOptions) -> Route:
+        """Resolve where a call goes that was to go to the provider ``first``: its key and address stay there.
+
+        :raises EndpointNotSupportedError: the provider does not offer the operation
+        """
+        name, _ = self._split(model)
+        return self.route(model, operation, options if name == first else DEFAULTS)
+
+    def _split(self, model: str) -> tuple[str, str]:
+        prefix, slash, rest = model.partition("/")
+        return (prefix, rest) if slash and prefix in self.providers else (self.home, model)
+
     def _key(self, name: str, provider: Provider, base_url: str | None, given: str | Secret | None) -> Secret | None:
         if given is not None:
             return check_key(given, "api_key")
         if (key := self._keys.get(name)) is not None:
             return key
-        if base_url is not None and parse_base_url(base_url).origin != parse_base_url(provider.base_url).origin:
+        if base_url is not None and not _same_origin(base_url, provider.base_url):
             # Somebody else's address: a key from the environment was not meant for it, and it may need none.
             return None
         for variable in provider.key_variables:
             if text := self._environ.get(variable):
                 return check_key(text, f"the environment variable {variable}")
-        if not provider.key_variables:
-            return None
+        return None
+
+    def check(self, route: Route) -> None:
+        """Check, right before the request, that its key is there if it needs one.
+
+        :raises AuthenticationError: no key; the message names where it was looked for
+        """
+        if route.api_key is not None:
+            return
+        name = route.provider
+        provider = self.providers[name]
+        if not provider.key_variables or not _same_origin(route.base_url, provider.base_url):
+            return
         looked = " or ".join(provider.key_variables)
         hint = ""
         if self.home in self._keys and name != self.home:
@@ -94,6 +115,10 @@ class Router:
             f"no key for {name}: set the environment variable {looked}, or pass api_keys={{{name!r}: ...}}{hint}",
             provider=name,
         )
+
+
+def _same_origin(one: str, other: str) -> bool:
+    return parse_base_url(one).origin == parse_base_url(other).origin
 
 
 def unknown(name: str, known: Mapping[str, object]) -> str:

@@ -4,14 +4,14 @@ import pytest
 
 from liter import AuthenticationError, EndpointNotSupportedError, Secret
 from liter._options import CallOptions
-from liter._routing import Router
+from liter._routing import RouteTable
 from liter.providers import known_providers
 
 HERE = CallOptions()
 
 
-def router(home: str = "openai", *, environ: dict[str, str] | None = None, **options: object) -> Router:
-    return Router(known_providers(), home, environ=environ or {}, **options)  # type: ignore[arg-type]
+def router(home: str = "openai", *, environ: dict[str, str] | None = None, **options: object) -> RouteTable:
+    return RouteTable(known_providers(), home, environ=environ or {}, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_the_clients_key_stays_at_home() -> None:
     routes = router(api_key="sk-home")
     assert routes.route("gpt-4o", "chat", HERE).api_key == Secret("sk-home")
     with pytest.raises(AuthenticationError, match="ANTHROPIC_API_KEY") as caught:
-        routes.route("anthropic/claude-x", "chat", HERE)
+        routes.check(routes.route("anthropic/claude-x", "chat", HERE))
     assert "api_key= is for 'openai'" in str(caught.value)
     assert "sk-home" not in repr(caught.value)
 
@@ -104,3 +104,17 @@ def test_an_operation_that_is_not_offered() -> None:
     """What a provider does not do is refused, with a list of those who do."""
     with pytest.raises(EndpointNotSupportedError, match="openai does not offer rerank"):
         router(api_key="k").route("gpt-4o", "rerank", HERE)
+
+
+def test_a_calls_own_key_does_not_follow_it_to_another_provider() -> None:
+    """A call that a layer sends elsewhere leaves the key and the address that it was given behind."""
+    routes = router(api_key="sk-home", api_keys={"anthropic": "sk-other"})
+    options = CallOptions(api_key="sk-call", base_url="http://mine/v1")
+
+    def reroute(model: str) -> tuple[str, str, Secret | None]:
+        route = routes.reroute(model, first="openai", operation="chat", options=options)
+        return route.provider, route.base_url, route.api_key
+
+    assert reroute("gpt-4o-mini") == ("openai", "http://mine/v1", Secret("sk-call"))
+    assert reroute("anthropic/c") == ("anthropic", known_providers()["anthropic"].base_url, Secret("sk-other"))
+    assert reroute("groq/x") == ("groq", known_providers()["groq"].base_url, None)
