@@ -181,6 +181,7 @@ class LlmClient:
             raw=reply.raw,
             attempts=tuple(call.attempts),
             request=request,
+            origin=reply.origin,
         )
 
     def _call(

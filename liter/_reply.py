@@ -22,7 +22,7 @@ class Events(Protocol[R_co]):
 class _Facts:
     """What a reply and all replies derived from it have in common."""
 
-    __slots__ = ("cancel", "cancelled", "headers", "raw", "request_id", "status", "usage")
+    __slots__ = ("cancel", "cancelled", "headers", "origin", "raw", "request_id", "status", "usage")
 
     def __init__(
         self,
@@ -32,7 +32,9 @@ class _Facts:
         raw: bytes,
         usage: "Usage | None",
         cancel: Callable[[], None] | None,
+        origin: str,
     ) -> None:
+        self.origin = origin
         self.status = status
         self.headers = headers
         self.request_id = request_id
@@ -52,6 +54,7 @@ class Reply(Generic[R]):
     :param value: the whole reply, for a unary call
     :param events: the source of events, for a stream
     :param cancel: makes a pending read end at once, from any task of the same event loop
+    :param origin: who made it: ``"provider"``, or the layer that answered in its place, as ``"cache"``
     """
 
     __slots__ = ("__weakref__", "_events", "_facts", "_taps", "_value", "error", "finished")
@@ -67,13 +70,14 @@ class Reply(Generic[R]):
         raw: bytes = b"",
         usage: "Usage | None" = None,
         cancel: Callable[[], None] | None = None,
+        origin: str = "provider",
     ) -> None:
         if (value is None) is (events is None):
             raise TypeError("a Reply takes a value or events, and not both")
         self._value = value
         self._events = events
         self._taps: list[Callable[[R], None]] = []
-        self._facts = _Facts(status, headers or Headers(), request_id, raw, usage, cancel)
+        self._facts = _Facts(status, headers or Headers(), request_id, raw, usage, cancel, origin)
         self.finished: bool = events is None
         self.error: BaseException | None = None
 
@@ -100,6 +104,11 @@ class Reply(Generic[R]):
     @property
     def request_id(self) -> str | None:
         return self._facts.request_id
+
+    @property
+    def origin(self) -> str:
+        """Who made it: ``"provider"``, or the layer that answered in its place."""
+        return self._facts.origin
 
     @property
     def raw(self) -> bytes:

@@ -108,6 +108,7 @@ class ChatStream:
             raw=b"",
             attempts=tuple(self._call.attempts),
             request=self._call.request,
+            origin=self._reply.origin,
         )
 
     @property

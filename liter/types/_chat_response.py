@@ -95,12 +95,13 @@ class ChatCompletionResponse(ApiResponse, repr_omit_defaults=True, frozen=True, 
         raw: bytes,
         attempts: "tuple[Attempt, ...]" = (),
         request: msgspec.Struct | None = None,
+        origin: str = "provider",
     ) -> Self:
         """Attach the facts of the answer. The request's ``response_format``, if it is a type, is for :attr:`parsed`."""
         kind = getattr(request, "response_format", None)
         if isinstance(kind, type):
             vars(self)["_parse_as"] = kind
-        return super().attach(request_id=request_id, headers=headers, raw=raw, attempts=attempts)
+        return super().attach(request_id=request_id, headers=headers, raw=raw, attempts=attempts, origin=origin)
 
     @property
     def text(self) -> str:

@@ -45,6 +45,12 @@ class ApiResponse(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=
         attempts: tuple[Attempt, ...] = vars(self).get("_attempts", ())
         return attempts
 
+    @property
+    def origin(self) -> str:
+        """Who made it: ``"provider"``, or the layer that answered in its place, as ``"cache"``."""
+        origin: str = self.__dict__.get("_origin", "provider")
+        return origin
+
     def attach(
         self,
         *,
@@ -53,10 +59,11 @@ class ApiResponse(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=
         raw: bytes,
         attempts: "tuple[Attempt, ...]" = (),
         request: msgspec.Struct | None = None,
+        origin: str = "provider",
     ) -> Self:
         """Attach the facts of the answer, and return the reply itself.
 
         :param request: what was asked, for replies whose reading depends on it
         """
-        vars(self).update(_request_id=request_id, _headers=headers, _raw=raw, _attempts=attempts)
+        vars(self).update(_request_id=request_id, _headers=headers, _raw=raw, _attempts=attempts, _origin=origin)
         return self

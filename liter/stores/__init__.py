@@ -1,0 +1,6 @@
+"""Stores: where layers keep what several calls, processes or machines share."""
+
+from ._store import Bucket as Bucket
+from ._store import Store as Store
+from ._store import StoreError as StoreError
+from ._store import Taken as Taken

@@ -1,0 +1,76 @@
+"""The store protocol: where layers keep what several calls share. Each method is one atomic step."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class StoreError(Exception):
+    """A store cannot be reached, or failed. Layers say by ``on_store_error`` what then happens to calls."""
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """A token bucket and what is wanted of it. A key that was never used, or not for long, is full.
+
+    :param key: its name; two buckets of one name must agree on ``capacity`` and ``refill``
+    :param capacity: the most it holds
+    :param refill: what flows in, per second, until it is full
+    :param amount: how much is wanted, or given back
+    """
+
+    key: str
+    capacity: float
+    refill: float
+    amount: float
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to ``take``.
+
+    :param granted: whether all was taken; if not, nothing was
+    :param wait: seconds until the same would be granted, if nobody else takes any; 0.0 when it was
+    :param bucket: index of the bucket that one has to wait for the longest; ``None`` when it was granted
+    """
+
+    granted: bool
+    wait: float = 0.0
+    bucket: int | None = None
+
+
+class Store(Protocol):
+    """What every store does. Times are seconds by the store's own clock, the same for all who share it.
+
+    :raises StoreError: from every method: the store cannot be reached, or failed
+    """
+
+    async def take(self, buckets: Sequence[Bucket]) -> Taken:
+        """Take from all buckets, or from none.
+
+        More than a bucket's capacity is granted when it is full, and leaves it in debt.
+        """
+        ...
+
+    async def adjust(self, buckets: Sequence[Bucket]) -> None:
+        """Correct after the fact: give ``amount`` back, no fuller than full, or take a negative one, into debt."""
+        ...
+
+    async def get(self, key: str) -> bytes | None:
+        """Return what is kept under ``key``; ``None`` if nothing is, or its time is over."""
+        ...
+
+    async def put(self, key: str, value: bytes, *, ttl: float) -> None:
+        """Keep ``value`` for ``ttl`` seconds. The least recently used are dropped where room is needed."""
+        ...
+
+    async def swap(self, key: str, expected: bytes | None, value: bytes | None, *, ttl: float) -> bool:
+        """Replace ``expected`` by ``value`` (``None``: nothing there), if it is what is kept now. Returns whether it was."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Forget ``key``."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of files and connections. What is kept stays, where the store outlives the process."""
+        ...
