@@ -37,8 +37,9 @@ async def load(
 ) -> tuple[Snapshot, Snapshot]:
     """Keep calls in flight without a pause; give where the measured part of them began and ended.
 
-    It begins warm, after a quarter of ``seconds`` and a call for each task; a start in step, with all connections
-    idle at once, costs some pools a multiple. It ends after ``seconds``, and as many calls again.
+    It begins warm, after a quarter of ``seconds``, and lasts ``seconds``: a start in step, with all connections idle at
+    once, costs some pools a multiple. Both bounds are at a whole number of calls for each task: tasks that run in
+    step have no call half done there, whose cost would count while the call does not.
 
     :raises ValueError: a call delivered another text than the server sent
     """
@@ -54,11 +55,13 @@ async def load(
             if received != expected:
                 raise ValueError(f"received {received} characters, the server sent {expected}")
             made += 1
+            if made % in_flight:
+                continue
             now = Snapshot(made, time.process_time(), time.perf_counter())
             if start is None:
-                if made >= in_flight and now.wall >= begun + seconds / 4:
+                if now.wall >= begun + seconds / 4:
                     start = now
-            elif end is None and made >= start.calls + in_flight and now.wall >= start.wall + seconds:
+            elif end is None and now.wall >= start.wall + seconds:
                 end = now
 
     async with anyio.create_task_group() as tasks:
