@@ -1,0 +1,158 @@
+"""Random stacks, random faults, random cancellations: whatever happens, nothing is left and every count is right."""
+
+import asyncio
+import gc
+import warnings
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import anyio
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from liter import LlmClient, LlmError
+from liter._contract import Layer
+from liter.middleware import Concurrency, Hooks, Retry
+from liter.testing import (
+    FAULTS,
+    ErrorEvent,
+    Fault,
+    Refuse,
+    Simulator,
+    StallAfterEvents,
+    StallBeforeHead,
+    VirtualTimeLoop,
+)
+
+HI = [{"role": "user", "content": "hi"}]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one caller does: how much of a reply it takes, and when it is cancelled."""
+
+    stream: bool
+    takes: int | None  # events, then it leaves; None is all
+    patience: float  # seconds until it is cancelled
+    starts: float
+
+
+class Books:
+    """Counts what hooks are told, to compare with what happened."""
+
+    def __init__(self) -> None:
+        self.responses = 0
+        self.ends = 0
+
+    def hooks(self) -> Hooks:
+        return Hooks(on_response=self._respond, on_end=self._end)
+
+    def _respond(self, call: object, reply: object) -> None:
+        self.responses += 1
+
+    def _end(self, call: object, reply: object) -> None:
+        self.ends += 1
+
+
+plans = st.builds(
+    Plan,
+    stream=st.booleans(),
+    takes=st.none() | st.integers(0, 6),
+    patience=st.floats(0.0, 30.0) | st.just(1000.0),
+    starts=st.floats(0.0, 2.0),
+)
+stalls: list[Fault] = [StallBeforeHead(), StallAfterEvents(2), ErrorEvent(events=1), Refuse(429, retry_after=3.0)]
+faults = st.lists(st.none() | st.sampled_from([*FAULTS, *stalls]), max_size=12)
+# Each name may come more than once, but for Retry, of which a stack takes one.
+stacks = st.lists(st.sampled_from(["concurrency", "hooks", "pass"]), max_size=7).flatmap(
+    lambda names: st.permutations([*names, "retry"]) | st.just(names)
+)
+
+
+async def act(client: LlmClient, plan: Plan) -> None:
+    """Make one call as planned. Only the library's own errors may come out."""
+    await anyio.sleep(plan.starts)
+    with anyio.move_on_after(plan.patience):
+        try:
+            if not plan.stream:
+                await client.chat(model="gpt-simulated", messages=HI, timeout=20)
+                return
+            async with await client.chat_stream(model="gpt-simulated", messages=HI, timeout=20) as stream:
+                taken = 0
+                async for _ in stream:
+                    taken += 1
+                    if plan.takes is not None and taken > plan.takes:
+                        break
+        except LlmError:
+            pass
+
+
+async def story(names: list[str], script: list[Fault | None], callers: list[Plan], http2: bool) -> None:
+    """Run all callers at once on one client, then look at what is left."""
+    books = [Books() for _ in names]
+    limits = [Concurrency(2) for _ in names]
+
+    def make(position: int, name: str) -> Layer:
+        kinds: dict[str, Callable[[], Layer]] = {
+            "concurrency": lambda: limits[position],
+            "hooks": books[position].hooks,
+            "pass": lambda: lambda call, call_next: call_next(call),
+            "retry": lambda: Retry(max_retries=2),
+        }
+        return kinds[name]()
+
+    simulator = Simulator(reply="one two three four five", faults=script, latency=0.1, event_latency=0.1)
+    base = "https://simulator/v1" if http2 else "http://simulator/v1"
+    async with (
+        simulator.serve_memory(http2=http2) as network,
+        LlmClient(
+            network_backend=network,
+            base_url=base,
+            api_key="sk",
+            http2=http2,
+            max_connections=3,
+            max_response_bytes=100_000,
+            max_event_bytes=100_000,
+            middleware=[make(position, name) for position, name in enumerate(names)],
+        ) as client,
+    ):
+        async with anyio.create_task_group() as tasks:
+            for plan in callers:
+                tasks.start_soon(act, client, plan)
+        await anyio.wait_all_tasks_blocked()
+        pool = client._transport.pool()
+        assert simulator.in_flight == 0
+        assert all(limit.in_use == limit.waiting == 0 for limit in limits)
+        assert all(book.responses == book.ends for book in books)
+        # And the client is as good as new: the script is at its end, or comes to it.
+        for _ in range(len(script) + 1):
+            await act(client, Plan(stream=False, takes=None, patience=1000.0, starts=0.0))
+        assert (await client.chat(model="gpt-simulated", messages=HI)).text == "one two three four five"
+        assert http2 or pool.open_connections == pool.idle_connections <= 3
+    await anyio.wait_all_tasks_blocked()
+    assert simulator.connections.open == 0
+    assert network.open_connections == 0
+
+
+def run(main: Callable[[], Awaitable[None]], backend: str) -> None:
+    if backend == "trio":
+        trio.run(main, clock=MockClock(autojump_threshold=0))
+    else:
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(main())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@given(names=stacks, script=faults, callers=st.lists(plans, min_size=1, max_size=8), http2=st.booleans())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_nothing_is_left_whatever_happens(
+    backend: str, names: list[str], script: list[Fault | None], callers: list[Plan], http2: bool
+) -> None:
+    """No connection, permit, request or warning remains, and every reply that began has ended once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(lambda: story(names, script, callers, http2), backend)
+    gc.collect()
