@@ -14,7 +14,6 @@ Every stream's receive window is given back when its reader comes for more. The 
 those of all streams together, so a slow reader never stops another one.
 """
 
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -33,6 +32,7 @@ from ._close import close_nowait
 from ._connection import ConnectionRetired
 from ._http2_goaway import GoAway, GoAwayFilter
 from ._http2_headers import encode_head
+from ._http2_response import HTTP2Response, Http2Stream
 
 READ_SIZE = 64 * 1024
 # So much of a body is written at a time, that others get their turn.
@@ -46,24 +46,6 @@ CONNECTION_WINDOW = MAX_STREAMS * STREAM_WINDOW
 GRACE = 0.5
 # A write that takes longer is blocked; in seconds.
 PATIENCE = 0.01
-
-
-class _Stream:
-    """One request and its response."""
-
-    __slots__ = ("done", "ended", "error", "head", "heard", "held", "id", "inbox", "sent", "taken")
-
-    def __init__(self, stream_id: int, heard: int) -> None:
-        self.id = stream_id
-        self.heard = heard  # how often the connection had heard of the peer when the request was made
-        self.head: tuple[int, Headers] | None = None
-        self.inbox: deque[bytes] = deque()
-        self.held = 0  # flow-controlled bytes in the inbox
-        self.taken = 0  # and of what its reader took, not yet given back to the peer's window
-        self.sent = False  # the whole request
-        self.ended = False  # the whole response was received
-        self.error: httpcore.RemoteProtocolError | None = None
-        self.done = False
 
 
 class HTTP2Connection:
@@ -105,8 +87,8 @@ class HTTP2Connection:
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding=None))
         self._goaway_filter = GoAwayFilter()
         self._goaway: GoAway | None = None
-        self._streams: dict[int, _Stream] = {}
-        self._waiting: dict[_Stream, anyio.Event] = {}
+        self._streams: dict[int, Http2Stream] = {}
+        self._waiting: dict[Http2Stream, anyio.Event] = {}
         self._write_lock = anyio.Lock(fast_acquire=True)
         self._reading = False
         self._heard = 0
@@ -141,7 +123,7 @@ class HTTP2Connection:
         # A peer may well speak on an idle connection, PING above all: ``send`` listens before it sends anything.
         return self.closed
 
-    async def send(self, request: HttpRequest) -> "HTTP2Response":
+    async def send(self, request: HttpRequest) -> HTTP2Response:
         self.active += 1
         self.requests += 1
         stream = None
@@ -160,7 +142,7 @@ class HTTP2Connection:
             self._finish_nowait(stream)
         return HTTP2Response(self, stream, *stream.head)
 
-    def _open(self, headers: list[tuple[bytes, bytes]], *, end: bool) -> _Stream:
+    def _open(self, headers: list[tuple[bytes, bytes]], *, end: bool) -> Http2Stream:
         """Open a stream and queue the request's headers."""
         if self.closed or self._unwritable or self._goaway is not None:
             raise ConnectionRetired("the peer gave up the connection while it was idle")
@@ -171,11 +153,11 @@ class HTTP2Connection:
             raise ConnectionRetired(f"the connection takes no more streams: {error}") from error
         except h2.exceptions.H2Error as error:
             raise httpcore.LocalProtocolError(str(error)) from error
-        stream = self._streams[stream_id] = _Stream(stream_id, self._heard)
+        stream = self._streams[stream_id] = Http2Stream(stream_id, self._heard)
         stream.sent = end
         return stream
 
-    async def _send_body(self, stream: _Stream, body: bytes) -> None:
+    async def _send_body(self, stream: Http2Stream, body: bytes) -> None:
         """Send the queued headers and the body, as fast as the peer's windows allow."""
 
         def may_go_on() -> bool:
@@ -205,7 +187,7 @@ class HTTP2Connection:
         if not body:
             await self._flush()
 
-    async def read(self, stream: _Stream) -> bytes:
+    async def read(self, stream: Http2Stream) -> bytes:
         """Return what has come of a response's body, ``b""`` at its end. For the response only."""
         if stream.taken:
             taken, stream.taken = stream.taken, 0
@@ -222,7 +204,7 @@ class HTTP2Connection:
             self._finish_nowait(stream)
         return data
 
-    async def finish(self, stream: _Stream | None) -> None:
+    async def finish(self, stream: Http2Stream | None) -> None:
         """A request is over, one way or the other: free its place, and tell the peer. For the response only."""
         if stream is None:
             self.active -= 1
@@ -232,7 +214,7 @@ class HTTP2Connection:
         with anyio.move_on_after(GRACE, shield=True):
             await self._answer()
 
-    def _finish_nowait(self, stream: _Stream) -> None:
+    def _finish_nowait(self, stream: Http2Stream) -> None:
         stream.done = True
         del self._streams[stream.id]
         if not self.closed:
@@ -245,7 +227,7 @@ class HTTP2Connection:
         self.active -= 1
         self._on_release(self)
 
-    def _acknowledge(self, stream: _Stream, size: int) -> None:
+    def _acknowledge(self, stream: Http2Stream, size: int) -> None:
         if size and not self.closed:
             self._h2.acknowledge_received_data(size, stream.id)
 
@@ -257,7 +239,7 @@ class HTTP2Connection:
         finally:
             self._pass_lead()
 
-    async def _wait(self, stream: _Stream, ready: Callable[[], bool]) -> None:
+    async def _wait(self, stream: Http2Stream, ready: Callable[[], bool]) -> None:
         """Return once ``ready()``, leading or following until then."""
         try:
             while not ready():
@@ -276,7 +258,7 @@ class HTTP2Connection:
         finally:
             self._pass_lead()
 
-    def _broken(self, stream: _Stream, error: httpcore.NetworkError | httpcore.ProtocolError) -> Exception:
+    def _broken(self, stream: Http2Stream, error: httpcore.NetworkError | httpcore.ProtocolError) -> Exception:
         # As with HTTP/1.1: on a connection that was in use before, a request to which the peer did not say
         # one word ran into its closing.
         if stream.id > 1 and stream.heard == self._heard:
@@ -287,7 +269,7 @@ class HTTP2Connection:
         if self._waiting and not self._reading:
             self._wake(next(iter(self._waiting)))
 
-    def _wake(self, stream: _Stream) -> None:
+    def _wake(self, stream: Http2Stream) -> None:
         event = self._waiting.pop(stream, None)
         if event is not None:
             event.set()
@@ -351,7 +333,7 @@ class HTTP2Connection:
                 return  # informational responses, trailers
         self._wake(stream)
 
-    def _receive_reset(self, stream: _Stream, code: h2.errors.ErrorCodes | int) -> None:
+    def _receive_reset(self, stream: Http2Stream, code: h2.errors.ErrorCodes | int) -> None:
         # After a whole response it only says that the rest of the request is not wanted: RFC 9113, 8.1.
         if stream.ended:
             return
@@ -386,12 +368,12 @@ class HTTP2Connection:
             # The peer may take no more before somebody takes what it has to say.
             try:
                 await anyio.sleep(PATIENCE)
-                await self._wait(_Stream(0, 0), lambda: self.closed)
+                await self._wait(Http2Stream(0, 0), lambda: self.closed)
             finally:
                 if not over:
                     writing.deadline = reading.deadline = anyio.current_time() + GRACE
                     with reading:
-                        await self._wait(_Stream(0, 0), lambda: self.closed)
+                        await self._wait(Http2Stream(0, 0), lambda: self.closed)
 
         try:
             async with anyio.create_task_group() as group:
@@ -427,32 +409,6 @@ class HTTP2Connection:
     def __repr__(self) -> str:
         state = "closed" if self.closed else "retired" if self._goaway is not None else "open"
         return f"<HTTP2Connection {self.origin} {state}, {self.active} active, {self.requests} requests>"
-
-
-class HTTP2Response:
-    """A response whose head is in."""
-
-    http_version = "HTTP/2"
-
-    __slots__ = ("_connection", "_stream", "headers", "status")
-
-    def __init__(self, connection: HTTP2Connection, stream: _Stream, status: int, headers: Headers) -> None:
-        self._connection = connection
-        self._stream = stream
-        self.status = status
-        self.headers = headers
-
-    @property
-    def complete(self) -> bool:
-        return self._stream.ended and not self._stream.inbox
-
-    async def read_chunk(self) -> bytes:
-        if self._stream.done and not self.complete:
-            raise httpcore.ReadError("the response was closed")
-        return await self._connection.read(self._stream)
-
-    async def aclose(self) -> None:
-        await self._connection.finish(self._stream)
 
 
 def _error_name(code: h2.errors.ErrorCodes | int) -> str:
