@@ -64,7 +64,7 @@ class Store(Protocol):
         ...
 
     async def swap(self, key: str, expected: bytes | None, value: bytes | None, *, ttl: float) -> bool:
-        """Replace ``expected``, if it is what is kept now, by ``value``. Returns whether it was. ``None`` is nothing."""
+        """Replace ``expected`` by ``value`` if it is what is kept now; ``None`` is nothing. Returns whether it was."""
         ...
 
     async def delete(self, key: str) -> None:
