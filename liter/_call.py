@@ -16,6 +16,10 @@ R = TypeVar("R")
 Listener = Callable[[object], Awaitable[None] | None]
 
 
+# Headers that a caller may have set to log in at one provider, and that no other may see.
+_CREDENTIALS = frozenset({b"api-key", b"authorization", b"cookie", b"x-api-key", b"x-goog-api-key"})
+
+
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """The four time limits of a call, in seconds; ``None`` is no limit.
 
@@ -120,7 +124,14 @@ class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
         else:  # a call that no client made, as in tests
             provider, _, name = model.rpartition("/")
             route = Route(provider=provider or self.route.provider, model=name, base_url=self.route.base_url)
-        return replace(self, route=route)
+        return self.at(route)
+
+    def at(self, route: Route) -> "Call[R]":
+        """The same call along another route. What logs in at one address stays behind when that changes."""
+        headers = self.headers
+        if headers and (route.provider, route.base_url) != (self.route.provider, self.route.base_url):
+            headers = tuple(header for header in headers if header[0] not in _CREDENTIALS)
+        return replace(self, route=route, headers=headers)
 
     def complete(self, error: LlmError) -> None:
         """Fill in what an error on its way to the caller does not say yet: where it happened, and what was tried."""

@@ -1,15 +1,17 @@
 """The event loop that runs this code, and how to reach it from elsewhere.
 
 Connections belong to the loop that opened them, and a client may serve several loops, one after the other
-or side by side in threads. Two things are needed that neither asyncio nor Trio offers in a common form:
+or side by side in threads. Three things are needed that neither asyncio nor Trio offers in a common form:
 
 - Being told that the loop ends. Both close the async generators that are still alive when a run ends,
   so each ``EventLoop`` keeps one of its own asleep at its only ``yield``; its ``finally`` is the notice.
 - Running something there from a finalizer or another thread, without waiting: ``call_soon``.
+- Comparing times with those of another loop, as each counts from where it likes: ``epoch``.
 """
 
 import asyncio
 import sys
+import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
@@ -28,13 +30,18 @@ class Closable(Protocol):
 
 
 class EventLoop:
-    """A running event loop. Get it with :meth:`current`; there is one object for each loop."""
+    """A running event loop. Get it with :meth:`current`; there is one object for each loop.
 
-    __slots__ = ("__weakref__", "_closables", "_native", "_sentinel")
+    :ivar epoch: seconds to add to a time of this loop for one that all loops of the process have in common. Taken
+        once, so that virtual time stays virtual.
+    """
+
+    __slots__ = ("__weakref__", "_closables", "_native", "_sentinel", "epoch")
 
     def __init__(self, native: "asyncio.AbstractEventLoop | TrioToken") -> None:
         # Weakly, as the loop itself keeps this object: see RunVar.
         self._native = weakref.ref(native)
+        self.epoch = time.monotonic() - anyio.current_time()
         self._closables: weakref.WeakSet[Closable] = weakref.WeakSet()
         self._sentinel: AsyncGenerator[None, None] | None = (sentinel := self._wait_for_end())
         try:

@@ -1,8 +1,67 @@
 """Layers, one to a file. Compose them with :class:`liter.Stack`, outermost first."""
 
+from .._circuit import CircuitPolicy as CircuitPolicy
+from .._circuit_scope import CircuitClosed as CircuitClosed
+from .._circuit_scope import CircuitOpened as CircuitOpened
+from .._circuit_scope import CoolingDown as CoolingDown
 from .._events import Retrying as Retrying
+from ._cache import Cache as Cache
+from ._cache import CacheHit as CacheHit
+from ._cache import CacheStoreFailed as CacheStoreFailed
+from ._circuit_breaker import CircuitBreaker as CircuitBreaker
 from ._concurrency import Concurrency as Concurrency
+from ._deployment import Deployment as Deployment
+from ._fallback import Fallback as Fallback
+from ._fallback import FallingBack as FallingBack
+from ._fallback import Target as Target
+from ._fallback import may_work_elsewhere as may_work_elsewhere
+from ._guardrail_rule import Rule as Rule
+from ._guardrails import Guardrails as Guardrails
+from ._guardrails import RuleMatched as RuleMatched
+from ._hedge import Hedge as Hedge
+from ._hedge import Hedging as Hedging
 from ._hooks import Hooks as Hooks
+from ._mock import Mock as Mock
+from ._rate_limit import RateLimit as RateLimit
+from ._rate_limit_gate import RateLimitStoreFailed as RateLimitStoreFailed
+from ._rate_limit_gate import RateLimitWaiting as RateLimitWaiting
+from ._rate_limit_rule import Limit as Limit
 from ._retry import Retry as Retry
+from ._retry_budget import RetryBudget as RetryBudget
+from ._router import Picked as Picked
+from ._router import Router as Router
+from ._timeout import Timeout as Timeout
 
-__all__ = ["Concurrency", "Hooks", "Retry", "Retrying"]
+__all__ = [
+    "Cache",
+    "CacheHit",
+    "CacheStoreFailed",
+    "CircuitBreaker",
+    "CircuitClosed",
+    "CircuitOpened",
+    "CircuitPolicy",
+    "Concurrency",
+    "CoolingDown",
+    "Deployment",
+    "Fallback",
+    "FallingBack",
+    "Guardrails",
+    "Hedge",
+    "Hedging",
+    "Hooks",
+    "Limit",
+    "Mock",
+    "Picked",
+    "RateLimit",
+    "RateLimitStoreFailed",
+    "RateLimitWaiting",
+    "Retry",
+    "RetryBudget",
+    "Retrying",
+    "Router",
+    "Rule",
+    "RuleMatched",
+    "Target",
+    "Timeout",
+    "may_work_elsewhere",
+]

@@ -14,6 +14,7 @@ from .._contract import Call, Handler
 from .._errors import LlmError
 from .._events import Retrying
 from .._reply import Reply
+from ._retry_budget import RetryBudget
 
 R = TypeVar("R")
 
@@ -45,13 +46,16 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     :param initial: upper bound of the first backoff, in seconds
     :param cap: upper bound of every backoff, in seconds
     :param random: where the jitter comes from; seed it to have the same waits again
-    :raises ValueError: a number out of range
+    :param budget: what all retries are taken from, shared with other clients; when it is spent, the error is
+        raised at once, with a note
+    :raises ValueError: a number out of range, or no budget where one is given
     """
 
     max_retries: int = 3
     initial: float = 0.5
     cap: float = 8.0
     random: Random = msgspec.field(default_factory=Random)
+    budget: RetryBudget | None = None
 
     def __post_init__(self) -> None:
         if self.max_retries < 0:
@@ -60,6 +64,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"initial must be 0 or more seconds, not {self.initial!r}")
         if not (self.initial <= self.cap < math.inf):
             raise ValueError(f"cap must be initial ({self.initial!r}) or more seconds, not {self.cap!r}")
+        if not isinstance(self.budget, RetryBudget | None):
+            raise ValueError(f"budget must be a RetryBudget, shared by clients, or None, not {self.budget!r}")
 
     def __call__(self, call: Call[R], call_next: Handler) -> AbstractAsyncContextManager[Reply[R]]:
         return _Attempts(self, call, call_next) if self.max_retries else call_next(call)
@@ -70,7 +76,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         return max(error.retry_after or 0.0, self.random.uniform(0.0, bound))
 
     def __repr__(self) -> str:
-        return f"Retry(max_retries={self.max_retries}, initial={self.initial}, cap={self.cap})"
+        budget = "" if self.budget is None else f", budget={self.budget!r}"
+        return f"Retry(max_retries={self.max_retries}, initial={self.initial}, cap={self.cap}{budget})"
 
 
 class _Attempts(Generic[R]):
@@ -85,6 +92,9 @@ class _Attempts(Generic[R]):
 
     async def __aenter__(self) -> Reply[R]:
         call = _with_idempotency_key(self._call)
+        budget = self._policy.budget
+        if budget is not None:
+            budget.deposit()
         retry = 1
         while True:
             scope = self._call_next(call)
@@ -100,6 +110,9 @@ class _Attempts(Generic[R]):
                     error.add_note(
                         f"not tried again: the next try would be in {wait:.3g} s, and the call has {left:.3g} s left"
                     )
+                    raise
+                if budget is not None and not budget.withdraw():
+                    error.add_note(f"not tried again: {budget!r} is spent")
                     raise
                 retrying = Retrying(call=cast("Call[object]", call), error=error, attempt=call.attempt, wait=wait)
             else:

@@ -1,5 +1,8 @@
 """Stores: where layers keep what several calls, processes or machines share."""
 
+from ._memory import MemoryStore as MemoryStore
+from ._redis import RedisStore as RedisStore
+from ._sqlite import SqliteStore as SqliteStore
 from ._store import Bucket as Bucket
 from ._store import Store as Store
 from ._store import StoreError as StoreError

@@ -2,6 +2,8 @@
 
 from ._check_layer import check_layer as check_layer
 from ._check_layer_trial import LayerConformanceError as LayerConformanceError
+from ._check_store import check_store as check_store
+from ._check_store_trial import StoreConformanceError as StoreConformanceError
 from ._clock import VirtualTimeLoop as VirtualTimeLoop
 from ._faults import FAULTS as FAULTS
 from ._faults import CloseAfterEvents as CloseAfterEvents
@@ -61,9 +63,11 @@ __all__ = [
     "SlowBytes",
     "StallAfterEvents",
     "StallBeforeHead",
+    "StoreConformanceError",
     "ToolCall",
     "Truncate",
     "VirtualTimeLoop",
     "check_layer",
+    "check_store",
     "memory_stream_pair",
 ]

@@ -25,7 +25,7 @@ from liter._errors import (
     ServerError,
     StreamingError,
 )
-from liter.middleware import Retry, Retrying
+from liter.middleware import Retry, RetryBudget, Retrying
 from liter.testing import Outcome, ScriptedHandler, VirtualTimeLoop, check_layer
 
 MakeCall = Callable[..., Call[object]]
@@ -314,6 +314,34 @@ async def test_a_seed_repeats_the_waits(make_call: MakeCall) -> None:
             return [call.waited for call in handler.calls]
 
     assert await waits(3) == await waits(3) != await waits(4)
+
+
+def test_the_repr_shows_the_budget() -> None:
+    """A policy that takes its retries from a budget says so."""
+    assert repr(Retry(budget=RetryBudget())).endswith(
+        "cap=8.0, budget=RetryBudget(0.2, min_per_second=1, window=10, calls=0, retries=0))"
+    )
+
+
+def test_a_budget_is_a_budget() -> None:
+    """Something else where the budget should be is refused."""
+    with pytest.raises(ValueError, match="budget must be a RetryBudget, shared by clients, or None, not 3"):
+        Retry(budget=3)
+
+
+@pytest.mark.anyio
+async def test_a_wait_that_does_not_fit_spends_no_budget(make_call: MakeCall) -> None:
+    """A retry that has no time is not taken from the budget, and one that has is."""
+    budget = RetryBudget()
+    handler = ScriptedHandler(RateLimitedError("no", retry_after=30.0))
+    with pytest.raises(RateLimitedError):
+        async with Retry(budget=budget, max_retries=1)(make_call(timeouts=Timeouts(total=10.0)), handler):
+            pass
+    assert (budget.calls, budget.retries) == (1, 0)
+    with pytest.raises(RateLimitedError):
+        async with Retry(budget=budget, max_retries=1)(make_call(), handler):
+            pass
+    assert budget.retries == 1
 
 
 @pytest.mark.anyio

@@ -1,0 +1,164 @@
+"""One call under a circuit: which of its ends are the provider's doing, and who is told."""
+
+import math
+from types import TracebackType
+from typing import Final, Generic, TypeVar, cast
+
+import anyio
+import msgspec
+
+from ._circuit import Admission, Change
+from ._contract import Call, Handler
+from ._errors import (
+    LlmError,
+    LlmTimeoutError,
+    NetworkError,
+    RateLimitedError,
+    SerializationError,
+    ServerError,
+    ServiceUnavailableError,
+    StreamingError,
+)
+from ._reply import Reply
+
+R = TypeVar("R")
+
+# The provider's side of the error tree, and the way there. Never the caller's.
+FAULTS: Final[tuple[type[LlmError], ...]] = (
+    RateLimitedError,
+    ServerError,
+    ServiceUnavailableError,
+    LlmTimeoutError,
+    NetworkError,
+    StreamingError,
+    SerializationError,
+)
+
+# Long enough for a listener to write a line, short enough not to hold up a shutdown.
+_GRACE = 5.0
+
+
+class CircuitOpened(msgspec.Struct, frozen=True, kw_only=True):
+    """Too much has failed: no more calls go there for a while.
+
+    :param call: the one whose failure was the last straw; its route says where
+    :param error: that failure
+    :param seconds: until the first probe is let through
+    """
+
+    call: Call[object]
+    error: LlmError
+    seconds: float
+
+
+class CircuitClosed(msgspec.Struct, frozen=True, kw_only=True):
+    """It works again: all calls go there as before.
+
+    :param call: the one whose success proved it; its route says where
+    """
+
+    call: Call[object]
+
+
+class CoolingDown(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider said for how long it wants no calls.
+
+    :param call: the one that was told; its route says where
+    :param error: how
+    :param seconds: for how long
+    """
+
+    call: Call[object]
+    error: LlmError
+    seconds: float
+
+
+class CircuitScope(Generic[R]):
+    """The scope of an admitted call. It reports to the circuit, and tells the call's listeners what comes of it.
+
+    A call succeeds when it is entered, and fails when entering it raises, or its stream breaks with, one of
+    ``faults``. An error before anything was sent (no attempt is on the record) is a refusal of a layer further
+    in, and a reply that no provider made says nothing about one, either.
+
+    :param epoch: of the event loop that runs this
+    :ivar entered: time at which entering succeeded, or failed, by the clock that all loops have in common
+    :ivar blamed: entering failed by the provider's fault
+    :ivar recovered: entering closed the circuit
+    """
+
+    __slots__ = (
+        "_admission",
+        "_call",
+        "_call_next",
+        "_epoch",
+        "_faults",
+        "_reply",
+        "_scope",
+        "blamed",
+        "entered",
+        "recovered",
+    )
+
+    def __init__(
+        self,
+        admission: Admission,
+        call: Call[R],
+        call_next: Handler,
+        epoch: float,
+        faults: tuple[type[LlmError], ...] = FAULTS,
+    ) -> None:
+        self._admission = admission
+        self._call = call
+        self._call_next = call_next
+        self._epoch = epoch
+        self._faults = faults
+        self.entered = -math.inf
+        self.blamed = False
+        self.recovered = False
+
+    async def __aenter__(self) -> Reply[R]:
+        call = self._call
+        before = len(call.attempts)
+        try:
+            self._scope = self._call_next(call)
+            self._reply = reply = await self._scope.__aenter__()
+        except BaseException as error:
+            self.blamed = isinstance(error, self._faults) and len(call.attempts) > before
+            if self.blamed:
+                self.entered = anyio.current_time() + self._epoch
+                await self._failed(cast("LlmError", error))
+            else:
+                self._admission.withdraw()
+            raise
+        self.entered = anyio.current_time() + self._epoch
+        if reply.origin != "provider":
+            self._admission.withdraw()
+        elif self._admission.succeeded(self.entered) == "closed":
+            self.recovered = True
+            try:
+                await call.notify(CircuitClosed(call=cast("Call[object]", call)))
+            except BaseException as error:
+                await self._scope.__aexit__(type(error), error, error.__traceback__)
+                raise
+        return reply
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        try:
+            return await self._scope.__aexit__(kind, error, traceback)
+        finally:
+            broken = self._reply.error
+            if isinstance(broken, self._faults):
+                with anyio.move_on_after(_GRACE, shield=True):
+                    await self._failed(broken)
+
+    async def _failed(self, error: LlmError) -> None:
+        call = cast("Call[object]", self._call)
+        now = anyio.current_time() + self._epoch
+        change: Change | None = self._admission.failed(now, error)
+        if change == "opened":
+            seconds = self._admission.circuit.ready_at(now) - now
+            await call.notify(CircuitOpened(call=call, error=error, seconds=seconds))
+        elif change == "cooling":
+            await call.notify(CoolingDown(call=call, error=error, seconds=error.retry_after or 0.0))

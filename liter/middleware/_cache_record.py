@@ -1,0 +1,115 @@
+"""What is kept of an answer: its value, or the events of a stream, in MessagePack, and a few facts about it."""
+
+from functools import lru_cache
+from typing import TypeVar
+
+import msgspec
+
+from .. import types
+from .._reply import Reply
+from ..types import Usage
+
+R = TypeVar("R")
+
+# What msgspec raises of its own and of the interpreter's: text that is not UTF-8, numbers too large, nesting too deep.
+_NOT_ENCODABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
+_NOT_DECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """An answer as it is kept. Headers and raw bytes are not: they tell of an exchange that a hit has none of.
+
+    :param kind: the type of its parts, by its name in ``liter.types``, or ``"str"`` or ``"bytes"``
+    :param parts: the value, or the events, as one array
+    :param times: seconds from the start of the call to each event; empty when they were not taken
+    """
+
+    kind: str
+    parts: bytes
+    times: list[float]
+    status: int
+    request_id: str | None
+    usage: Usage | None
+
+    def decode_parts(self) -> list[object] | None:
+        """Make the parts anew, so that no two callers share one; ``None`` when they cannot be read (any more)."""
+        decoder = _decoder(self.kind)
+        try:
+            return None if decoder is None else decoder.decode(self.parts)
+        except _NOT_DECODABLE:
+            return None
+
+
+_RECORD_DECODER = msgspec.msgpack.Decoder(Record)
+
+
+def decode_record(data: bytes) -> Record | None:
+    """Read what a store gave; ``None`` when it is no record."""
+    try:
+        return _RECORD_DECODER.decode(data)
+    except _NOT_DECODABLE:
+        return None
+
+
+class Recording:
+    """Takes down the parts of one answer as they pass.
+
+    Each is encoded at once: what the consumer then does to it does not reach the cache, and what it takes in
+    memory is known.
+
+    :param max_bytes: one that grows larger is given up
+    """
+
+    __slots__ = ("_kind", "_max_bytes", "_parts", "count", "times")
+
+    def __init__(self, max_bytes: float) -> None:
+        self._max_bytes = max_bytes
+        self._kind: type | None = None
+        self._parts: bytearray | None = bytearray()
+        self.count = 0
+        self.times: list[float] = []
+
+    def add(self, part: object, time: float | None = None) -> None:
+        """Take down the next part, and the seconds from the start of the call to it."""
+        parts, kind = self._parts, type(part)
+        if parts is None:
+            return
+        if self._kind is None and _type(kind.__name__) is kind:
+            self._kind = kind
+        if kind is not self._kind:
+            self._parts = None
+            return
+        try:
+            _ENCODER.encode_into(part, parts, -1)
+        except _NOT_ENCODABLE:
+            self._parts = None
+            return
+        self.count += 1
+        if time is not None:
+            self.times.append(time)
+        if len(parts) > self._max_bytes:
+            self._parts = None
+
+    def encode(self, reply: Reply[R]) -> bytes | None:
+        """Make the record of a reply that ended well; ``None`` when it was given up, or is not of a known kind."""
+        if self._parts is None or self._kind is None:
+            return None
+        # MessagePack's header of an array with a 32-bit length; its items follow.
+        parts = b"\xdd" + self.count.to_bytes(4, "big") + self._parts
+        record = Record(self._kind.__name__, parts, self.times, reply.status, reply.request_id, reply.usage)
+        return _ENCODER.encode(record)
+
+
+def _type(name: str) -> type | None:
+    """Find the type of a kind. What a store gives names a struct of liter's own, and nothing else."""
+    if name in ("str", "bytes"):
+        return str if name == "str" else bytes
+    kind: object = getattr(types, name, None)
+    return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
+
+
+@lru_cache(maxsize=64)
+def _decoder(name: str) -> "msgspec.msgpack.Decoder[list[object]] | None":
+    kind = _type(name)
+    return None if kind is None else msgspec.msgpack.Decoder(list[kind])  # type: ignore[valid-type] # known at run time only

@@ -1,0 +1,163 @@
+"""One deployment of a pool, and what a router knows of it."""
+
+import math
+from typing import TypeVar
+
+import msgspec
+from msgspec.structs import force_setattr, replace
+
+from .._circuit import Circuit
+from .._contract import Call, Route
+from .._http import parse_base_url
+from .._options import check_key
+from .._secret import Secret
+
+R = TypeVar("R")
+
+# Weight of the latest sample. The last seven make up 92 % of the mean.
+_ALPHA = 0.3
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """A place where a pool's calls can go.
+
+    :param model: as a call would name it: ``"openai/gpt-4o-mini"``
+    :param weight: its share of the calls, relative to the pool's others, wherever there is a choice
+    :param api_key: a key of its own; by default the client's for that provider
+    :param base_url: an address of its own; by default the client's for that provider. The client's key is not
+        sent there unless it is the same server: give the ``api_key`` that belongs to it
+    :raises ValueError: a field makes no sense
+    """
+
+    model: str
+    weight: float = 1.0
+    api_key: str | Secret | None = None
+    base_url: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.model.rpartition("/")[2]:
+            raise ValueError(f"model must be a model's name, as 'openai/gpt-4o-mini', not {self.model!r}")
+        if not (0 < self.weight < math.inf):
+            raise ValueError(f"weight must be above 0, not {self.weight!r}: leave out what should get no calls")
+        if self.base_url is not None:
+            parse_base_url(self.base_url)
+        if self.api_key is not None:
+            force_setattr(self, "api_key", check_key(self.api_key, "api_key"))
+
+    def routed(self, call: Call[R]) -> Call[R]:
+        """Return the call with the route to here.
+
+        :raises EndpointNotSupportedError: the provider does not offer the operation
+        """
+        call = call.to(self.model)
+        if self.api_key is None and self.base_url is None:
+            return call
+        route = call.route
+        key = self._key(route)
+        return call.at(replace(route, base_url=self.base_url or route.base_url, api_key=key))
+
+    def _key(self, route: Route) -> Secret | None:
+        if isinstance(self.api_key, Secret):
+            return self.api_key
+        if self.base_url is not None and parse_base_url(self.base_url).origin != parse_base_url(route.base_url).origin:
+            return None
+        return route.api_key
+
+
+class Estimate:
+    """How long a deployment takes to answer, and how often it does: means that forget, one sample at a time.
+
+    :ivar seconds: exponentially weighted mean to the reply, or a stream's first event; ``None``: never answered
+    :ivar success: the same of 1 for each success and 0 for each failure; ``None``: never tried
+    """
+
+    __slots__ = ("seconds", "success")
+
+    def __init__(self) -> None:
+        self.seconds: float | None = None
+        self.success: float | None = None
+
+    @property
+    def works(self) -> bool:
+        """Whether it succeeds more often than not, lately. It does until it is tried."""
+        return self.success is None or self.success >= 0.5
+
+    @property
+    def cost(self) -> float:
+        """Seconds until it would have answered, if tried again at once after each failure."""
+        if self.seconds is None or not self.success:
+            return math.inf
+        return self.seconds / self.success
+
+    def succeeded(self, seconds: float) -> None:
+        self.seconds = _mean(self.seconds, seconds)
+        self.success = _mean(self.success, 1.0)
+
+    def failed(self, seconds: float) -> None:
+        """A failure may be slow, but is never fast: the time counts if it is more than a success takes."""
+        self.success = _mean(self.success, 0.0)
+        self.given_up(seconds)
+
+    def given_up(self, seconds: float) -> None:
+        """It would have taken longer than this."""
+        if self.seconds is not None and seconds > self.seconds:
+            self.seconds = _mean(self.seconds, seconds)
+
+    def forget(self) -> None:
+        """Be as if never tried."""
+        self.seconds = self.success = None
+
+
+def _mean(mean: float | None, sample: float) -> float:
+    return sample if mean is None else mean + _ALPHA * (sample - mean)
+
+
+class Health:
+    """What is known of a deployment, in all pools it is in.
+
+    :ivar unary: estimate for whole replies, and ``stream`` for first events
+    """
+
+    __slots__ = ("_in_flight", "circuit", "stream", "unary")
+
+    def __init__(self, circuit: Circuit) -> None:
+        self.circuit = circuit
+        self.unary = Estimate()
+        self.stream = Estimate()
+        # A set, as adding and discarding are atomic: a finalizer in any thread may be what ends a call.
+        self._in_flight: set[object] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are under way, up to the end of their replies."""
+        return len(self._in_flight)
+
+    def begin(self, scope: object) -> None:
+        self._in_flight.add(scope)
+
+    def end(self, scope: object) -> None:
+        self._in_flight.discard(scope)
+
+    def estimate(self, *, stream: bool) -> Estimate:
+        return self.stream if stream else self.unary
+
+
+class Member:
+    """A deployment in a pool.
+
+    :ivar label: tells it from the pool's others, the same in every process that has the same pool
+    :ivar credit: what smooth weighted round robin owes it
+    """
+
+    __slots__ = ("credit", "deployment", "health", "label")
+
+    def __init__(self, deployment: Deployment, health: Health, label: str) -> None:
+        self.deployment = deployment
+        self.health = health
+        self.label = label
+        self.credit = 0.0
+
+    def unknown(self, *, stream: bool) -> bool:
+        """Whether nobody knows yet, or any more, how well it does."""
+        health = self.health
+        return health.estimate(stream=stream).success is None or health.circuit.state != "closed"

@@ -1,0 +1,325 @@
+"""Other models to go to when one cannot answer."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Generic, Literal, TypeVar, cast
+
+import anyio
+import msgspec
+
+from .._contract import Call, Handler, Route
+from .._errors import (
+    AuthenticationError,
+    EndpointNotSupportedError,
+    LlmError,
+    LlmTimeoutError,
+    NotFoundError,
+    RateLimitedError,
+    SerializationError,
+)
+from .._http import RawHeaders
+from .._reply import Reply
+from ._fallback_stream import ContinuedEvents, PrefixReply, can_continue
+
+R = TypeVar("R")
+
+Condition = type[LlmError] | tuple[type[LlmError], ...] | Callable[[LlmError], bool]
+
+# Facts about one provider, account or model, so that another one may do. What is wrong with the request itself
+# (BadRequestError and its kin), or what the application's own limits and hooks refuse, is wrong everywhere.
+_ELSEWHERE = (
+    AuthenticationError,
+    EndpointNotSupportedError,
+    LlmTimeoutError,
+    NotFoundError,
+    RateLimitedError,
+    SerializationError,
+)
+
+_IDEMPOTENCY_KEY = b"idempotency-key"
+
+
+def may_work_elsewhere(error: LlmError) -> bool:
+    """Tell whether another model may do what this one refused: the default of :class:`Fallback`.
+
+    It may after what is ``retryable``, and after a timeout, an exhausted quota, a missing or refused key, an unknown
+    model, an operation that is not offered, and a reply that cannot be read.
+    """
+    return error.retryable or isinstance(error, _ELSEWHERE)
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A model to fall back to, and what is different there.
+
+    :param model: as for the client: ``"provider/model"``
+    :param changes: fields of the request, with the values they have there
+    :param when: the errors that lead here, in place of the ``when`` of the ``Fallback``
+    :param share: as the ``share`` of the ``Fallback``, for this model
+    :param prefix: how the model answers a conversation that ends with the beginning of its own answer: what comes
+        next is ``"continued"`` (DeepSeek, Anthropic's models up to 4.5), or the beginning is ``"repeated"`` first
+        (Mistral). ``None`` is neither: no stream is continued there
+    :raises ValueError: ``changes`` has the model, or a value makes no sense
+    """
+
+    model: str
+    changes: Mapping[str, object] = {}
+    when: Condition | None = None
+    share: float | None = None
+    prefix: PrefixReply | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, str) or not self.model:
+            raise ValueError(f"model must be a name such as 'provider/model', not {self.model!r}")
+        if "model" in self.changes:
+            raise ValueError("changes must not have 'model': it is a parameter of Target itself")
+        if self.when is not None:
+            _check_condition(self.when)
+        if self.share is not None:
+            _check_share(self.share)
+        if self.prefix not in (None, "continued", "repeated"):
+            raise ValueError(f"prefix must be 'continued', 'repeated' or None, not {self.prefix!r}")
+
+
+class FallingBack(msgspec.Struct, frozen=True, kw_only=True):
+    """A model could not answer, and another one is asked.
+
+    :param call: what failed
+    :param error: what it failed with
+    :param target: where it goes now
+    """
+
+    call: Call[object]
+    error: LlmError
+    target: Target
+
+
+class Fallback(msgspec.Struct, frozen=True):
+    """Go to other models, in order, when one cannot answer.
+
+    A call goes where it was meant to first. When that raises an :class:`LlmError` on entering, it goes to the first
+    target not tried yet whose condition the error meets, and from there on in the same way, to each target at most
+    once. Address and key are those of the target. A target without ``changes`` that is where the call was meant to go
+    is left out, and calls that are to no model (``list_models``) go through as they are.
+
+    A stream that breaks after its first event is the consumer's, with ``mid_stream="fail"``. With ``"continue"``, a
+    chat goes on at the next target with a ``prefix`` whose condition the error meets, be it the same model: what the
+    consumer has seen is sent along, and the stream gives what comes after it, each text once. It has the time of a
+    gap between events to begin. ``usage`` of such a stream is unknown, and limits on tokens and ``stop`` hold for each
+    part. Not continued is what is more than the beginning of one text: several choices, tool calls, an answer that
+    had finished.
+
+    ::
+
+        Fallback([
+            "anthropic/claude-sonnet-4-5",
+            Target("openai/gpt-4.1", when=ContextWindowExceededError),
+            Target("openai/gpt-5-mini", changes={"reasoning_effort": "low"}),
+        ])
+
+    A try gets ``share * left`` seconds of those that are left until ``call.enter_by``, when there is a target for its
+    timeout to lead to, and else all of them. The clock never restarts.
+
+    When nothing is left to try, the last error is raised, with a note on each one before. The listeners of the
+    call are told :class:`FallingBack` before each move. Each target gets an ``idempotency-key`` of its own, made of
+    the call's, and headers that log in at one provider do not go to another.
+
+    Place it outside ``Retry``, so that each model has its retries.
+
+    :param models: where to go, in order: names, or :class:`Target` for what differs there
+    :param when: an error class, several, or a function of the error; by default :func:`may_work_elsewhere`. Context
+        windows and content policies lead only to targets that ask for them
+    :param share: of the time left, for each try, above 0 and up to 1
+    :param mid_stream: what a stream does that breaks after its first event: ``"fail"`` or ``"continue"``
+    :raises ValueError: no models, one twice, or a value that makes no sense; when called, a target changes a field
+        that the request does not have
+    """
+
+    models: Sequence[str | Target]
+    when: Condition = may_work_elsewhere
+    share: float = 0.5
+    mid_stream: Literal["fail", "continue"] = "fail"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.models, str) or not self.models:
+            raise ValueError(f"models must be a list of one or more models to go to, not {self.models!r}")
+        targets: list[Target] = []
+        for model in self.models:
+            target = model if isinstance(model, Target) else Target(model)
+            if target in targets:
+                raise ValueError(f"models has {target.model!r} twice: each is tried once")
+            targets.append(target)
+        _check_condition(self.when)
+        _check_share(self.share)
+        if self.mid_stream not in ("fail", "continue"):
+            raise ValueError(f"mid_stream must be 'fail' or 'continue', not {self.mid_stream!r}")
+        if (self.mid_stream == "continue") is not any(target.prefix for target in targets):
+            raise ValueError(
+                "mid_stream='continue' and models that are a Target(prefix=...) come together, or not at all"
+            )
+        msgspec.structs.force_setattr(self, "models", tuple(targets))
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """``models``, each as a :class:`Target`."""
+        return cast("tuple[Target, ...]", self.models)
+
+    def __call__(self, call: Call[R], call_next: Handler) -> AbstractAsyncContextManager[Reply[R]]:
+        return _Tries(self, call, call_next) if call.route.model else call_next(call)
+
+    def accepts(self, target: Target, error: LlmError) -> bool:
+        """Tell whether ``error`` leads to ``target``."""
+        when = target.when or self.when
+        if isinstance(when, type | tuple):
+            return isinstance(error, when)
+        return when(error)
+
+    def __repr__(self) -> str:
+        return f"Fallback({', '.join(target.model for target in self.targets)})"
+
+
+class _Tries(Generic[R]):
+    """The scope of the try that was entered."""
+
+    __slots__ = ("_call", "_call_next", "_events", "_fallback", "_notes", "_scope", "_untried")
+
+    def __init__(self, fallback: Fallback, call: Call[R], call_next: Handler) -> None:
+        self._fallback = fallback
+        self._call = call
+        self._call_next = call_next
+        self._events: ContinuedEvents[R] | None = None
+        self._notes: list[str] = []
+        self._untried = list(fallback.targets)
+
+    async def __aenter__(self) -> Reply[R]:
+        self._check_changes()
+        call, share = self._call, self._fallback.share
+        while True:
+            call = self._narrowed(call, share)
+            scope = self._call_next(call)
+            try:
+                reply = await scope.__aenter__()
+            except LlmError as error:
+                error.provider = error.provider or call.route.provider
+                error.model = error.model or call.route.model
+                following = self._following(call, error, self._call.enter_by)
+                if following is None:
+                    for note in self._notes:
+                        error.add_note(note)
+                    raise
+                self._notes.append(f"before it: {type(error).__name__}: {error}")
+                target, moved = following
+                event = FallingBack(call=cast("Call[object]", call), error=error, target=target)
+            else:
+                self._scope = scope
+                if self._fallback.mid_stream == "continue" and can_continue(call):
+                    self._events = ContinuedEvents(call, scope, reply, self._call_next, self._follow)
+                    return self._events.reply
+                return reply
+            await call.notify(event)
+            # Its error's traceback holds this frame: a cycle, if it were kept.
+            del event
+            call, share = moved, target.share or self._fallback.share
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        if self._events is not None:
+            return await self._events.leave(kind, error, traceback)
+        return await self._scope.__aexit__(kind, error, traceback)
+
+    async def _follow(self, tried: Call[R], broken: LlmError, latest: LlmError) -> tuple[Call[R], PrefixReply] | None:
+        """Find where a stream that has broken goes on."""
+        self._untried = [target for target in self._untried if target.prefix is not None]
+        following = self._following(tried, latest, self._call.deadline, elsewhere=False)
+        if following is None:
+            return None
+        target, moved = following
+        await tried.notify(FallingBack(call=cast("Call[object]", tried), error=broken, target=target))
+        return moved, cast("PrefixReply", target.prefix)
+
+    def _check_changes(self) -> None:
+        """Before the first try: a mistake must not wait for an outage to show."""
+        fields = self._call.request.__struct_fields__
+        for target in self._untried:
+            for name in target.changes:
+                if name not in fields:
+                    kind = type(self._call.request).__name__
+                    raise ValueError(f"changes of {target.model!r}: a {kind} has no {name!r}; see extra_body")
+
+    def _narrowed(self, call: Call[R], share: float) -> Call[R]:
+        """Give a try its share of the time, if a timeout leads on from it."""
+        now = anyio.current_time()
+        left = self._call.enter_by - now
+        if share == 1.0 or left == math.inf or not self._leads_on():
+            return call
+        # Rounding must not make it longer.
+        enter_by = min(now + share * left, self._call.enter_by)
+        first_event = min(enter_by - call.started, call.timeouts.first_event or math.inf)
+        return msgspec.structs.replace(call, timeouts=msgspec.structs.replace(call.timeouts, first_event=first_event))
+
+    def _leads_on(self) -> bool:
+        timeout = LlmTimeoutError("the share of this try is over", limit="first event")
+        accepts = self._fallback.accepts
+        return any(accepts(target, timeout) and self._moved(target) is not None for target in self._untried)
+
+    def _following(
+        self, tried: Call[R], error: LlmError, until: float, *, elsewhere: bool = True
+    ) -> tuple[Target, Call[R]] | None:
+        """Find where ``error`` leads to: the target, and the call to make there."""
+        for target in tuple(self._untried):
+            if not self._fallback.accepts(target, error):
+                continue
+            moved = self._moved(target, elsewhere=elsewhere)
+            if moved is None:
+                self._untried.remove(target)
+                continue
+            if anyio.current_time() >= until:
+                error.add_note(f"no time was left to ask {target.model}")
+                return None
+            self._untried.remove(target)
+            request = msgspec.structs.replace(moved.request, **target.changes) if target.changes else moved.request
+            attempt = max(tried.attempt, len(tried.attempts)) + 1
+            return target, msgspec.structs.replace(
+                moved, request=request, headers=self._headers(target, moved.headers), attempt=attempt, waited=0.0
+            )
+        return None
+
+    def _moved(self, target: Target, *, elsewhere: bool = True) -> Call[R] | None:
+        """Address the call to ``target``; ``None`` where that makes no sense."""
+        call = self._call
+        try:
+            moved = call.to(target.model)
+        except EndpointNotSupportedError as error:
+            note = f"left out: {error}"
+            if note not in self._notes:
+                self._notes.append(note)
+            return None
+        if elsewhere and not target.changes and _place(moved.route) == _place(call.route):
+            return None
+        return moved
+
+    def _headers(self, target: Target, headers: RawHeaders) -> RawHeaders:
+        # The same key for another request is refused, or answered with the first one's reply. It is made of the place
+        # in the list, so that a Retry further out sends the same one again.
+        place = b"-%d" % (self._fallback.targets.index(target) + 1)
+        return tuple((name, value + place if name == _IDEMPOTENCY_KEY else value) for name, value in headers)
+
+
+def _place(route: Route) -> tuple[str, str, str]:
+    return route.provider, route.base_url, route.model
+
+
+def _check_condition(when: object) -> None:
+    classes: tuple[object, ...] = cast("tuple[object, ...]", when) if isinstance(when, tuple) else (when,)
+    if isinstance(when, tuple | type):
+        if not classes or not all(isinstance(each, type) and issubclass(each, LlmError) for each in classes):
+            raise ValueError(f"when must name subclasses of LlmError, or be a function of the error, not {when!r}")
+    elif not callable(when):
+        raise ValueError(f"when must be an error class, a tuple of them, or a function of the error, not {when!r}")
+
+
+def _check_share(share: float) -> None:
+    if not 0 < share <= 1:
+        raise ValueError(f"share must be above 0 and at most 1, the part of the time left, not {share!r}")

@@ -1,0 +1,239 @@
+"""Rules applied to the chunks of a stream."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, cast
+
+from msgspec.structs import replace
+
+from ..types import (
+    Audio,
+    ChatCompletionChunk,
+    ChunkChoice,
+    CustomCallDelta,
+    Delta,
+    FunctionCallDelta,
+    Logprobs,
+    TokenLogprob,
+    ToolCallDelta,
+)
+from ._guarded_value import REPEATS, GuardedValue
+from ._guardrail_rule import Rule
+from ._rolling_json import RollingJson
+from ._rolling_text import RollingText
+
+_TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
+# What tells of the reply as a whole.
+_FACTS = ("usage", "citations", "search_results", "moderation", "native")
+_NO_FACTS: Mapping[str, object] = dict[str, object].fromkeys(_FACTS)
+_NO_REPEATS: Mapping[str, object] = dict[str, object].fromkeys(REPEATS)
+_NOTHING = Delta()
+
+
+class _Rolling(Protocol):
+    def add(self, text: str, *, last: bool = False) -> str: ...
+
+
+class _ToolCall:
+    """What is held of one tool call."""
+
+    __slots__ = ("_custom", "_rolling", "id", "index")
+
+    def __init__(self, delta: ToolCallDelta, rolling: _Rolling) -> None:
+        self.index = delta.index
+        self.id = delta.id
+        self._custom = delta.custom is not None
+        self._rolling = rolling
+
+    def add(self, delta: ToolCallDelta) -> ToolCallDelta | None:
+        function, custom = delta.function, delta.custom
+        if custom is not None:
+            text = self._rolling.add(custom.input or "") or None
+            custom = replace(custom, input=text)
+            empty = custom.name is None
+        elif function is not None:
+            text = self._rolling.add(function.arguments or "") or None
+            function = replace(function, arguments=text)
+            empty = function.name is None
+        else:
+            return delta
+        if text is None and empty and delta.id is None:
+            return None
+        return replace(delta, function=function, custom=custom)
+
+    def rest(self) -> ToolCallDelta | None:
+        """Give what is held. The index tells of which call, or the id where there is none."""
+        text = self._rolling.add("", last=True)
+        if not text:
+            return None
+        whose = self.id if self.index is None else None
+        if self._custom:
+            return ToolCallDelta(index=self.index, id=whose, custom=CustomCallDelta(input=text))
+        return ToolCallDelta(index=self.index, id=whose, function=FunctionCallDelta(arguments=text))
+
+
+class _Choice:
+    """What is held of one choice."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, _Rolling] = {}
+        self.told: set[str] = set()
+        self.calls: list[_ToolCall] = []
+        self.changed = False
+        self.open = False
+        self.repeats: dict[str, object] = {}
+        self.logprobs: list[Logprobs] = []
+
+    def keep(self, choice: ChunkChoice) -> None:
+        """Keep what says the text again."""
+        for name in REPEATS:
+            thing: object = getattr(choice.delta, name)
+            if isinstance(thing, list):
+                cast("list[object]", self.repeats.setdefault(name, [])).extend(cast("list[object]", thing))
+            elif thing is not None:
+                self.repeats[name] = thing
+        if choice.logprobs is not None:
+            self.logprobs.append(choice.logprobs)
+
+
+class GuardedChunks:
+    """Applies rules to the chunks of one stream.
+
+    Held are at most ``window`` characters of each text of each choice, more while a match goes on; and to the choice's
+    end what says its text again (log probabilities, signed thinking), as that goes with unchanged text only.
+
+    :param hits: gets each rule that matched
+    """
+
+    def __init__(self, rules: Sequence[Rule], window: int, hits: list[Rule]) -> None:
+        self._rules = rules
+        self._window = window
+        self._hits = hits
+        self._choices: dict[int, _Choice] = {}
+        self._latest: ChatCompletionChunk | None = None
+
+    def add(self, chunk: ChatCompletionChunk) -> ChatCompletionChunk | None:
+        """Take a chunk, and give what can be handed out in its place; ``None`` where that is nothing.
+
+        :raises BlockedError: a rule says so
+        """
+        if not chunk.choices:
+            return chunk
+        self._latest = chunk
+        guarded = [self._guard(choice, last=choice.finish_reason is not None) for choice in chunk.choices]
+        choices = [choice for choice in guarded if choice is not None]
+        if not choices and all(getattr(chunk, name) is None for name in _FACTS):
+            return None
+        return replace(chunk, choices=choices)
+
+    def end(self) -> ChatCompletionChunk | None:
+        """Give what is held of choices that no event ended; ``None`` where that is nothing.
+
+        :raises BlockedError: a rule says so
+        """
+        unended = [index for index, state in self._choices.items() if state.open]
+        guarded = [self._guard(ChunkChoice(index=index), last=True) for index in unended]
+        choices = [choice for choice in guarded if choice is not None and choice != ChunkChoice(index=choice.index)]
+        if self._latest is None or not choices:
+            return None
+        return replace(self._latest, choices=choices, **_NO_FACTS)
+
+    def _guard(self, choice: ChunkChoice, *, last: bool) -> ChunkChoice | None:
+        state = self._choices.get(choice.index)
+        if state is None:
+            state = self._choices[choice.index] = _Choice()
+        state.open = not last
+        content = choice.delta.content
+        if content is not None and choice == ChunkChoice(index=choice.index, delta=Delta(content=content)):
+            # Most of a stream is such chunks; the way below costs three times as much.
+            return self._plain(state, choice.index, content)
+        state.keep(choice)
+        before = len(self._hits)
+        changes = self._texts(state, choice.delta, last=last)
+        changes["tool_calls"] = self._tool_calls(state, choice.delta.tool_calls or (), last=last) or None
+        state.changed = state.changed or len(self._hits) > before
+        logprobs = None
+        if last:
+            guard = GuardedValue(self._rules, self._window, self._hits)
+            changes.update(guard.repeats(state.repeats, changed=state.changed))
+            # A repeat that is left out is a change, as in a whole reply.
+            changed = state.changed or len(self._hits) > before
+            logprobs = None if changed or not state.logprobs else _joined(state.logprobs)
+            state.repeats, state.logprobs = {}, []
+        delta = replace(choice.delta, **{**_NO_REPEATS, **changes})
+        if not last and delta == _NOTHING and choice.native_finish_reason is None and choice.stop_sequence is None:
+            return None
+        return replace(choice, delta=delta, logprobs=logprobs)
+
+    def _plain(self, state: _Choice, index: int, content: str) -> ChunkChoice | None:
+        before = len(self._hits)
+        given = self._text(state, "content", content, last=False)
+        state.changed = state.changed or len(self._hits) > before
+        return None if given is None else ChunkChoice(index=index, delta=Delta(content=given))
+
+    def _texts(self, state: _Choice, delta: Delta, *, last: bool) -> dict[str, object]:
+        changes: dict[str, object] = {name: self._text(state, name, getattr(delta, name), last=last) for name in _TEXTS}
+        call, audio = delta.function_call, delta.audio
+        arguments = self._text(state, "arguments", None if call is None else call.arguments, last=last)
+        if call is not None or arguments:
+            changes["function_call"] = replace(call or FunctionCallDelta(), arguments=arguments)
+        transcript = self._text(state, "transcript", None if audio is None else audio.transcript, last=last)
+        if audio is not None or transcript:
+            changes["audio"] = replace(audio or Audio(), transcript=transcript)
+        return changes
+
+    def _text(self, state: _Choice, name: str, text: str | None, *, last: bool) -> str | None:
+        rolling = state.texts.get(name)
+        if text is None and (rolling is None or not last):
+            return None
+        if rolling is None:
+            rolling = state.texts[name] = (RollingJson if name == "arguments" else RollingText)(
+                self._rules, self._window, self._hits
+            )
+        given = rolling.add(text or "", last=last)
+        # An empty text is a text: a reply that says nothing has one, and so has one of which nothing was left.
+        if given or text == "" or (last and name not in state.told):
+            state.told.add(name)
+            return given
+        return None
+
+    def _tool_calls(self, state: _Choice, deltas: Sequence[ToolCallDelta], *, last: bool) -> list[ToolCallDelta]:
+        given: list[ToolCallDelta | None] = []
+        for delta in deltas:
+            call = _begun(state.calls, delta)
+            if call is None:
+                rolling = RollingText if delta.custom is not None else RollingJson
+                call = _ToolCall(delta, rolling(self._rules, self._window, self._hits))
+                # One that had its index before can be told no more of by it.
+                given += [
+                    other.rest() for other in state.calls if other.index is not None and other.index == call.index
+                ]
+                state.calls.append(call)
+            given.append(call.add(delta))
+        if last:
+            given += [call.rest() for call in state.calls]
+        return [delta for delta in given if delta is not None]
+
+
+def _begun(calls: list[_ToolCall], delta: ToolCallDelta) -> _ToolCall | None:
+    """Find the call that a fragment goes on with, as ``accumulate`` does: by index, or by id where that says more."""
+    if delta.index is None:
+        if not delta.id:
+            return calls[-1] if calls else None
+    else:
+        found = next((call for call in reversed(calls) if call.index == delta.index), None)
+        named = (delta.function is not None and delta.function.name) or (delta.custom is not None and delta.custom.name)
+        if found is None or not (named and delta.id and found.id and delta.id != found.id):
+            return found
+    return next((call for call in calls if call.id == delta.id), None)
+
+
+def _joined(parts: list[Logprobs]) -> Logprobs:
+    def joined(lists: list[list[TokenLogprob] | None]) -> list[TokenLogprob] | None:
+        told = [tokens for tokens in lists if tokens is not None]
+        return [token for tokens in told for token in tokens] if told else None
+
+    return Logprobs(
+        content=joined([part.content for part in parts]),
+        refusal=joined([part.refusal for part in parts]),
+        reasoning_content=joined([part.reasoning_content for part in parts]),
+    )

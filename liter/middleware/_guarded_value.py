@@ -1,0 +1,125 @@
+"""Rules applied to a whole request or reply."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar, cast
+
+import msgspec
+from msgspec.structs import replace
+
+from ..types import AssistantMessage, Choice
+from ._guardrail_rule import Rule
+from ._rolling_json import RollingJson
+from ._rolling_text import RollingText
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+# Fields that hold text, in requests and replies. Others hold names, ids, addresses, and data in base64.
+_TEXTS = frozenset(
+    {"content", "text", "refusal", "reasoning_content", "reasoning", "transcript", "input", "title", "context"}
+)
+# What the caller's code says, not its users: a schema that was changed would be another one.
+_SCHEMAS = frozenset({"tools", "functions", "tool_choice", "function_call", "response_format"})
+# What says the text again in the provider's own form, which is often signed: it goes as it is, or not at all.
+REPEATS = ("thinking_blocks", "annotations", "reasoning_details", "native_content")
+
+
+class GuardedValue:
+    """Applies rules to a whole request or reply.
+
+    :param hits: gets each rule that matched
+    """
+
+    __slots__ = ("_hits", "_rules", "_window")
+
+    def __init__(self, rules: Sequence[Rule], window: int, hits: list[Rule]) -> None:
+        self._rules = rules
+        self._window = window
+        self._hits = hits
+
+    def request(self, request: msgspec.Struct) -> msgspec.Struct:
+        """Give the request as the rules want it; the same object where they change nothing.
+
+        :raises BlockedError: a rule says so
+        """
+        return self._struct(request, skip=_SCHEMAS)
+
+    def reply(self, value: object) -> object:
+        """Give the reply as the rules want it; the same object where they change nothing.
+
+        :raises BlockedError: a rule says so
+        """
+        return self._struct(value) if isinstance(value, msgspec.Struct) else value
+
+    def finds(self, thing: object) -> bool:
+        """Whether a rule matches in any string of it. :raises BlockedError: a rule says so"""
+        before = len(self._hits)
+        for text in _strings(thing):
+            RollingText(self._rules, self._window, self._hits).add(text, last=True)
+        return len(self._hits) > before
+
+    def repeats(self, fields: Mapping[str, object], *, changed: bool) -> dict[str, object]:
+        """Give those of the fields that may go: where the text was changed, none that says all of it again."""
+        safe: dict[str, object] = {}
+        for name, thing in fields.items():
+            found = self.finds(thing)
+            if not found and not (changed and name in ("reasoning_details", "native_content")):
+                safe[name] = thing
+        return safe
+
+    def _struct(self, thing: S, skip: frozenset[str] = frozenset()) -> S:
+        changes: dict[str, object] = {}
+        message = isinstance(thing, AssistantMessage)
+        for name in thing.__struct_fields__:
+            if name not in skip and not (message and name in REPEATS):
+                old: object = getattr(thing, name)
+                new = self._value(old, name)
+                if new is not old:
+                    changes[name] = new
+        if message:
+            given = {name: getattr(thing, name) for name in REPEATS if getattr(thing, name) is not None}
+            safe = self.repeats(given, changed=bool(changes))
+            changes.update((name, None) for name in given if name not in safe)
+        if isinstance(thing, Choice) and changes and thing.logprobs is not None:
+            changes["logprobs"] = None
+        return replace(thing, **changes) if changes else thing
+
+    def _value(self, thing: object, name: str) -> object:
+        if isinstance(thing, str):
+            if name == "arguments":
+                new = RollingJson(self._rules, self._window, self._hits).add(thing, last=True)
+            elif name in _TEXTS:
+                new = RollingText(self._rules, self._window, self._hits).add(thing, last=True)
+            else:
+                return thing
+            return thing if new == thing else new
+        if isinstance(thing, msgspec.Struct):
+            return self._struct(thing)
+        if isinstance(thing, Mapping):
+            old = cast("Mapping[object, object]", thing)
+            new_of = {key: self._value(value, str(key)) for key, value in old.items()}
+            return new_of if any(new_of[key] is not value for key, value in old.items()) else old
+        if isinstance(thing, list | tuple):
+            items = cast("Sequence[object]", thing)
+            new_items = [self._value(value, name) for value in items]
+            return new_items if any(map(_is_not, new_items, items)) else items
+        return thing
+
+
+def _is_not(one: object, other: object) -> bool:
+    return one is not other
+
+
+def _strings(thing: object) -> list[str]:
+    found: list[str] = []
+    rest = [thing]
+    while rest:
+        thing = rest.pop()
+        if isinstance(thing, str):
+            found.append(thing)
+        elif isinstance(thing, msgspec.Struct):
+            rest += [getattr(thing, name) for name in thing.__struct_fields__]
+        elif isinstance(thing, Mapping):
+            rest += cast("Mapping[object, object]", thing).values()
+        elif isinstance(thing, list | tuple):
+            rest += cast("Sequence[object]", thing)
+    return found

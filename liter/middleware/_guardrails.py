@@ -1,0 +1,223 @@
+"""Rules on what goes out and what comes back: block, redact or replace."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Generic, Literal, TypeVar, cast
+
+import anyio
+import msgspec
+
+from .._contract import Call, Handler
+from .._errors import ContentPolicyError, HookRejectedError
+from .._reply import Reply
+from ..types import ChatCompletionChunk
+from ._guarded_chunks import GuardedChunks
+from ._guarded_value import GuardedValue
+from ._guardrail_rule import BlockedError, Rule
+
+R = TypeVar("R")
+
+
+class RuleMatched(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule of :class:`Guardrails` matched. It does not say what: listeners write logs.
+
+    :param call: the call, as it was before the rules changed it
+    :param rule: the rule
+    :param stage: where: ``"input"`` or ``"output"``
+    """
+
+    call: Call[object]
+    rule: Rule
+    stage: Literal["input", "output"]
+
+
+class Guardrails:
+    """Hold requests and replies against rules, whole ones and streams alike.
+
+    Looked at is all text of messages: content and its parts, refusals, reasoning, transcripts, what tools are called
+    with and what they answer; each of several choices by itself. In the arguments of a tool each string and each number
+    is a text by itself, without its escapes, and what is left is JSON still. Not looked at: names, ids, addresses,
+    tool definitions and response formats, pictures, sound and files.
+
+    All rules see the text as it came. Where matches overlap, all that they cover goes, and what takes its place is that
+    of the match that begins first (of those that begin together, of the rule that is given first). What says a
+    changed text again goes, too: log probabilities, native content, ``raw``; reasoning details and signed thinking
+    blocks are left out rather than changed.
+
+    A stream is held back by ``window`` characters, so that a match across chunks is found before any of it is handed
+    out; the rest follows with the finish reason. The window is the longest match that is sure to be found, with what
+    its look-ahead sees. A longer one is found where its first ``window`` characters match already, and is held
+    to its end. After a failure what was held stays held.
+
+    A blocked request raises :class:`HookRejectedError` before anything further in is entered, so no limit further
+    in is consumed. A blocked reply raises :class:`ContentPolicyError`; a stream ends there, and its generation stops
+    as its scope closes. Both have the rule's name in ``code``, and are not retryable. What a rule's function
+    raises fails that one call, and is raised as it is. Listeners are told :class:`RuleMatched`.
+
+    :param rules: what to look for, and what to do with it
+    :param window: how many characters of each text of a stream are held back, 1 or more
+    :raises ValueError: no rules, a window below 1, or one that is smaller than a literal text that a rule looks for
+    """
+
+    __slots__ = ("_input", "_output", "rules", "window")
+
+    def __init__(self, rules: Sequence[Rule], *, window: int = 64) -> None:
+        self.rules: tuple[Rule, ...] = tuple(rules)
+        self.window: int = window
+        if not self.rules:
+            raise ValueError('rules must be one or more, such as [Rule("secret", action="block")]')
+        for rule in self.rules:
+            if not isinstance(rule, Rule):  # pyright: ignore[reportUnnecessaryIsInstance] # callers without types
+                raise ValueError(f"rules must be Rule objects, not {rule!r}")
+        if window < 1:
+            raise ValueError(f"window must be 1 or more characters, not {window!r}")
+        self._input = tuple(rule for rule in self.rules if rule.on != "output")
+        self._output = tuple(rule for rule in self.rules if rule.on != "input")
+        longest = max((len(rule.literal or "") for rule in self._output), default=0)
+        if longest > window:
+            raise ValueError(
+                f"window must be {longest} or more, as a rule looks for a text of that length, not {window!r}"
+            )
+
+    def __call__(self, call: Call[R], call_next: Handler) -> AbstractAsyncContextManager[Reply[R]]:
+        return _Guarded(self, call, call_next)
+
+    async def check_request(self, call: Call[R]) -> Call[R]:
+        """Give the call with its request as the rules want it.
+
+        :raises HookRejectedError: a rule blocks it
+        """
+        if not self._input:
+            return call
+        hits: list[Rule] = []
+        blocked: Rule | None = None
+        request = call.request
+        try:
+            request = GuardedValue(self._input, self.window, hits).request(request)
+        except BlockedError as found:
+            blocked = found.rule
+        await _tell(call, hits, "input")
+        if blocked is not None:
+            raise HookRejectedError(f"guardrail {blocked.name!r} blocks the request", code=blocked.name)
+        return call if request is call.request else msgspec.structs.replace(call, request=request)
+
+    async def check_reply(self, call: Call[R], reply: Reply[R]) -> Reply[R]:
+        """Give the reply as the rules want it: a whole one is looked at now, a stream as it comes.
+
+        :raises ContentPolicyError: a rule blocks it
+        """
+        if not self._output:
+            return reply
+        if reply.streamed:
+            return reply.derive(events=_GuardedEvents(self._output, self.window, call, reply))
+        hits: list[Rule] = []
+        blocked: Rule | None = None
+        value: object = reply.value
+        try:
+            value = GuardedValue(self._output, self.window, hits).reply(value)
+        except BlockedError as found:
+            blocked = found.rule
+        await _tell(call, hits, "output")
+        if blocked is not None:
+            raise _blocked_reply(blocked)
+        if value is reply.value:
+            return reply
+        # Not derived: that would have the body as it came.
+        return Reply(
+            value=cast("R", value),
+            status=reply.status,
+            headers=reply.headers,
+            request_id=reply.request_id,
+            usage=reply.usage,
+            origin=reply.origin,
+        )
+
+    def __repr__(self) -> str:
+        return f"Guardrails([{', '.join(rule.name for rule in self.rules)}], window={self.window})"
+
+
+class _Guarded(Generic[R]):
+    __slots__ = ("_call", "_call_next", "_guardrails", "_scope")
+
+    def __init__(self, guardrails: Guardrails, call: Call[R], call_next: Handler) -> None:
+        self._guardrails = guardrails
+        self._call = call
+        self._call_next = call_next
+
+    async def __aenter__(self) -> Reply[R]:
+        call = await self._guardrails.check_request(self._call)
+        self._scope = self._call_next(call)
+        reply = await self._scope.__aenter__()
+        try:
+            return await self._guardrails.check_reply(call, reply)
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        return await self._scope.__aexit__(kind, error, traceback)
+
+
+class _GuardedEvents(Generic[R]):
+    __slots__ = ("_call", "_chunks", "_ended", "_failed", "_hits", "_source")
+
+    def __init__(self, rules: Sequence[Rule], window: int, call: Call[R], source: Reply[R]) -> None:
+        self._hits: list[Rule] = []
+        self._chunks = GuardedChunks(rules, window, self._hits)
+        self._call = call
+        self._source = source
+        self._ended = False
+        self._failed = False
+
+    async def __anext__(self) -> R:
+        while True:
+            if self._failed:
+                raise anyio.ClosedResourceError
+            if self._ended:
+                raise StopAsyncIteration
+            try:
+                event = await self._source.__anext__()
+            except StopAsyncIteration:
+                self._ended = True
+                # One that was cancelled has no end to hand out.
+                if not self._source.finished:
+                    raise
+                event = None
+            if event is not None and not isinstance(event, ChatCompletionChunk):
+                return event
+            given = await self._guard(event)
+            if given is not None:
+                return cast("R", given)
+
+    async def _guard(self, chunk: ChatCompletionChunk | None) -> ChatCompletionChunk | None:
+        blocked: Rule | None = None
+        given: ChatCompletionChunk | None = None
+        # Until all went well: after a failure no text goes on from where it was.
+        self._failed = True
+        try:
+            given = self._chunks.end() if chunk is None else self._chunks.add(chunk)
+        except BlockedError as found:
+            blocked = found.rule
+        if self._hits:
+            await _tell(self._call, self._hits, "output")
+            self._hits.clear()
+        if blocked is not None:
+            raise _blocked_reply(blocked)
+        self._failed = False
+        return given
+
+    async def aclose(self) -> None:
+        """Nothing of its own is open: the source belongs to the next handler's scope."""
+
+
+def _blocked_reply(rule: Rule) -> ContentPolicyError:
+    return ContentPolicyError(f"guardrail {rule.name!r} blocks the reply", code=rule.name)
+
+
+async def _tell(call: Call[R], hits: Sequence[Rule], stage: Literal["input", "output"]) -> None:
+    if call.listeners:
+        for rule in hits:
+            await call.notify(RuleMatched(call=cast("Call[object]", call), rule=rule, stage=stage))

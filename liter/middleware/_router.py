@@ -1,0 +1,286 @@
+"""Several deployments behind one model's name."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from random import Random
+from threading import RLock
+from types import TracebackType
+from typing import Generic, TypeVar, cast, get_args
+
+import anyio
+import msgspec
+
+from .._circuit import Admission, Circuit, CircuitPolicy
+from .._circuit_scope import FAULTS, CircuitScope
+from .._contract import Attempt, Call, Handler
+from .._errors import (
+    AuthenticationError,
+    EndpointNotSupportedError,
+    LlmError,
+    RateLimitedError,
+    ServiceUnavailableError,
+)
+from .._loop import EventLoop
+from .._reply import Reply
+from ._balance import Balance, Strategy, stick
+from ._deployment import Deployment, Health, Member
+
+R = TypeVar("R")
+
+# Failed attempts that are remembered, so that the next attempt of the same call goes elsewhere.
+_REMEMBERED = 1024
+
+
+class Picked(msgspec.Struct, frozen=True, kw_only=True):
+    """A router has chosen.
+
+    :param call: on its way, with the route to the deployment
+    :param pool: the name that was asked for
+    :param deployment: where it goes
+    """
+
+    call: Call[object]
+    pool: str
+    deployment: Deployment
+
+
+class Router:
+    """Send each call to a pool's name to one of the pool's deployments. Other calls pass through.
+
+    A pool's name is what calls give as their model::
+
+        Router({"fast": [Deployment("openai/gpt-4o-mini", weight=2), Deployment("groq/llama-3.1-8b-instant")]})
+
+    By ``strategy`` it chooses among the deployments that are up and have not failed this call before:
+
+    - ``"weighted"``: by chance, in proportion to the weights
+    - ``"round_robin"``: in turn, in proportion to the weights
+    - ``"least_in_flight"``: with the fewest calls under way for its weight
+    - ``"latency"``: of two taken by chance the one with the lower ``mean seconds / mean success``, exponentially
+      weighted means with 0.3 for the latest. A failure never counts as fast. One that is untried, or may have
+      recovered, gets one call at a time; one that fails more often than not gets none while another works. One
+      call in 200 goes by weight alone. Whole replies and first events are measured apart
+
+    With ``sticky``, calls with that tag go by its value, the same to the same deployment: a warm prompt cache.
+
+    One deployment is tried for each attempt: place it inside ``Retry``, which then goes on with another one. For
+    that, an error of a deployment while another can take the call asks for no wait (``retry_after=None``), and
+    is retryable even if it is an exhausted quota, or a refusal of the deployment's own key.
+
+    Each deployment has a circuit, see :class:`CircuitPolicy`; a ``Retry-After`` takes it out for that long. The
+    listeners of a call are told :class:`Picked`, :class:`CircuitOpened`, :class:`CircuitClosed` and
+    :class:`CoolingDown`. All of this is known to the object, on all event loops and threads of its process.
+
+    :param pools: the deployments by the pool's name
+    :param sticky: name of a tag
+    :param circuit: when a deployment is out, and when it is back
+    :param random: where chance comes from; seed it to have the same choices again
+    :raises ValueError: an empty pool, a pool within a pool, an unknown strategy
+    :raises ServiceUnavailableError: on entering: none is up; ``retry_after`` is the wait for the first that is back
+    """
+
+    __slots__ = ("_balance", "_failed", "_healths", "_lock", "_pools", "circuit", "sticky", "strategy")
+
+    def __init__(
+        self,
+        pools: Mapping[str, Sequence[Deployment]],
+        *,
+        strategy: Strategy = "weighted",
+        sticky: str | None = None,
+        circuit: CircuitPolicy | None = None,
+        random: Random | None = None,
+    ) -> None:
+        if strategy not in get_args(Strategy):
+            raise ValueError(f"strategy must be one of {', '.join(get_args(Strategy))}, not {strategy!r}")
+        if sticky is not None and not sticky:
+            raise ValueError("sticky must be the name of a tag; leave it out for calls that may go anywhere")
+        _check(pools)
+        self.strategy: Strategy = strategy
+        self.sticky: str | None = sticky
+        self.circuit: CircuitPolicy = circuit or CircuitPolicy()
+        self._balance = Balance(strategy, random or Random())
+        # Reentrant, as a finalizer may run in the middle of a step of its thread.
+        self._lock = RLock()
+        self._failed: OrderedDict[int, tuple[Attempt, Health]] = OrderedDict()
+        # A deployment may be in several pools; it is up or down in all of them.
+        self._healths: dict[tuple[object, ...], Health] = {}
+        self._pools = {name: self._members(deployments) for name, deployments in pools.items()}
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are under way at the deployments."""
+        return sum(health.in_flight for health in self._healths.values())
+
+    def __call__(self, call: Call[R], call_next: Handler) -> AbstractAsyncContextManager[Reply[R]]:
+        route = call.route
+        for name in (route.model, f"{route.provider}/{route.model}"):
+            if name in self._pools:
+                return _Routed(self, name, call, call_next)
+        return call_next(call)
+
+    def pick(self, pool: str, call: Call[R], now: float) -> tuple[Member, Admission, Call[R]]:
+        """Choose a deployment for an attempt, and let it in there. Returns the call with the route, too.
+
+        ``now`` is by the clock that all event loops have in common.
+
+        :raises ServiceUnavailableError: none is up
+        :raises EndpointNotSupportedError: none offers the operation
+        """
+        members = self._pools[pool]
+        value = call.tags.get(self.sticky) if self.sticky is not None else None
+        with self._lock:
+            ready = [member for member in members if member.health.circuit.ready_at(now) <= now]
+            failed = self._failed_for(call)
+            while ready:
+                fresh = [member for member in ready if member.health not in failed] or ready
+                member = stick(fresh, value) if value is not None else self._balance.choose(fresh, stream=call.stream)
+                try:
+                    routed = member.deployment.routed(call)
+                except EndpointNotSupportedError:
+                    ready.remove(member)
+                    continue
+                admission = member.health.circuit.admit(now)
+                if admission is not None:
+                    return member, admission, routed
+                # Another pool, in another thread, took the last probe.
+                ready.remove(member)
+        raise self._all_out(pool, call, now)
+
+    def note_failure(
+        self, pool: str, health: Health, call: Call[R], error: LlmError, attempts: Sequence[Attempt], now: float
+    ) -> None:
+        """Remember who failed the call, and tell by the error when the pool as a whole can take it again."""
+        with self._lock:
+            for attempt in attempts:
+                self._failed[id(attempt)] = attempt, health
+            while len(self._failed) > _REMEMBERED:
+                self._failed.popitem(last=False)
+            failed = self._failed_for(call)
+        members = self._pools[pool]
+        back = {member.health: member.health.circuit.ready_at(now) - now for member in members}
+        if any(wait == 0 for other, wait in back.items() if other not in failed):
+            if error.retry_after is not None:
+                error.add_note(f"it asked for {error.retry_after:g} s, but pool {pool!r} has another deployment")
+                error.retry_after = None
+            if isinstance(error, RateLimitedError | AuthenticationError):
+                error.retryable = True
+        elif error.retry_after is not None:
+            error.retry_after = min(back.values())
+
+    def _failed_for(self, call: Call[R]) -> set[Health]:
+        known = [self._failed.get(id(attempt)) for attempt in call.attempts]
+        return {entry[1] for entry, attempt in zip(known, call.attempts, strict=True) if entry and entry[0] is attempt}
+
+    def _all_out(self, pool: str, call: Call[R], now: float) -> LlmError:
+        able: list[Member] = []
+        refusal: LlmError | None = None
+        for member in self._pools[pool]:
+            try:
+                member.deployment.routed(call)
+                able.append(member)
+            except EndpointNotSupportedError as error:
+                refusal = error
+        if refusal is not None and not able:
+            return refusal
+        waits = {member.label: member.health.circuit.ready_at(now) - now for member in able}
+        listed = ", ".join(f"{label} for {wait:.3g} s" for label, wait in waits.items())
+        return ServiceUnavailableError(
+            f"no deployment of pool {pool!r} is up; out are {listed}",
+            code="no_deployment",
+            retry_after=min(waits.values()),
+        )
+
+    def _members(self, deployments: Sequence[Deployment]) -> tuple[Member, ...]:
+        members: list[Member] = []
+        for deployment in deployments:
+            where = deployment.model, deployment.base_url, deployment.api_key
+            health = self._healths.get(where)
+            if health is None:
+                health = self._healths[where] = Health(Circuit(self.circuit))
+            label = f"{deployment.model} at {deployment.base_url}" if deployment.base_url else deployment.model
+            alike = sum(other.label.partition(" #")[0] == label for other in members)
+            members.append(Member(deployment, health, f"{label} #{alike + 1}" if alike else label))
+        return tuple(members)
+
+    def __repr__(self) -> str:
+        pools: list[str] = []
+        for name, members in self._pools.items():
+            closed = sum(member.health.circuit.state == "closed" for member in members)
+            pools.append(f"{name!r}: {closed} of {len(members)} circuits closed")
+        sticky = f", sticky={self.sticky!r}" if self.sticky is not None else ""
+        return f"Router({{{', '.join(pools)}}}, strategy={self.strategy!r}{sticky})"
+
+
+def _check(pools: Mapping[str, Sequence[Deployment]]) -> None:
+    if not pools:
+        raise ValueError("pools must hold at least one pool, as {'fast': [Deployment('openai/gpt-4o-mini')]}")
+    for name, deployments in pools.items():
+        if not name:
+            raise ValueError("pools: a pool's name must not be empty: it is what calls give as their model")
+        if not deployments:
+            raise ValueError(f"pools[{name!r}] must hold at least one Deployment")
+        seen: set[tuple[object, ...]] = set()
+        for given in deployments:
+            deployment = cast("object", given)
+            if not isinstance(deployment, Deployment):
+                raise ValueError(f"pools[{name!r}] must hold Deployments, not {deployment!r}")
+            if deployment.model != name and deployment.model in pools:
+                raise ValueError(
+                    f"pools[{name!r}] holds {deployment.model!r}, a pool itself, and pools do not nest: "
+                    "list its deployments instead"
+                )
+            where = deployment.model, deployment.base_url, deployment.api_key
+            if where in seen:
+                raise ValueError(f"pools[{name!r}] holds {deployment.model!r} twice: give it once, with a weight")
+            seen.add(where)
+
+
+class _Routed(Generic[R]):
+    __slots__ = ("_call", "_call_next", "_health", "_pool", "_router", "_scope")
+
+    def __init__(self, router: Router, pool: str, call: Call[R], call_next: Handler) -> None:
+        self._router = router
+        self._pool = pool
+        self._call = call
+        self._call_next = call_next
+
+    async def __aenter__(self) -> Reply[R]:
+        epoch = EventLoop.current().epoch
+        began = anyio.current_time() + epoch
+        member, admission, call = self._router.pick(self._pool, self._call, began)
+        self._health = health = member.health
+        estimate = health.estimate(stream=call.stream)
+        faults = FAULTS if member.deployment.api_key is None else (*FAULTS, AuthenticationError)
+        self._scope = scope = CircuitScope(admission, call, self._call_next, epoch, faults)
+        health.begin(self)
+        before = len(call.attempts)
+        try:
+            if call.listeners:
+                picked = Picked(call=cast("Call[object]", call), pool=self._pool, deployment=member.deployment)
+                await call.notify(picked)
+                began = anyio.current_time() + epoch
+            reply = await scope.__aenter__()
+        except BaseException as error:
+            health.end(self)
+            admission.withdraw()
+            if scope.blamed and isinstance(error, LlmError):
+                estimate.failed(scope.entered - began)
+                self._router.note_failure(self._pool, health, call, error, call.attempts[before:], scope.entered)
+            elif not isinstance(error, GeneratorExit):  # which may come when no event loop runs
+                estimate.given_up(anyio.current_time() + epoch - began)
+            raise
+        if scope.recovered:
+            health.unary.forget()
+            health.stream.forget()
+        if reply.origin == "provider":
+            estimate.succeeded(scope.entered - began)
+        return reply
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        try:
+            return await self._scope.__aexit__(kind, error, traceback)
+        finally:
+            self._health.end(self)

@@ -1,0 +1,176 @@
+"""The store of one process: dictionaries under a lock."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import anyio
+
+from .._loop import EventLoop
+from . import _gcra
+from ._store import Bucket, StoreError, Taken
+
+MEBIBYTE = 1024 * 1024
+
+# What an entry takes beside its key and value: the objects themselves and their place in a dictionary,
+# by sys.getsizeof on CPython 3.11, rounded up.
+ENTRY_OVERHEAD = 256
+
+
+class MemoryStore:
+    """Keeps everything in this process: the default of every layer that needs a store.
+
+    All event loops and threads of the process may share it. No method ever waits, or is a checkpoint. Time is the
+    event loop's, so in virtual time it is virtual; a store is then for one run only, as each begins anew.
+
+    Memory is bounded by ``max_bytes`` for all that is kept, keys and an overhead of 256 bytes per entry counted.
+    Expired values and buckets that are full again are forgotten. Where that does not make enough room, first the least
+    recently used values go, then the buckets nearest to full, and their limits grant what they should not.
+
+    Not for several processes, which would each have their own: use ``SqliteStore`` or ``RedisStore``.
+
+    :param max_bytes: the most to keep, in bytes; 64 MiB by default
+    """
+
+    def __init__(self, *, max_bytes: int = 64 * MEBIBYTE) -> None:
+        if max_bytes < ENTRY_OVERHEAD:
+            raise ValueError(f"max_bytes must have room for one entry of {ENTRY_OVERHEAD} bytes, not {max_bytes}")
+        self._max_bytes = max_bytes
+        # Steps are short and call nothing of others', so a loop that waits for one waits for microseconds.
+        self._lock = threading.Lock()
+        self._full_at: dict[str, float] = {}
+        self._values: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
+        self._bytes = 0
+        # How many entries may be added until the next sweep: as many as outlived the last one, so that sweeping
+        # costs each of them O(1).
+        self._until_sweep = 64
+        self._closed = False
+
+    def __repr__(self) -> str:
+        state = "closed, " if self._closed else ""
+        return (
+            f"{type(self).__name__}({state}buckets={len(self._full_at)}, values={len(self._values)}, "
+            f"bytes={self._bytes}/{self._max_bytes})"
+        )
+
+    async def take(self, buckets: Sequence[Bucket]) -> Taken:
+        """Take from all buckets, or from none: see :meth:`Store.take`."""
+        _gcra.check_buckets(buckets, taken=True)
+        now = _now()
+        with self._lock:
+            self._check_open()
+            taken, changed = _gcra.take(buckets, self._full_at, now)
+            self._keep_buckets(changed, now)
+        return taken
+
+    async def adjust(self, buckets: Sequence[Bucket]) -> None:
+        """Give back, or take into debt: see :meth:`Store.adjust`."""
+        _gcra.check_buckets(buckets, taken=False)
+        now = _now()
+        with self._lock:
+            self._check_open()
+            self._keep_buckets(_gcra.adjust(buckets, self._full_at, now), now)
+
+    async def get(self, key: str) -> bytes | None:
+        """Return what is kept under ``key``, or ``None``."""
+        now = _now()
+        with self._lock:
+            self._check_open()
+            return self._get(key, now)
+
+    async def put(self, key: str, value: bytes, *, ttl: float) -> None:
+        """Keep ``value`` for ``ttl`` seconds. One that alone is more than ``max_bytes`` is not kept."""
+        _gcra.check_ttl(ttl)
+        now = _now()
+        with self._lock:
+            self._check_open()
+            self._put(key, value, ttl, now)
+
+    async def swap(self, key: str, expected: bytes | None, value: bytes | None, *, ttl: float) -> bool:
+        """Replace ``expected`` by ``value``, if it is what is kept now: see :meth:`Store.swap`."""
+        _gcra.check_ttl(ttl)
+        now = _now()
+        with self._lock:
+            self._check_open()
+            if self._get(key, now) != expected:
+                return False
+            if value is None:
+                self._delete(key)
+            else:
+                self._put(key, value, ttl, now)
+            return True
+
+    async def delete(self, key: str) -> None:
+        """Forget ``key``."""
+        with self._lock:
+            self._check_open()
+            self._delete(key)
+
+    async def aclose(self) -> None:
+        """Forget everything. Other methods then raise ``StoreError``."""
+        with self._lock:
+            self._closed = True
+            self._full_at.clear()
+            self._values.clear()
+            self._bytes = 0
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("the store is closed")
+
+    def _get(self, key: str, now: float) -> bytes | None:
+        found = self._values.get(key)
+        if found is None:
+            return None
+        value, expires = found
+        if expires <= now:
+            self._delete(key)
+            return None
+        self._values.move_to_end(key)
+        return value
+
+    def _put(self, key: str, value: bytes, ttl: float, now: float) -> None:
+        self._delete(key)
+        self._values[key] = (value, now + ttl)
+        self._bytes += ENTRY_OVERHEAD + len(key) + len(value)
+        self._make_room(now, added=1)
+
+    def _delete(self, key: str) -> None:
+        found = self._values.pop(key, None)
+        if found is not None:
+            self._bytes -= ENTRY_OVERHEAD + len(key) + len(found[0])
+
+    def _keep_buckets(self, changed: dict[str, float], now: float) -> None:
+        added = 0
+        for key, full_at in changed.items():
+            if key not in self._full_at:
+                added += 1
+                self._bytes += ENTRY_OVERHEAD + len(key)
+            self._full_at[key] = full_at
+        if added:
+            self._make_room(now, added)
+
+    def _forget_bucket(self, key: str) -> None:
+        del self._full_at[key]
+        self._bytes -= ENTRY_OVERHEAD + len(key)
+
+    def _make_room(self, now: float, added: int) -> None:
+        self._until_sweep -= added
+        if self._until_sweep <= 0:
+            for key in [key for key, full_at in self._full_at.items() if full_at <= now]:
+                self._forget_bucket(key)
+            for key in [key for key, (_, expires) in self._values.items() if expires <= now]:
+                self._delete(key)
+            self._until_sweep = max(64, len(self._full_at) + len(self._values))
+        while self._bytes > self._max_bytes and self._values:
+            self._delete(next(iter(self._values)))
+        if self._bytes > self._max_bytes:
+            # A quarter more than has to go, lest each new bucket sort them all.
+            for key in sorted(self._full_at, key=self._full_at.__getitem__):
+                self._forget_bucket(key)
+                if self._bytes <= self._max_bytes * 3 // 4:
+                    break
+
+
+def _now() -> float:
+    return anyio.current_time() + EventLoop.current().epoch

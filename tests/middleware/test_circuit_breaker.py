@@ -1,0 +1,322 @@
+"""The circuit breaker as a layer."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio
+import pytest
+
+from liter._circuit import CircuitPolicy
+from liter._contract import Call, Handler, Route, Stack
+from liter._errors import (
+    AuthenticationError,
+    BadRequestError,
+    ContentPolicyError,
+    LlmError,
+    LlmTimeoutError,
+    NetworkError,
+    NotFoundError,
+    RateLimitedError,
+    SerializationError,
+    ServerError,
+    ServiceUnavailableError,
+    StreamingError,
+)
+from liter._reply import Reply
+from liter.middleware import CircuitBreaker, CircuitClosed, CircuitOpened, CoolingDown, Retry
+from liter.testing import Outcome, ScriptedHandler, check_layer
+
+R = TypeVar("R")
+MakeCall = Callable[..., Call[object]]
+
+POLICY = CircuitPolicy(min_calls=2, open_seconds=10.0, probes=1)
+FAULTS = [
+    ServerError("no"),
+    ServiceUnavailableError("no"),
+    RateLimitedError("no"),
+    LlmTimeoutError("late", limit="first event"),
+    NetworkError("no"),
+    StreamingError("no"),
+    SerializationError("no"),
+]
+
+
+async def enter(breaker: CircuitBreaker, handler: Handler, call: Call[object]) -> LlmError | None:
+    """Make a call and read its reply. Returns what went wrong."""
+    try:
+        async with breaker(call, handler) as reply:
+            if reply.streamed:
+                async for _ in reply:
+                    pass
+    except LlmError as error:
+        return error
+    return None
+
+
+async def refused(breaker: CircuitBreaker, call: Call[object]) -> bool:
+    """Whether it is refused now, before it is sent."""
+    handler = ScriptedHandler("whole")
+    return await enter(breaker, handler, call) is not None and not handler.calls
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        CircuitPolicy(),
+        CircuitPolicy(min_calls=1, probes=1, open_seconds=0.1),
+        CircuitPolicy(min_calls=1, probes=2, open_seconds=0.1),
+        CircuitPolicy(min_calls=2, error_rate=0.1, window=0.5, open_seconds=1000.0, max_open_seconds=1000.0),
+    ],
+    ids=["default", "one probe", "two probes", "long"],
+)
+def test_keeps_the_contract(policy: CircuitPolicy) -> None:
+    """It keeps the layer contract, whether it trips at the first failure or hardly ever."""
+    check_layer(lambda: CircuitBreaker(policy), may_refuse=True)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("outcome", ["whole", ["one", "two"]], ids=["unary", "stream"])
+async def test_it_opens_and_says_for_how_long(make_call: MakeCall, outcome: object) -> None:
+    """After enough failures calls are refused without being sent, with the exact wait; then they go again."""
+    breaker = CircuitBreaker(POLICY)
+    stream = isinstance(outcome, list)
+    handler = ScriptedHandler(ServerError("no"), ServerError("no"), outcome)
+    for _ in range(2):
+        assert await enter(breaker, handler, make_call(stream=stream))
+    await anyio.sleep(4.0)
+    error = await enter(breaker, handler, make_call(stream=stream))
+    assert isinstance(error, ServiceUnavailableError)
+    assert error.retry_after == pytest.approx(6.0)
+    assert error.retryable
+    assert (error.provider, error.model, error.code) == ("scripted", "scripted", "circuit_open")
+    assert len(handler.calls) == 2
+    await anyio.sleep(error.retry_after)
+    assert await enter(breaker, handler, make_call(stream=stream)) is None
+    assert await enter(breaker, handler, make_call(stream=stream)) is None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
+async def test_what_is_the_providers_fault_counts(make_call: MakeCall, error: LlmError) -> None:
+    """Errors of the provider's side, and of the way to it, open the circuit."""
+    breaker, handler = CircuitBreaker(POLICY), ScriptedHandler(error)
+    for _ in range(2):
+        assert await enter(breaker, handler, make_call()) is error
+    assert await refused(breaker, make_call())
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "error",
+    [AuthenticationError("no"), BadRequestError("no"), ContentPolicyError("no"), NotFoundError("no")],
+    ids=lambda error: type(error).__name__,
+)
+async def test_what_is_the_callers_fault_does_not(make_call: MakeCall, error: LlmError) -> None:
+    """A caller that sends nonsense, or a wrong key, does not take the model away from all others."""
+    breaker, handler = CircuitBreaker(POLICY), ScriptedHandler(error)
+    for _ in range(20):
+        assert await enter(breaker, handler, make_call()) is error
+    assert not await refused(breaker, make_call())
+
+
+@pytest.mark.anyio
+async def test_cancellations_do_not_count(make_call: MakeCall) -> None:
+    """Callers that lose patience say nothing about the provider."""
+    breaker, handler = CircuitBreaker(POLICY), ScriptedHandler(Outcome(stalls=True))
+    for _ in range(20):
+        with anyio.move_on_after(1.0):
+            await enter(breaker, handler, make_call())
+    assert not await refused(breaker, make_call())
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_probe_gives_its_place_back(make_call: MakeCall) -> None:
+    """A probe that is cancelled decides nothing; the next call is a probe in its place."""
+    breaker = CircuitBreaker(POLICY)
+    for _ in range(2):
+        await enter(breaker, ScriptedHandler(ServerError("no")), make_call())
+    await anyio.sleep(10.0)
+    with anyio.move_on_after(1.0):
+        await enter(breaker, ScriptedHandler(Outcome(stalls=True)), make_call())
+    assert await enter(breaker, ScriptedHandler("whole"), make_call()) is None
+
+
+@pytest.mark.anyio
+async def test_refusals_further_in_do_not_count(make_call: MakeCall) -> None:
+    """What a layer further in refuses was never sent, and says nothing about the provider."""
+
+    class Refusing:
+        async def __aenter__(self) -> Reply[object]:
+            raise RateLimitedError("of our own", retry_after=1e6)
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    breaker = CircuitBreaker(POLICY)
+    for _ in range(20):
+        assert await enter(breaker, lambda call: Refusing(), make_call())
+    assert not await refused(breaker, make_call())
+
+
+@pytest.mark.anyio
+async def test_answers_from_elsewhere_do_not_count(make_call: MakeCall) -> None:
+    """A reply that a layer further in made is no success of the provider's."""
+
+    class Answering:
+        async def __aenter__(self) -> Reply[object]:
+            return Reply(value="kept", origin="cache")
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    breaker = CircuitBreaker(POLICY)
+    for _ in range(100):
+        assert await enter(breaker, lambda call: Answering(), make_call()) is None
+    for _ in range(2):
+        await enter(breaker, ScriptedHandler(ServerError("no")), make_call())
+    assert await refused(breaker, make_call())
+
+
+@pytest.mark.anyio
+async def test_streams_that_break_count(make_call: MakeCall) -> None:
+    """A provider whose streams all begin well and break later is not a working one."""
+    breaker = CircuitBreaker(CircuitPolicy(min_calls=4, error_rate=1.0))
+    handler = ScriptedHandler(Outcome(events=["one"], error=StreamingError("cut")))
+    told: list[object] = []
+    for _ in range(4):
+        assert not await refused(breaker, make_call(route=Route(provider="p", model="other", base_url="")))
+        assert await enter(breaker, handler, make_call(stream=True, listeners=(told.append,)))
+    assert await refused(breaker, make_call())
+    assert [type(event) for event in told] == [CircuitOpened]
+
+
+@pytest.mark.anyio
+async def test_consumers_that_raise_or_leave_do_not_count(make_call: MakeCall) -> None:
+    """What the consumer raises in the block is its own, an LlmError too."""
+    breaker, handler = CircuitBreaker(POLICY), ScriptedHandler(["one", "two"])
+    for _ in range(20):
+        with pytest.raises(ServerError):
+            async with breaker(make_call(stream=True), handler) as reply:
+                await reply.__anext__()
+                raise ServerError("the consumer's own")
+    assert not await refused(breaker, make_call())
+
+
+@pytest.mark.anyio
+async def test_a_rate_limit_cools_down_exactly_as_long_as_asked(make_call: MakeCall) -> None:
+    """One Retry-After is enough, nothing is sent before, and the first call after it goes: it is no failure."""
+    breaker = CircuitBreaker(POLICY)
+    told: list[object] = []
+    limited = RateLimitedError("slow down", retry_after=7.5)
+    await enter(breaker, ScriptedHandler(limited), make_call(listeners=(told.append,)))
+    await anyio.sleep(7.0)
+    error = await enter(breaker, ScriptedHandler("whole"), make_call())
+    assert error is not None
+    assert error.retry_after == pytest.approx(0.5)
+    await anyio.sleep(0.5)
+    assert not await refused(breaker, make_call())
+    [event] = told
+    assert isinstance(event, CoolingDown)
+    assert (event.error, event.seconds, event.call.route.model) == (limited, 7.5, "scripted")
+
+
+@pytest.mark.anyio
+async def test_listeners_are_told(make_call: MakeCall) -> None:
+    """A trip and a recovery are told once each, with where and why."""
+    breaker, told = CircuitBreaker(POLICY), list[object]()
+    error = ServerError("no")
+    handler = ScriptedHandler(error, error, "whole")
+    for wait in (0.0, 0.0, 10.0, 0.0):
+        await anyio.sleep(wait)
+        await enter(breaker, handler, make_call(listeners=(told.append,)))
+    opened, closed = told
+    assert isinstance(opened, CircuitOpened)
+    assert isinstance(closed, CircuitClosed)
+    assert (opened.error, opened.seconds, opened.call.route.provider) == (error, 10.0, "scripted")
+    assert closed.call.route.provider == "scripted"
+
+
+@pytest.mark.anyio
+async def test_a_listener_that_raises_leaves_nothing_open(make_call: MakeCall) -> None:
+    """What a listener raises when the circuit closes fails that call, closes its reply, and no other call."""
+    breaker = CircuitBreaker(POLICY)
+    for _ in range(2):
+        await enter(breaker, ScriptedHandler(ServerError("no")), make_call())
+    await anyio.sleep(10.0)
+
+    def fail(event: object) -> None:
+        raise ValueError("the listener's own")
+
+    handler = ScriptedHandler("whole")
+    with pytest.raises(ValueError, match="the listener's own"):
+        await enter(breaker, handler, make_call(listeners=(fail,)))
+    assert (handler.open, handler.leased) == (0, 0)
+    assert await enter(breaker, handler, make_call()) is None
+
+
+@pytest.mark.anyio
+async def test_each_provider_and_model_has_a_circuit(make_call: MakeCall) -> None:
+    """A model that is down leaves other models of its provider, and its name at other providers, alone."""
+    breaker = CircuitBreaker(POLICY)
+    routes = [Route(provider=p, model=m, base_url="https://x.invalid") for p, m in ("aa", "ab", "ba")]
+    for _ in range(2):
+        await enter(breaker, ScriptedHandler(ServerError("no")), make_call(route=routes[0]))
+    assert [await refused(breaker, make_call(route=route)) for route in routes] == [True, False, False]
+    assert repr(breaker) == "CircuitBreaker(a/a open)"
+
+
+@pytest.mark.anyio
+async def test_retry_waits_for_it(make_call: MakeCall) -> None:
+    """Under Retry a call comes through as soon as the circuit lets it."""
+    stack = Stack(
+        [Retry(initial=0.0, cap=0.0), CircuitBreaker(POLICY)],
+        ScriptedHandler(ServerError("no"), ServerError("no"), "whole"),
+    )
+    call = make_call()
+    async with stack(call) as reply:
+        assert reply.value == "whole"
+    assert anyio.current_time() - call.started == pytest.approx(10.0)
+
+
+@pytest.mark.anyio
+async def test_memory_is_bounded(make_call: MakeCall) -> None:
+    """Beyond max_circuits the least recently used are forgotten, however many models callers make up."""
+    breaker = CircuitBreaker(POLICY, max_circuits=2)
+
+    def call(model: str) -> Call[object]:
+        return make_call(route=Route(provider="p", model=model, base_url="https://x.invalid"))
+
+    for model in ("kept", "kept", "dropped", "dropped"):
+        await enter(breaker, ScriptedHandler(ServerError("no")), call(model))
+    assert await refused(breaker, call("kept"))
+    assert not await refused(breaker, call("third"))
+    assert await refused(breaker, call("kept"))
+    assert not await refused(breaker, call("dropped"))
+
+
+def test_bad_input() -> None:
+    """A limit on circuits that allows none is refused, by name."""
+    with pytest.raises(ValueError, match="max_circuits must be 1 or more, not 0"):
+        CircuitBreaker(max_circuits=0)
+
+
+def test_event_loops_share_what_is_known() -> None:
+    """A trip in one event loop holds in the next one, though each has a clock of its own."""
+    trio = pytest.importorskip("trio")
+    breaker = CircuitBreaker(CircuitPolicy(min_calls=1, open_seconds=1000.0, max_open_seconds=1000.0))
+    call: Call[object] = Call(
+        operation="chat",
+        request=Route(provider="", model="", base_url=""),
+        route=Route(provider="p", model="m", base_url=""),
+        attempts=[],
+    )
+
+    async def fail() -> None:
+        await enter(breaker, ScriptedHandler(ServerError("no")), call)
+
+    async def ask() -> LlmError | None:
+        return await enter(breaker, ScriptedHandler("whole"), call)
+
+    trio.run(fail)
+    for error in (trio.run(ask), asyncio.run(ask())):
+        assert error is not None
+        assert error.retry_after == pytest.approx(1000.0, abs=30.0)

@@ -1,0 +1,736 @@
+"""A pool of deployments behind one model's name."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from random import Random
+from typing import TypeVar
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liter._circuit import Circuit
+from liter._client import LlmClient
+from liter._contract import Call, Handler, Route, Stack
+from liter._errors import (
+    AuthenticationError,
+    BadRequestError,
+    EndpointNotSupportedError,
+    LlmError,
+    RateLimitedError,
+    ServerError,
+    ServiceUnavailableError,
+    StreamingError,
+)
+from liter._reply import Reply
+from liter._secret import Secret
+from liter.middleware import (
+    CircuitClosed,
+    CircuitOpened,
+    CircuitPolicy,
+    CoolingDown,
+    Deployment,
+    Picked,
+    Retry,
+    Retrying,
+    Router,
+)
+from liter.middleware._balance import Strategy, stick
+from liter.middleware._deployment import Estimate, Health, Member
+from liter.testing import Outcome, ScriptedHandler, Simulator, check_layer
+
+R = TypeVar("R")
+MakeCall = Callable[..., Call[object]]
+
+POOL = Route(provider="openai", model="fast", base_url="https://openai.invalid")
+POLICY = CircuitPolicy(min_calls=2, open_seconds=10.0, probes=1)
+STRATEGIES: list[Strategy] = ["weighted", "round_robin", "least_in_flight", "latency"]
+
+
+class ByModel:
+    """An innermost handler with a script for each model."""
+
+    def __init__(self, **outcomes: object) -> None:
+        self.scripts = {
+            model: ScriptedHandler(*(outcome if isinstance(outcome, tuple) else (outcome,)))
+            for model, outcome in outcomes.items()
+        }
+
+    def __call__(self, call: Call[R], /) -> AbstractAsyncContextManager[Reply[R]]:
+        return self.scripts[call.route.model](call)
+
+    @property
+    def sent(self) -> dict[str, int]:
+        """How many requests each model got."""
+        return {model: len(script.calls) for model, script in self.scripts.items()}
+
+
+def pool(*models: str, **options: object) -> Router:
+    """A router with one pool, "fast"."""
+    options = {"random": Random(1), "circuit": POLICY, **options}
+    return Router({"fast": [Deployment(f"p/{model}") for model in models]}, **options)
+
+
+async def enter(layer: Router | Stack, call: Call[object], handler: Handler | None = None) -> LlmError | None:
+    """Make a call and read its reply. Returns what went wrong."""
+    scope = layer(call) if isinstance(layer, Stack) else layer(call, handler or ScriptedHandler("whole"))
+    try:
+        async with scope as reply:
+            if reply.streamed:
+                async for _ in reply:
+                    pass
+    except LlmError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("sticky", [None, "user"])
+def test_keeps_the_contract(strategy: Strategy, sticky: str | None) -> None:
+    """It keeps the layer contract by every strategy, and holds nothing after a call."""
+    deployments = [Deployment("p/a", weight=2.0), Deployment("p/b")]
+    check_layer(
+        lambda: Router({"scripted": deployments}, strategy=strategy, sticky=sticky, random=Random(1)),
+        in_use=lambda router: router.in_flight,
+    )
+
+
+def test_keeps_the_contract_when_it_trips() -> None:
+    """It keeps the contract when each failure takes a deployment out."""
+    policy = CircuitPolicy(min_calls=1, open_seconds=0.5, probes=1)
+    check_layer(
+        lambda: Router({"scripted": [Deployment("a"), Deployment("b")]}, circuit=policy),
+        may_refuse=True,
+        in_use=lambda router: router.in_flight,
+    )
+
+
+def test_keeps_the_contract_for_other_calls() -> None:
+    """A call to no pool passes through as it is."""
+    check_layer(lambda: pool("a"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("outcome", ["whole", ["one", "two"]], ids=["unary", "stream"])
+async def test_a_pools_name_leads_to_a_deployment(make_call: MakeCall, outcome: object) -> None:
+    """A call to the pool's name goes to the deployment's provider and model; the request stays as it was."""
+    handler = ScriptedHandler(outcome)
+    call = make_call(route=POOL, stream=isinstance(outcome, list))
+    assert await enter(pool("a"), call, handler) is None
+    [sent] = handler.calls
+    assert (sent.route.provider, sent.route.model) == ("p", "a")
+    assert sent.request is call.request
+
+
+@pytest.mark.anyio
+async def test_other_models_pass_through(make_call: MakeCall) -> None:
+    """A call to a model that no pool is named after is not touched."""
+    handler, call = ScriptedHandler("whole"), make_call()
+    assert await enter(pool("a"), call, handler) is None
+    assert handler.calls == [call]
+
+
+@pytest.mark.anyio
+async def test_a_pool_may_be_named_after_a_model(make_call: MakeCall) -> None:
+    """A pool named provider/model takes the calls to that model of that provider, and of no other."""
+    router = Router({"openai/gpt": [Deployment("openai/gpt-1")]})
+    handler = ScriptedHandler("whole")
+    for provider in ("openai", "other"):
+        await enter(router, make_call(route=Route(provider=provider, model="gpt", base_url="")), handler)
+    assert [call.route.model for call in handler.calls] == ["gpt-1", "gpt"]
+
+
+@pytest.mark.anyio
+async def test_a_deployment_has_a_key_and_an_address_of_its_own(make_call: MakeCall) -> None:
+    """They take the place of the client's on the route, and the key shows nowhere."""
+    deployment = Deployment("p/a", api_key="sk-own-secret", base_url="https://own.invalid/v1")
+    handler = ScriptedHandler("whole")
+    await enter(Router({"fast": [deployment]}), make_call(route=POOL), handler)
+    [sent] = handler.calls
+    assert sent.route == Route(
+        provider="p", model="a", base_url="https://own.invalid/v1", api_key=Secret("sk-own-secret")
+    )
+    assert "sk-own-secret" not in repr(deployment)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("address", "sent_there"), [("https://home.invalid/eu/v1", True), ("https://other.invalid/v1", False)]
+)
+async def test_a_key_goes_to_no_other_server(make_call: MakeCall, address: str, sent_there: bool) -> None:
+    """A deployment with an address but no key gets the client's key only if it is the same server."""
+    key = Secret("sk-client")
+
+    def resolve(model: str) -> Route:
+        return Route(provider="p", model=model, base_url="https://home.invalid/v1", api_key=key)
+
+    handler = ScriptedHandler("whole")
+    router = Router({"fast": [Deployment("a", base_url=address)]})
+    await enter(router, make_call(route=POOL, resolve=resolve), handler)
+    assert handler.calls[0].route.api_key == (key if sent_there else None)
+    assert handler.calls[0].route.base_url == address
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_weights_are_kept(make_call: MakeCall, strategy: Strategy) -> None:
+    """With weights 3 and 1, one deployment gets three quarters of the calls, by every strategy that has a choice."""
+    router = Router({"fast": [Deployment("a", weight=3), Deployment("b")]}, strategy=strategy, random=Random(1))
+    handler = ByModel(a="whole", b="whole")
+    for _ in range(400):
+        await enter(router, make_call(route=POOL), handler)
+    if strategy == "latency":  # both take no time at all: the first of two wins
+        assert handler.sent["a"] > 200
+    else:
+        assert handler.sent["a"] == pytest.approx(300, abs=0 if strategy == "round_robin" else 30)
+
+
+@pytest.mark.anyio
+async def test_round_robin_takes_turns(make_call: MakeCall) -> None:
+    """The turns of a heavier deployment are spread among those of the others."""
+    router = Router(
+        {"fast": [Deployment("p/a", weight=2), Deployment("p/b"), Deployment("p/c")]}, strategy="round_robin"
+    )
+    handler = ScriptedHandler("whole")
+    for _ in range(8):
+        await enter(router, make_call(route=POOL), handler)
+    assert "".join(call.route.model for call in handler.calls) == "abcaabca"
+
+
+@pytest.mark.anyio
+async def test_least_in_flight_counts_the_life_of_the_reply(make_call: MakeCall) -> None:
+    """A stream counts until its scope closes, not only until its first event."""
+    router, handler = pool("a", "b", strategy="least_in_flight"), ScriptedHandler(["one", "two"])
+    call = make_call(route=POOL, stream=True)
+    async with router(call, handler), router(call, handler):
+        first, second = (sent.route.model for sent in handler.calls)
+        assert first != second
+        assert router.in_flight == 2
+        async with router(call, handler), router(call, handler):
+            assert sorted(sent.route.model for sent in handler.calls[2:]) == ["a", "b"]
+    assert router.in_flight == 0
+
+
+@pytest.mark.anyio
+async def test_least_in_flight_goes_by_weight(make_call: MakeCall) -> None:
+    """A deployment of weight 3 holds three calls for each one of weight 1."""
+    router = Router({"fast": [Deployment("a", weight=3), Deployment("b")]}, strategy="least_in_flight")
+    handler = ByModel(a=Outcome(value="whole", delay=1.0), b=Outcome(value="whole", delay=1.0))
+    async with anyio.create_task_group() as tasks:
+        for _ in range(40):
+            tasks.start_soon(enter, router, make_call(route=POOL), handler)
+    assert handler.sent == {"a": 30, "b": 10}
+
+
+@pytest.mark.anyio
+async def test_latency_prefers_the_fast(make_call: MakeCall) -> None:
+    """After one try of each, all but a few calls in a thousand go to the faster one."""
+    router = pool("slow", "quick", strategy="latency")
+    handler = ByModel(slow=Outcome(value="whole", delay=2.0), quick=Outcome(value="whole", delay=1.0))
+    for _ in range(1000):
+        await enter(router, make_call(route=POOL), handler)
+    assert 2 <= handler.sent["slow"] <= 8
+
+
+@pytest.mark.anyio
+async def test_latency_notices_a_change(make_call: MakeCall) -> None:
+    """Calls move when the fast one turns slow, and come back when it is fast again: each is tried now and then."""
+    router = pool("a", "b", strategy="latency")
+    fast, slow = Outcome(value="whole", delay=1.0), Outcome(value="whole", delay=5.0)
+    for expected, handler in (
+        ("a", ByModel(a=fast, b=slow)),
+        ("b", ByModel(a=slow, b=fast)),
+        ("a", ByModel(a=fast, b=slow)),
+    ):
+        for _ in range(3000):
+            await enter(router, make_call(route=POOL), handler)
+        before = handler.sent[expected]
+        for _ in range(100):
+            await enter(router, make_call(route=POOL), handler)
+        assert handler.sent[expected] - before >= 95
+
+
+@pytest.mark.anyio
+async def test_a_fast_failure_is_not_fast(make_call: MakeCall) -> None:
+    """A deployment that fails at once draws no calls away from one that works slowly."""
+    router = pool("broken", "slow", strategy="latency", circuit=CircuitPolicy(min_calls=10**6))
+    handler = ByModel(broken=ServerError("no"), slow=Outcome(value="whole", delay=30.0))
+    errors = [await enter(router, make_call(route=POOL), handler) for _ in range(1000)]
+    assert sum(error is not None for error in errors) <= 8
+
+
+@pytest.mark.anyio
+async def test_what_fails_makes_the_slow_look_no_better(make_call: MakeCall) -> None:
+    """Of two taken by chance, one is never the broken deployment: else the slow one would win against it."""
+    router = pool("quick", "slow", "broken", strategy="latency", circuit=CircuitPolicy(min_calls=10**6))
+    quick, slow = Outcome(value="whole", delay=1.0), Outcome(value="whole", delay=9.0)
+    handler = ByModel(quick=quick, slow=slow, broken=ServerError("no"))
+    for _ in range(1000):
+        await enter(router, make_call(route=POOL), handler)
+    assert handler.sent["slow"] <= 8
+
+
+@pytest.mark.anyio
+async def test_the_untried_are_tried_one_call_at_a_time(make_call: MakeCall) -> None:
+    """A new deployment gets one call, and no crowd, before it is known to be good; nor is it never tried."""
+    router = pool("known", "new", strategy="latency")
+    handler = ByModel(known=Outcome(value="whole", delay=1.0), new=Outcome(value="whole", delay=60.0))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(enter, router, make_call(route=POOL), handler)
+        tasks.start_soon(enter, router, make_call(route=POOL), handler)
+        await anyio.sleep(2.0)
+        for _ in range(50):
+            tasks.start_soon(enter, router, make_call(route=POOL), handler)
+        await anyio.sleep(2.0)
+        assert handler.sent == {"known": 51, "new": 1}
+
+
+@pytest.mark.anyio
+async def test_the_time_of_a_cancelled_call_counts(make_call: MakeCall) -> None:
+    """A deployment whose calls are given up, as by a hedge, is not taken for as fast as it once was."""
+    router = pool("a", "b", strategy="latency")
+    for model, delay in (("a", 1.0), ("b", 2.0)):
+        estimate = next(m.health for m in router._pools["fast"] if m.label == f"p/{model}").unary
+        estimate.succeeded(delay)
+    handler = ByModel(a=Outcome(stalls=True), b=Outcome(value="whole", delay=2.0))
+    for _ in range(20):
+        with anyio.move_on_after(5.0):
+            await enter(router, make_call(route=POOL), handler)
+    assert handler.sent["a"] <= 2
+
+
+@pytest.mark.anyio
+async def test_after_a_recovery_it_is_as_new(make_call: MakeCall) -> None:
+    """A deployment whose circuit closes again is judged by what it does from then on: it is back at once."""
+    router = pool("fast", "slow", strategy="latency", circuit=POLICY)
+    slow = Outcome(value="whole", delay=5.0)
+    failing, mended = ByModel(fast=ServerError("no"), slow=slow), ByModel(fast=Outcome(value="w", delay=1.0), slow=slow)
+    estimate = router._pools["fast"][0].health.unary
+    for _ in range(20):
+        estimate.succeeded(1.0)
+    while router._pools["fast"][0].health.circuit.state == "closed":
+        await enter(router, make_call(route=POOL), failing)
+    for _ in range(10):
+        estimate.failed(0.0)
+    await anyio.sleep(10.0)
+    for _ in range(50):
+        await enter(router, make_call(route=POOL), mended)
+    assert mended.sent["fast"] >= 48
+
+
+@pytest.mark.anyio
+async def test_streams_and_whole_replies_are_measured_apart(make_call: MakeCall) -> None:
+    """The one that is first with a first event need not be first with a whole reply."""
+    router = pool("a", "b", strategy="latency")
+    quick, slow = 1.0, 9.0
+    for _ in range(200):
+        whole = ByModel(a=Outcome(value="w", delay=quick), b=Outcome(value="w", delay=slow))
+        events = ByModel(a=Outcome(events=["e"], delay=slow), b=Outcome(events=["e"], delay=quick))
+        await enter(router, make_call(route=POOL), whole)
+        await enter(router, make_call(route=POOL, stream=True), events)
+    whole = ByModel(a=Outcome(value="w", delay=quick), b=Outcome(value="w", delay=slow))
+    events = ByModel(a=Outcome(events=["e"], delay=slow), b=Outcome(events=["e"], delay=quick))
+    for _ in range(50):
+        await enter(router, make_call(route=POOL), whole)
+        await enter(router, make_call(route=POOL, stream=True), events)
+    assert whole.sent["a"] >= 48
+    assert events.sent["b"] >= 48
+
+
+@pytest.mark.anyio
+async def test_sticky_by_tag(make_call: MakeCall) -> None:
+    """Calls of one tag value go to one deployment, those of many to all; without the tag the strategy decides."""
+    router, handler = pool("a", "b", "c", sticky="user", strategy="round_robin"), ScriptedHandler("whole")
+    homes: dict[str, set[str]] = {}
+    for number in range(300):
+        user = f"user {number % 60}"
+        await enter(router, make_call(route=POOL, tags={"user": user}), handler)
+        homes.setdefault(user, set()).add(handler.calls[-1].route.model)
+    assert all(len(home) == 1 for home in homes.values())
+    assert set().union(*homes.values()) == {"a", "b", "c"}
+    for _ in range(3):
+        await enter(router, make_call(route=POOL, tags={"other": "x"}), handler)
+    assert {call.route.model for call in handler.calls[-3:]} == {"a", "b", "c"}
+
+
+def members(weights: Mapping[str, float]) -> list[Member]:
+    """Members of a pool, by label."""
+    return [
+        Member(Deployment(label, weight), Health(Circuit(CircuitPolicy())), label) for label, weight in weights.items()
+    ]
+
+
+@given(value=st.text(), gone=st.sampled_from("abcd"))
+def test_only_the_calls_of_a_missing_member_move(value: str, gone: str) -> None:
+    """When a sticky deployment is out, no value moves whose deployment is still there."""
+    every = members({"a": 1.0, "b": 2.0, "c": 0.5, "d": 1.0})
+    home = stick(every, value)
+    left = stick([member for member in every if member.label != gone], value)
+    assert left is home or home.label == gone
+
+
+def test_sticky_goes_by_weight() -> None:
+    """Tag values are spread in proportion to the weights."""
+    every = members({"a": 3.0, "b": 1.0})
+    counted = Counter(stick(every, f"user {number}").label for number in range(4000))
+    assert counted["a"] == pytest.approx(3000, abs=120)
+
+
+@given(samples=st.lists(st.tuples(st.booleans(), st.floats(0, 1e6))))
+def test_failures_never_lower_an_estimate(samples: list[tuple[bool, float]]) -> None:
+    """Whatever came before, a failure makes a deployment look no better, and a mean stays within its samples."""
+    estimate = Estimate()
+    for good, seconds in samples:
+        before = estimate.cost
+        if good:
+            estimate.succeeded(seconds)
+        else:
+            estimate.failed(seconds)
+            assert estimate.cost >= before
+    if estimate.seconds is not None:
+        assert estimate.seconds <= max(seconds for _, seconds in samples) * (1 + 1e-9)
+    assert estimate.success is None or 0.0 <= estimate.success <= 1.0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("sticky", [None, "user"])
+async def test_the_next_attempt_goes_elsewhere(make_call: MakeCall, strategy: Strategy, sticky: str | None) -> None:
+    """A deployment that failed a call is not tried again for it while another one is left."""
+    for seed in range(10):
+        router = pool("a", "b", "c", strategy=strategy, sticky=sticky, random=Random(seed))
+        handler = ByModel(a=ServerError("no"), b=ServerError("no"), c="whole")
+        call = make_call(route=POOL, tags={"user": str(seed)})
+        assert await enter(Stack([Retry(), router], handler), call) is None
+        assert all(sent <= 1 for sent in handler.sent.values())
+
+
+@pytest.mark.anyio
+async def test_deployments_of_one_model_are_told_apart(make_call: MakeCall) -> None:
+    """Two keys for the same model are two deployments: the second is tried after the first failed."""
+    deployments = [Deployment("p/a", api_key="sk-one"), Deployment("p/a", api_key="sk-two")]
+    for seed in range(10):
+        handler = ScriptedHandler(ServerError("no"), "whole")
+        router = Router({"fast": deployments}, random=Random(seed))
+        assert await enter(Stack([Retry(), router], handler), make_call(route=POOL)) is None
+        assert handler.calls[0].route.api_key != handler.calls[1].route.api_key
+
+
+@pytest.mark.anyio
+async def test_the_only_one_is_tried_again(make_call: MakeCall) -> None:
+    """When all have failed the call, those that are up are tried again."""
+    handler = ScriptedHandler(ServerError("no"), "whole")
+    assert await enter(Stack([Retry(), pool("a")], handler), make_call(route=POOL)) is None
+    assert len(handler.calls) == 2
+
+
+@pytest.mark.anyio
+async def test_one_deployment_for_each_attempt(make_call: MakeCall) -> None:
+    """By itself the router tries one, and raises what that one raised."""
+    error = ServerError("no")
+    handler = ScriptedHandler(error)
+    assert await enter(pool("a", "b"), make_call(route=POOL), handler) is error
+    assert len(handler.calls) == 1
+
+
+@pytest.mark.anyio
+async def test_a_wait_for_one_is_no_wait_for_the_pool(make_call: MakeCall) -> None:
+    """A Retry-After of one deployment does not delay the call while another is up, and is kept to at that one."""
+    limited = RateLimitedError("slow down", retry_after=60.0)
+    handler = ByModel(a=limited, b="whole")
+    router = pool("a", "b", strategy="round_robin")
+    stack = Stack([Retry(initial=0.0, cap=0.0), router], handler)
+    call = make_call(route=POOL)
+    assert await enter(stack, call) is None
+    assert anyio.current_time() == call.started
+    assert limited.__notes__ == ["it asked for 60 s, but pool 'fast' has another deployment"]
+    for _ in range(59):
+        await anyio.sleep(1.0)
+        await enter(stack, make_call(route=POOL))
+    assert handler.sent == {"a": 1, "b": 60}
+    await anyio.sleep(1.0)
+    await enter(router, make_call(route=POOL), handler)
+    await enter(router, make_call(route=POOL), handler)
+    assert handler.sent["a"] == 2
+
+
+@pytest.mark.anyio
+async def test_the_wait_of_a_pool_is_the_shortest(make_call: MakeCall) -> None:
+    """When every deployment asks for a wait, the call waits for the first that is back, and goes there."""
+    handler = ByModel(
+        a=(RateLimitedError("a", retry_after=60.0), "whole"), b=(RateLimitedError("b", retry_after=7.0), "whole")
+    )
+    call = make_call(route=POOL)
+    stack = Stack([Retry(initial=0.0, cap=0.0), pool("a", "b", strategy="round_robin")], handler)
+    assert await enter(stack, call) is None
+    assert anyio.current_time() - call.started == pytest.approx(7.0)
+    assert handler.sent == {"a": 1, "b": 2}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "error",
+    [RateLimitedError("no credit", quota_exhausted=True), AuthenticationError("revoked")],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_used_up_or_revoked_key_moves_the_call_on(make_call: MakeCall, error: LlmError) -> None:
+    """What no wait mends at one deployment can be retried at another; it is raised for good when there is none."""
+    deployments = [Deployment("a", api_key="sk-one"), Deployment("b", api_key="sk-two")]
+    router = Router({"fast": deployments}, strategy="round_robin")
+    handler = ByModel(a=error, b=(error, "whole"))
+    call = make_call(route=POOL)
+    raised = await enter(Stack([Retry(max_retries=1), router], handler), call)
+    assert raised is error
+    assert handler.sent == {"a": 1, "b": 1}
+
+
+@pytest.mark.anyio
+async def test_a_callers_wrong_key_takes_nothing_out(make_call: MakeCall) -> None:
+    """Without a key of the deployment's own the refused one is the caller's: it is raised, and counts for nothing."""
+    router, told = pool("a", "b"), list[object]()
+    for error in (AuthenticationError("no"), BadRequestError("no")):
+        for _ in range(20):
+            handler = ScriptedHandler(error)
+            assert await enter(Stack([Retry(), router], handler), make_call(route=POOL, listeners=(told.append,)))
+            assert len(handler.calls) == 1
+    assert {type(event) for event in told} == {Picked}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_what_fails_is_taken_out_and_comes_back(make_call: MakeCall, strategy: Strategy) -> None:
+    """A deployment that fails gets no calls while its circuit is open, is probed then, and is back when it works."""
+    router, told = pool("a", "b", strategy=strategy, circuit=POLICY), list[object]()
+    broken = ByModel(a=ServerError("no"), b=ServerError("no"))
+
+    def listener(event: object) -> None:
+        if not isinstance(event, Picked | Retrying):
+            told.append(event)
+
+    while len(told) < 2:
+        await enter(Stack([Retry(max_retries=1), router], broken), make_call(route=POOL, listeners=(listener,)))
+    error = await enter(router, make_call(route=POOL), broken)
+    assert isinstance(error, ServiceUnavailableError)
+    assert error.code == "no_deployment"
+    await anyio.sleep(error.retry_after or 0.0)
+    await anyio.sleep(10.0)
+    mended = ByModel(a="whole", b="whole")
+    for _ in range(40):
+        assert await enter(router, make_call(route=POOL, listeners=(listener,)), mended) is None
+    assert min(mended.sent.values()) >= 1
+    assert [type(event) for event in told] == [CircuitOpened] * 2 + [CircuitClosed] * 2
+    assert repr(router) == f"Router({{'fast': 2 of 2 circuits closed}}, strategy={strategy!r})"
+
+
+@pytest.mark.anyio
+async def test_when_all_are_out_it_says_until_when(make_call: MakeCall) -> None:
+    """The refusal carries the wait for the first one that is back, whatever took each of them out."""
+    router = pool("a", "b", strategy="round_robin")
+    handler = ByModel(a=RateLimitedError("no", retry_after=30.0), b=RateLimitedError("no", quota_exhausted=True))
+    for _ in range(2):
+        await enter(router, make_call(route=POOL), handler)
+    await anyio.sleep(4.0)
+    error = await enter(router, make_call(route=POOL), handler)
+    assert isinstance(error, ServiceUnavailableError)
+    assert error.retry_after == pytest.approx(6.0)
+    assert error.retryable
+    assert "'fast'" in str(error)
+    assert "p/a for 26 s, p/b for 6 s" in str(error)
+    assert handler.sent == {"a": 1, "b": 1}
+
+
+@pytest.mark.anyio
+async def test_broken_streams_take_a_deployment_out(make_call: MakeCall) -> None:
+    """Streams that break after their first event count, too."""
+    router = pool("a", "b", strategy="round_robin", circuit=CircuitPolicy(min_calls=2, open_seconds=50.0))
+    broken = Outcome(events=["one"], error=StreamingError("cut"))
+    handler = ByModel(a=broken, b=["one", "two"])
+    for _ in range(40):
+        await enter(router, make_call(route=POOL, stream=True), handler)
+    assert handler.sent == {"a": 2, "b": 38}
+
+
+@pytest.mark.anyio
+async def test_a_deployment_is_one_in_all_pools(make_call: MakeCall) -> None:
+    """What takes it out of one pool takes it out of the others."""
+    shared = Deployment("p/a")
+    router = Router({"fast": [shared], "cheap": [shared, Deployment("p/b")]}, circuit=POLICY)
+    await enter(router, make_call(route=POOL), ScriptedHandler(RateLimitedError("no", retry_after=60.0)))
+    handler = ByModel(a="whole", b="whole")
+    for _ in range(20):
+        await enter(router, make_call(route=Route(provider="p", model="cheap", base_url="")), handler)
+    assert handler.sent == {"a": 0, "b": 20}
+
+
+@pytest.mark.anyio
+async def test_providers_without_the_operation_are_passed_over(make_call: MakeCall) -> None:
+    """A deployment whose provider does not offer the operation gets no such call; if none does, that is said."""
+
+    def resolve(model: str) -> Route:
+        if model in unable:
+            raise EndpointNotSupportedError(f"{model} does not")
+        return Route(provider="p", model=model, base_url="https://p.invalid")
+
+    router = Router({"fast": [Deployment("a"), Deployment("b")]}, strategy="round_robin")
+    unable, handler = {"a"}, ByModel(a="whole", b="whole")
+    for _ in range(4):
+        assert await enter(router, make_call(route=POOL, resolve=resolve), handler) is None
+    assert handler.sent == {"a": 0, "b": 4}
+    unable = {"a", "b"}
+    assert isinstance(await enter(router, make_call(route=POOL, resolve=resolve), handler), EndpointNotSupportedError)
+
+
+@pytest.mark.anyio
+async def test_listeners_are_told(make_call: MakeCall) -> None:
+    """Each pick is told before the request goes out, and a cool-down with its length."""
+    told: list[object] = []
+    handler = ScriptedHandler(RateLimitedError("no", retry_after=3.0))
+    await enter(pool("a"), make_call(route=POOL, listeners=(told.append,)), handler)
+    picked, cooling = told
+    assert isinstance(picked, Picked)
+    assert (picked.pool, picked.deployment.model, picked.call.route.model) == ("fast", "p/a", "a")
+    assert isinstance(cooling, CoolingDown)
+    assert cooling.seconds == 3.0
+
+
+@pytest.mark.anyio
+async def test_a_listener_that_raises_releases_all(make_call: MakeCall) -> None:
+    """What a listener raises fails that call, whose place as a probe and in flight is free again."""
+    router = pool("a", circuit=CircuitPolicy(min_calls=1, open_seconds=1.0, probes=1))
+    await enter(router, make_call(route=POOL), ScriptedHandler(ServerError("no")))
+    await anyio.sleep(1.0)
+
+    def fail(event: object) -> None:
+        raise ValueError("the listener's own")
+
+    handler = ScriptedHandler("whole")
+    with pytest.raises(ValueError, match="the listener's own"):
+        await enter(router, make_call(route=POOL, listeners=(fail,)), handler)
+    assert router.in_flight == 0
+    assert not handler.calls
+    assert await enter(router, make_call(route=POOL), handler) is None
+
+
+@pytest.mark.anyio
+async def test_memory_is_bounded(make_call: MakeCall) -> None:
+    """However many calls fail, what is remembered of them is bounded."""
+    router, handler = pool("a", circuit=CircuitPolicy(min_calls=10**6)), ScriptedHandler(ServerError("no"))
+    for _ in range(1500):
+        await enter(router, make_call(route=POOL), handler)
+    assert len(router._failed) == 1024
+
+
+@pytest.mark.anyio
+async def test_the_same_seed_picks_the_same(make_call: MakeCall) -> None:
+    """With a seeded random the choices are the same again."""
+    picked: list[list[str]] = []
+    for seed in (7, 7, 8):
+        router, handler = pool("a", "b", random=Random(seed)), ScriptedHandler("whole")
+        for _ in range(40):
+            await enter(router, make_call(route=POOL), handler)
+        picked.append([call.route.model for call in handler.calls])
+    assert picked[0] == picked[1] != picked[2]
+
+
+@pytest.mark.anyio
+async def test_one_slow_and_one_dead_of_three(make_call: MakeCall) -> None:
+    """With one slow and one dead deployment of three, under Retry, at least 99.9 % of calls succeed, and the
+    99th percentile of their times is within 1.2 times that of the healthy one alone.
+    """
+    random = Random(3)
+    router = pool("healthy", "slow", "dead", strategy="latency", circuit=CircuitPolicy())
+    stack = Stack([Retry(random=Random(4)), router], _Fleet(random))
+    times, failures = await _load(stack, lambda: make_call(route=POOL))
+    alone, _ = await _load(Stack([Retry()], _Fleet(random)), lambda: make_call(route=_route("healthy")))
+    assert failures <= len(times) / 1000
+    assert _p99(times) <= 1.2 * _p99(alone)
+
+
+class _Fleet:
+    """A healthy deployment that takes 0.8 to 1.2 seconds, one that takes ten times that, and one that is dead."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+
+    def __call__(self, call: Call[R], /) -> AbstractAsyncContextManager[Reply[R]]:
+        seconds = self.random.uniform(0.8, 1.2)
+        outcomes = {
+            "healthy": Outcome(value="whole", delay=seconds),
+            "slow": Outcome(value="whole", delay=10 * seconds),
+            "dead": Outcome(error=ServerError("dead"), delay=0.01),
+        }
+        return ScriptedHandler(outcomes[call.route.model])(call)
+
+
+def _route(model: str) -> Route:
+    return Route(provider="p", model=model, base_url="https://p.invalid")
+
+
+async def _load(stack: Stack, make: Callable[[], Call[object]]) -> tuple[list[float], int]:
+    """Three thousand calls, ten a second."""
+    times: list[float] = []
+    failures = 0
+
+    async def one() -> None:
+        nonlocal failures
+        call = make()
+        if await enter(stack, call) is not None:
+            failures += 1
+        times.append(anyio.current_time() - call.started)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3000):
+            tasks.start_soon(one)
+            await anyio.sleep(0.1)
+    return times, failures
+
+
+def _p99(times: list[float]) -> float:
+    return sorted(times)[int(len(times) * 0.99)]
+
+
+@pytest.mark.anyio
+async def test_with_a_client_over_a_wire() -> None:
+    """A client's call to the pool's name goes to a deployment's own address with its own key, unary and streamed."""
+    provider = Simulator(reply="In the hills, mostly.")
+    router = Router({"fast": [Deployment("openai/gpt-4o", api_key="sk-own")]})
+    async with (
+        provider.serve_memory() as network,
+        LlmClient(api_key="sk-client", network_backend=network, middleware=[Retry(), router]) as client,
+    ):
+        question = [{"role": "user", "content": "Where do rivers begin?"}]
+        await client.chat(model="fast", messages=question)
+        async for _ in await client.chat_stream(model="fast", messages=question):
+            pass
+    assert [request.headers["authorization"] for request in provider.requests] == ["Bearer sk-own"] * 2
+    assert b'"gpt-4o"' in provider.requests[0].body
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Router({}), "pools must hold at least one pool"),
+        (lambda: Router({"fast": []}), r"pools\['fast'\] must hold at least one Deployment"),
+        (lambda: Router({"": [Deployment("a")]}), "a pool's name must not be empty"),
+        (lambda: Router({"fast": ["a"]}), r"pools\['fast'\] must hold Deployments, not 'a'"),
+        (
+            lambda: Router({"fast": [Deployment("a"), Deployment("a", 2)]}),
+            "holds 'a' twice: give it once, with a weight",
+        ),
+        (lambda: Router({"fast": [Deployment("slow")], "slow": [Deployment("a")]}), "pools do not nest"),
+        (lambda: Router({"fast": [Deployment("a")]}, strategy="cheapest"), "strategy must be one of weighted,"),
+        (lambda: Router({"fast": [Deployment("a")]}, sticky=""), "sticky must be the name of a tag"),
+        (lambda: Deployment(""), "model must be a model's name"),
+        (lambda: Deployment("openai/"), "model must be a model's name"),
+        (lambda: Deployment("a", weight=0), "weight must be above 0"),
+        (lambda: Deployment("a", weight=float("inf")), "weight must be above 0"),
+        (lambda: Deployment("a", api_key=""), "api_key is empty"),
+        (lambda: Deployment("a", base_url="own.invalid"), "base_url must look like"),
+    ],
+)
+def test_bad_input(make: Callable[[], object], message: str) -> None:
+    """A pool that makes no sense is refused when it is made, with the field and what would be right."""
+    with pytest.raises(ValueError, match=message):
+        make()
