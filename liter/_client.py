@@ -14,6 +14,7 @@ from ._errors import LlmError
 from ._http import encode_headers
 from ._operation import operation
 from ._options import CallOptions, check_timeout, resolve_timeout
+from ._plan import check_order, explain
 from ._routing import RouteTable
 from ._secret import Secret
 from ._stream import ChatStream
@@ -211,6 +212,13 @@ class LlmClient:
             tags=options.tags or _NO_TAGS,
         )
 
+    def explain(self) -> str:
+        """Describe the stack, outermost first: each layer, whether it sees calls or attempts, and its settings.
+
+        ``print(client.explain())`` shows the plan that every call follows.
+        """
+        return explain(self._stack.layers, self._stack.innermost)
+
     async def aclose(self) -> None:
         """Close all connections. Calls that are under way fail; later ones raise ``RuntimeError``."""
         await self._transport.aclose()
@@ -246,4 +254,5 @@ def _layers(middleware: Sequence[Layer] | None, max_retries: int) -> Sequence[La
             raise ValueError(f"middleware: {layer.__name__} is a class; give an instance, {layer.__name__}(...)")
         if not callable(layer):
             raise ValueError(f"middleware: {layer!r} is not a layer: it must be callable as layer(call, call_next)")
+    check_order(middleware)
     return tuple(middleware)

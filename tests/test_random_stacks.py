@@ -9,13 +9,29 @@ from dataclasses import dataclass
 import anyio
 import pytest
 import trio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from liter import LlmClient, LlmError
 from liter._contract import Layer
-from liter.middleware import Concurrency, Hooks, Retry
+from liter._plan import check_order
+from liter.middleware import (
+    Cache,
+    CircuitBreaker,
+    Concurrency,
+    Deployment,
+    Fallback,
+    Guardrails,
+    Hedge,
+    Hooks,
+    Limit,
+    RateLimit,
+    Retry,
+    Router,
+    Rule,
+    Timeout,
+)
 from liter.testing import (
     FAULTS,
     ErrorEvent,
@@ -66,10 +82,19 @@ plans = st.builds(
 )
 stalls: list[Fault] = [StallBeforeHead(), StallAfterEvents(2), ErrorEvent(events=1), Refuse(429, retry_after=3.0)]
 faults = st.lists(st.none() | st.sampled_from([*FAULTS, *stalls]), max_size=12)
-# Each name may come more than once, but for Retry, of which a stack takes one.
-stacks = st.lists(st.sampled_from(["concurrency", "hooks", "pass"]), max_size=7).flatmap(
-    lambda names: st.permutations([*names, "retry"]) | st.just(names)
-)
+KINDS: dict[str, Callable[[], Layer]] = {
+    "breaker": CircuitBreaker,
+    "cache": lambda: Cache(ttl=5.0),
+    "fallback": lambda: Fallback(["openai/gpt-other"]),
+    "guard": lambda: Guardrails([Rule("th..e", action="redact", on="output")], window=8),
+    "hedge": lambda: Hedge(1.0, max_extra=1.0),
+    "pass": lambda: lambda call, call_next: call_next(call),
+    "rate": lambda: RateLimit(Limit(120, "requests")),
+    "retry": lambda: Retry(max_retries=2),
+    "router": lambda: Router({"gpt-simulated": [Deployment("openai/gpt-a"), Deployment("openai/gpt-b")]}),
+    "timeout": lambda: Timeout(7.0),
+}
+stacks = st.lists(st.sampled_from([*KINDS, "concurrency", "hooks"]), max_size=8)
 
 
 async def act(client: LlmClient, plan: Plan) -> None:
@@ -96,14 +121,14 @@ async def story(names: list[str], script: list[Fault | None], callers: list[Plan
     limits = [Concurrency(2) for _ in names]
 
     def make(position: int, name: str) -> Layer:
-        kinds: dict[str, Callable[[], Layer]] = {
-            "concurrency": lambda: limits[position],
-            "hooks": books[position].hooks,
-            "pass": lambda: lambda call, call_next: call_next(call),
-            "retry": lambda: Retry(max_retries=2),
-        }
+        kinds = {**KINDS, "concurrency": lambda: limits[position], "hooks": books[position].hooks}
         return kinds[name]()
 
+    layers = [make(position, name) for position, name in enumerate(names)]
+    try:
+        check_order(layers)
+    except ValueError:
+        assume(False)
     simulator = Simulator(reply="one two three four five", faults=script, latency=0.1, event_latency=0.1)
     base = "https://simulator/v1" if http2 else "http://simulator/v1"
     async with (
@@ -116,7 +141,7 @@ async def story(names: list[str], script: list[Fault | None], callers: list[Plan
             max_connections=3,
             max_response_bytes=100_000,
             max_event_bytes=100_000,
-            middleware=[make(position, name) for position, name in enumerate(names)],
+            middleware=layers,
         ) as client,
     ):
         async with anyio.create_task_group() as tasks:
@@ -129,8 +154,12 @@ async def story(names: list[str], script: list[Fault | None], callers: list[Plan
         assert all(book.responses == book.ends for book in books)
         # And the client is as good as new: the script is at its end, or comes to it.
         for _ in range(len(script) + 1):
+            # Longer than any circuit stays open, and any limit takes to refill.
+            await anyio.sleep(300)
             await act(client, Plan(stream=False, takes=None, patience=1000.0, starts=0.0))
-        assert (await client.chat(model="gpt-simulated", messages=HI)).text == "one two three four five"
+        await anyio.sleep(300)
+        answer = await client.chat(model="gpt-simulated", messages=HI)
+        assert answer.text == ("one two [redacted] four five" if "guard" in names else "one two three four five")
         assert http2 or pool.open_connections == pool.idle_connections <= 3
     await anyio.wait_all_tasks_blocked()
     assert simulator.connections.open == 0

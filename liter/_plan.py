@@ -1,0 +1,62 @@
+"""What the order of layers means: which orders cannot mean what they say, and how a stack is explained."""
+
+from collections.abc import Sequence
+
+from ._contract import Layer
+from .middleware import (
+    Cache,
+    Concurrency,
+    Fallback,
+    Guardrails,
+    Hedge,
+    Mock,
+    RateLimit,
+    Retry,
+)
+
+# Outside, inside, and why that cannot be meant. The other order is right.
+_WRONG: tuple[tuple[type, type, str], ...] = (
+    (RateLimit, Cache, "a hit would use up the limit, though nothing is sent"),
+    (Concurrency, Cache, "a hit would wait for a permit, though nothing is sent"),
+    (RateLimit, Guardrails, "a request that is blocked would use up the limit, though nothing is sent"),
+    (Hedge, Fallback, "it would race whole chains of models, each to its end; hedge each model's own attempts"),
+    (Hedge, Retry, "each of the raced attempts would be retried, and the slow one with them"),
+)
+
+# Inside these, a layer sees attempts: they may go inwards more than once for a call.
+_REPEATING = (Retry, Fallback, Hedge)
+
+
+def check_order(layers: Sequence[Layer]) -> None:
+    """Refuse a stack whose order cannot mean what it says.
+
+    :raises ValueError: with the reason, and the order that would be right
+    """
+    retries = [layer for layer in layers if isinstance(layer, Retry)]
+    if len(retries) > 1:
+        tries = " x ".join(str(1 + retry.max_retries) for retry in retries)
+        raise ValueError(f"middleware: {len(retries)} Retry layers multiply, to {tries} attempts: keep one")
+    for position, layer in enumerate(layers):
+        if isinstance(layer, Mock) and position < len(layers) - 1:
+            raise ValueError(
+                f"middleware: nothing inside Mock is ever reached: {layers[position + 1]!r} must be outside"
+            )
+        for inner in layers[position + 1 :]:
+            for outside, inside, reason in _WRONG:
+                if isinstance(layer, outside) and isinstance(inner, inside):
+                    raise ValueError(
+                        f"middleware: {inside.__name__} is inside {outside.__name__}: {reason}. "
+                        f"Right is [{inside.__name__}, ..., {outside.__name__}]"
+                    )
+
+
+def explain(layers: Sequence[Layer], innermost: object) -> str:
+    """Describe a stack, outermost first: each layer, whether it sees calls or attempts, and its settings."""
+    rows: list[tuple[str, str]] = []
+    sees = "calls"
+    for layer in layers:
+        rows.append((sees, getattr(layer, "__name__", None) or repr(layer)))
+        if isinstance(layer, _REPEATING):
+            sees = "attempts"
+    rows.append((sees, repr(innermost)))
+    return "\n".join(f"{number}. {sees:<8}  {what}" for number, (sees, what) in enumerate(rows, 1))

@@ -1,0 +1,169 @@
+"""What is limited: how much of what in which time, for whom, and how much of it one call wants."""
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, cast, get_args
+
+import msgspec
+
+from .._contract import Call
+from .._rate_headers import Unit
+from ..stores import Bucket
+from ..types import Usage
+
+Period = Literal["second", "minute", "hour", "day"]
+
+_SECONDS: dict[str, float] = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
+_PARTS = ("provider", "model", "key")
+
+# Of English text; "about 4 characters" says OpenAI's help page on tokens.
+_BYTES_PER_TOKEN = 4
+
+# Where the request has no limit: about a page of text.
+_USUAL_OUTPUT = 1000
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """Let ``amount`` of ``unit`` through in each ``per``, for each group of calls that ``by`` makes.
+
+    It is a token bucket: full it holds ``burst``, and ``amount`` flows in over each ``per``, evenly. So in any stretch
+    of *t* seconds at most ::
+
+        burst + t * amount / per
+
+    go through. With the default burst an idle limit lets a whole ``amount`` through at once, as providers do.
+
+    :param amount: how many
+    :param unit: ``"requests"``, ``"tokens"`` (input and output together), ``"input_tokens"``, ``"output_tokens"``
+    :param per: ``"second"``, ``"minute"``, ``"hour"`` or ``"day"``
+    :param by: whose calls share it: names out of ``"provider"`` (its address included), ``"model"``, ``"key"`` (a
+        hash of the API key) and ``"tag:<name>"``; or a function of the call that returns a name; ``()`` is all calls
+    :param burst: what may go through at once after a time without calls; ``amount`` by default
+    :raises ValueError: a number that is not above 0, or a name that means nothing
+    """
+
+    amount: float
+    unit: Unit
+    per: Period = "minute"
+    by: tuple[str, ...] | Callable[[Call[object]], str] = _PARTS
+    burst: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.unit not in get_args(Unit):
+            raise ValueError(f"unit must be one of {', '.join(get_args(Unit))}, not {self.unit!r}")
+        if self.per not in _SECONDS:
+            raise ValueError(f"per must be one of {', '.join(_SECONDS)}, not {self.per!r}")
+        for name, value in (("amount", self.amount), ("burst", self.burst)):
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} must be a number of {self.unit} above 0, not {value!r}")
+        if callable(self.by):
+            return
+        if not isinstance(self.by, tuple):
+            raise ValueError(f"by must be a tuple of names, such as ('provider', 'model'), not {self.by!r}")
+        for name in self.by:
+            if name not in _PARTS and not (isinstance(name, str) and name.startswith("tag:") and name != "tag:"):
+                raise ValueError(f"by: {name!r} must be one of {', '.join(_PARTS)}, or a tag such as 'tag:tenant'")
+
+    @property
+    def refill(self) -> float:
+        """What flows in, per second."""
+        return self.amount / _SECONDS[self.per]
+
+    @property
+    def capacity(self) -> float:
+        """What a full bucket holds."""
+        return self.amount if self.burst is None else self.burst
+
+    def bucket(self, call: Call[object], demand: "Demand") -> Bucket:
+        """Make the bucket that a call takes its demand from."""
+        if callable(self.by):
+            kind, name = "function", digest([self.by(call)])
+        else:
+            kind, name = ",".join(self.by), digest([_part(call, part) for part in self.by])
+        # All that makes a limit what it is: one that was changed begins anew, beside the old one.
+        key = f"liter:limit:{self.unit}:{self.amount:g}/{self.per}:{self.capacity:g}:{kind}:{name}"
+        return Bucket(key=key, capacity=self.capacity, refill=self.refill, amount=demand.of(self.unit))
+
+    def __str__(self) -> str:
+        return f"{self.amount:g} {self.unit} per {self.per}"
+
+
+class Demand(msgspec.Struct, frozen=True, kw_only=True):
+    """How much a call takes of everything there are limits for."""
+
+    requests: float = 0.0
+    input_tokens: float = 0.0
+    output_tokens: float = 0.0
+
+    @property
+    def tokens(self) -> float:
+        return self.input_tokens + self.output_tokens
+
+    def of(self, unit: Unit) -> float:
+        """How much of ``unit``."""
+        return cast("float", getattr(self, unit))
+
+    def settled(self, usage: Usage) -> "Demand":
+        """The same request, with the tokens that it turned out to take."""
+        return Demand(
+            requests=self.requests,
+            input_tokens=float(usage.prompt_tokens),
+            output_tokens=float(usage.completion_tokens),
+        )
+
+
+class Want(NamedTuple):
+    """What a call takes from one bucket.
+
+    :param limit: the limit in words
+    :param lasting: whether the bucket tells how fast a line goes on, once its first has gone
+    """
+
+    limit: str
+    unit: Unit
+    bucket: Bucket
+    lasting: bool = True
+
+
+def estimate_tokens(call: Call[object]) -> tuple[float, float]:
+    """Guess the input and output tokens of a call: a quarter of the request's bytes as JSON, and its output limit.
+
+    Without a limit it is 1000 for each choice, and nothing where the operation has none to set.
+    """
+    request = call.request
+    # Only its length matters, so what JSON has no form for may have any.
+    size = len(msgspec.json.encode(request, enc_hook=str))
+    output = 0.0
+    if "max_tokens" in request.__struct_fields__:
+        limit = _number(request, "max_completion_tokens") or _number(request, "max_tokens") or _USUAL_OUTPUT
+        output = limit * (_number(request, "n") or 1)
+    return size / _BYTES_PER_TOKEN, output
+
+
+def _number(request: msgspec.Struct, field: str) -> float:
+    value: object = getattr(request, field, None)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def account(call: Call[object]) -> str:
+    """Name what providers count by, provider, model and key, in a form that tells nobody the key."""
+    return digest([_part(call, name) for name in _PARTS])
+
+
+def digest(parts: Sequence[str | None]) -> str:
+    """Make a short name of others, which may be long, and not for everyone to read."""
+    # As JSON, since joined with any separator two lists could make one text.
+    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
+
+
+def _part(call: Call[object], name: str) -> str | None:
+    route = call.route
+    if name == "provider":
+        return f"{route.provider} {route.base_url}"
+    if name == "model":
+        return route.model
+    if name == "key":
+        key = route.api_key
+        return None if key is None else hashlib.sha256(b"liter api key:" + key.reveal().encode()).hexdigest()
+    return call.tags.get(name.removeprefix("tag:"))

@@ -1,0 +1,72 @@
+"""The order of layers: what cannot be meant is refused, and a stack explains itself."""
+
+import re
+
+import pytest
+
+from liter import LlmClient
+from liter._contract import Layer
+from liter.middleware import Cache, Concurrency, Fallback, Guardrails, Hedge, Limit, Mock, RateLimit, Retry, Rule
+
+
+def make(name: str) -> Layer:
+    """A layer of each kind that has a place in a stack."""
+    layers: dict[str, Layer] = {
+        "Cache": Cache(),
+        "Concurrency": Concurrency(3),
+        "Fallback": Fallback(["openai/gpt-4o", "anthropic/claude-x"]),
+        "Guardrails": Guardrails([Rule("secret", action="block")]),
+        "Hedge": Hedge(1.0),
+        "Mock": Mock("hi"),
+        "RateLimit": RateLimit(Limit(60, "requests")),
+        "Retry": Retry(),
+    }
+    return layers[name]
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside"),
+    [
+        ("RateLimit", "Cache"),
+        ("RateLimit", "Guardrails"),
+        ("Concurrency", "Cache"),
+        ("Hedge", "Fallback"),
+        ("Hedge", "Retry"),
+    ],
+)
+def test_an_order_that_cannot_be_meant_is_refused(outside: str, inside: str) -> None:
+    """The reason is told, and the order that would be right; that one is accepted."""
+    right = re.escape(f"Right is [{inside}, ..., {outside}]")
+    with pytest.raises(ValueError, match=f"{inside} is inside {outside}: .*{right}"):
+        LlmClient(api_key="sk", middleware=[make(outside), make(inside)])
+    with pytest.raises(ValueError, match=right):
+        LlmClient(api_key="sk", middleware=[make(outside), lambda call, call_next: call_next(call), make(inside)])
+    LlmClient(api_key="sk", middleware=[make(inside), make(outside)])
+
+
+def test_two_retries_multiply() -> None:
+    """Two retry layers are refused, with what they would come to."""
+    with pytest.raises(ValueError, match=r"2 Retry layers multiply, to 4 x 3 attempts"):
+        LlmClient(api_key="sk", middleware=[Retry(), Concurrency(1), Retry(max_retries=2)])
+
+
+def test_nothing_is_inside_a_mock() -> None:
+    """A layer that could never be reached is a mistake."""
+    with pytest.raises(ValueError, match="nothing inside Mock is ever reached"):
+        LlmClient(api_key="sk", middleware=[Mock("hi"), Retry()])
+    LlmClient(api_key="sk", middleware=[Retry(), Mock("hi")])
+
+
+def test_explain_prints_the_plan() -> None:
+    """Layers are listed outermost first, with their settings and with what they see."""
+
+    def audit(call: object, call_next: object) -> object:
+        raise NotImplementedError
+
+    client = LlmClient(api_key="sk", middleware=[audit, Retry(max_retries=2), Concurrency(5)])  # type: ignore[list-item]
+    assert client.explain() == (
+        "1. calls     audit\n"
+        f"2. calls     {Retry(max_retries=2)!r}\n"
+        f"3. attempts  {Concurrency(5)!r}\n"
+        "4. attempts  Exchange()"
+    )
