@@ -205,6 +205,8 @@ def test_importing_liter_is_light() -> None:
         "h2",
         "rich",
         "socksio",
+        "sqlite3",
+        "coredis",
         "pydantic",
         "opentelemetry",
         "numpy",

@@ -1,14 +1,15 @@
 """The store of one machine: a SQLite file, which any number of processes may have open."""
 
+from __future__ import annotations
+
 import os
-import sqlite3
 import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -17,6 +18,9 @@ from .._loop import EventLoop
 from . import _gcra
 from ._memory import ENTRY_OVERHEAD, MEBIBYTE
 from ._store import Bucket, StoreError, Taken
+
+if TYPE_CHECKING:
+    import sqlite3
 
 T = TypeVar("T")
 
@@ -163,6 +167,8 @@ class SqliteStore:
         return await anyio.to_thread.run_sync(self._run_in_thread, step, abandon_on_cancel=True, limiter=limiter)
 
     def _run_in_thread(self, step: Callable[[sqlite3.Connection], T]) -> T:
+        import sqlite3  # not before it is used: most have no such store
+
         with self._lock:
             if self._closed:
                 raise StoreError("the store is closed")
@@ -175,6 +181,8 @@ class SqliteStore:
                 raise StoreError(f"{self._path}: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
+        import sqlite3
+
         connection = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
         try:
             # Both at one moment: another process may be making the file.
@@ -193,6 +201,8 @@ class SqliteStore:
         return connection
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
+        import sqlite3
+
         # SQLite does not wait for the lock that this takes when two processes make a file at once.
         until = time.monotonic() + self._timeout
         while True:
