@@ -55,6 +55,7 @@ def test_nothing_is_inside_a_mock() -> None:
     with pytest.raises(ValueError, match="nothing inside Mock is ever reached"):
         LlmClient(api_key="sk", middleware=[Mock("hi"), Retry()])
     LlmClient(api_key="sk", middleware=[Retry(), Mock("hi")])
+    LlmClient(api_key="sk", middleware=[Mock(lambda call: None), Retry()])
 
 
 def test_explain_prints_the_plan() -> None:
