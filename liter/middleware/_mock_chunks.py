@@ -10,12 +10,9 @@ from ..types import (
     ChatCompletionResponse,
     Choice,
     ChunkChoice,
-    CustomCallDelta,
     Delta,
-    FunctionCallDelta,
-    ToolCall,
-    ToolCallDelta,
     Usage,
+    chunk_of_reply,
 )
 
 # A word takes the blanks before it along; those at the end are one more.
@@ -40,54 +37,17 @@ def chunks_of_reply(reply: ChatCompletionResponse) -> list[ChatCompletionChunk]:
         for place, word in enumerate(_WORDS.findall(text)):
             delta = Delta(role=None if place else "assistant", content=word)
             chunks.append(replace(head, choices=[ChunkChoice(index=choice.index, delta=delta)]))
-    rest = replace(
-        head,
-        choices=[_rest(choice) for choice in reply.choices],
-        service_tier=reply.service_tier,
-        system_fingerprint=reply.system_fingerprint,
-        provider=reply.provider,
-        citations=reply.citations,
-        search_results=reply.search_results,
-        moderation=reply.moderation,
-        native=reply.native,
-    )
-    chunks.append(rest)
+    whole = chunk_of_reply(reply)
+    chunks.append(replace(whole, choices=[_rest(choice) for choice in whole.choices], usage=None))
     if reply.usage is not None:
         chunks.append(replace(head, usage=reply.usage))
     return chunks
 
 
-def _rest(choice: Choice) -> ChunkChoice:
-    message = choice.message
-    call = message.function_call
-    delta = Delta(
-        role=None if message.text else "assistant",
-        content="" if message.content is not None and not message.text else None,
-        refusal=message.refusal,
-        tool_calls=[_call(index, call) for index, call in enumerate(message.tool_calls or ())] or None,
-        function_call=None if call is None else FunctionCallDelta(name=call.name, arguments=call.arguments),
-        reasoning_content=message.reasoning_content,
-        reasoning=message.reasoning,
-        reasoning_details=message.reasoning_details,
-        audio=message.audio,
-        annotations=message.annotations,
-        images=message.images,
-        thinking_blocks=message.thinking_blocks,
-        native_content=message.native_content,
+def _rest(choice: ChunkChoice) -> ChunkChoice:
+    """What is left to say of a choice once the words of its text are told."""
+    delta = choice.delta
+    told = bool(delta.content)
+    return replace(
+        choice, delta=replace(delta, role=None if told else "assistant", content=None if told else delta.content)
     )
-    return ChunkChoice(
-        index=choice.index,
-        delta=delta,
-        finish_reason=choice.finish_reason,
-        logprobs=choice.logprobs,
-        native_finish_reason=choice.native_finish_reason,
-        stop_sequence=choice.stop_sequence,
-    )
-
-
-def _call(index: int, call: ToolCall) -> ToolCallDelta:
-    if call.custom is not None:
-        custom = CustomCallDelta(name=call.custom.name, input=call.custom.input)
-        return ToolCallDelta(index=index, id=call.id, type=call.type, custom=custom)
-    function = FunctionCallDelta(name=call.function.name, arguments=call.function.arguments)
-    return ToolCallDelta(index=index, id=call.id, type=call.type, function=function)

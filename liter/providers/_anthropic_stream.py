@@ -10,7 +10,7 @@ import msgspec
 
 from .._errors import StreamingError
 from .._http import ServerSentEvent
-from ..types import ChatCompletionChunk, ChunkChoice, Delta, FunctionCallDelta, ToolCallDelta, Usage
+from ..types import ChatCompletionChunk, ChunkChoice, Delta, FunctionCallDelta, ToolCallDelta, Usage, chunk_of_reply
 from ._anthropic_messages import Block
 from ._anthropic_reply import (
     WireMessage,
@@ -24,7 +24,7 @@ from ._anthropic_reply import (
     read_reply,
     refusal_of,
 )
-from ._chunk_of_reply import chunk_of_reply, says_nothing
+from ._bookkeeping import says_nothing
 from ._classify import classify
 from ._codec import Framing
 from ._lenient import decode_leniently
@@ -251,7 +251,7 @@ class MessageStreamDecoder:
         reply = read_reply(body, provider=self._provider, model=self._model)
         self.done = True
         self.usage = reply.usage
-        return (chunk_of_reply(reply, body),)
+        return (chunk_of_reply(reply).attach(raw=body),)
 
     def opening(self, event: object) -> bool:
         """Whether a chunk says nothing yet."""

@@ -7,8 +7,8 @@ from msgspec.structs import force_setattr
 
 from .._errors import StreamingError
 from .._http import ServerSentEvent
-from ..types import ChatCompletionChunk, ChunkChoice, Usage
-from ._chunk_of_reply import chunk_of_reply, says_nothing
+from ..types import ChatCompletionChunk, ChunkChoice, Usage, chunk_of_reply
+from ._bookkeeping import says_nothing
 from ._classify import classify
 from ._codec import Framing
 from ._lenient import decode_leniently
@@ -96,7 +96,7 @@ class ChatStreamDecoder:
         reply = read_reply(body, provider=self._provider, model=self._model)
         self.done = True
         self.usage = reply.usage
-        return (chunk_of_reply(reply, body),)
+        return (chunk_of_reply(reply).attach(raw=body),)
 
     def opening(self, event: object) -> bool:
         """Whether a chunk says nothing yet: a role, an empty text, the results of filters on the prompt."""

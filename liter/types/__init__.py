@@ -67,3 +67,4 @@ from ._tool import ToolName as ToolName
 from ._usage import CompletionTokensDetails as CompletionTokensDetails
 from ._usage import PromptTokensDetails as PromptTokensDetails
 from ._usage import Usage as Usage
+from ._whole_chunk import chunk_of_reply as chunk_of_reply

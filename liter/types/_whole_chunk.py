@@ -1,20 +1,12 @@
-"""Chunks as a whole: a reply told as one chunk, and chunks that tell nothing."""
+"""A whole reply as one chunk: what ``accumulate`` makes the same reply of."""
 
-from ..types import (
-    ChatCompletionChunk,
-    ChatCompletionResponse,
-    Choice,
-    ChunkChoice,
-    CustomCallDelta,
-    Delta,
-    FunctionCallDelta,
-    ToolCall,
-    ToolCallDelta,
-)
+from ._chat_chunk import ChatCompletionChunk, ChunkChoice, CustomCallDelta, Delta, FunctionCallDelta, ToolCallDelta
+from ._chat_response import ChatCompletionResponse, Choice
+from ._tool import ToolCall
 
 
-def chunk_of_reply(reply: ChatCompletionResponse, raw: bytes) -> ChatCompletionChunk:
-    """Make the one chunk of a stream that was answered with a whole reply."""
+def chunk_of_reply(reply: ChatCompletionResponse) -> ChatCompletionChunk:
+    """Make the one chunk of a stream that says all of ``reply`` at once."""
     return ChatCompletionChunk(
         id=reply.id,
         created=reply.created,
@@ -28,31 +20,6 @@ def chunk_of_reply(reply: ChatCompletionResponse, raw: bytes) -> ChatCompletionC
         search_results=reply.search_results,
         moderation=reply.moderation,
         native=reply.native,
-    ).attach(raw=raw)
-
-
-def says_nothing(event: object) -> bool:
-    """Whether a chunk is mere bookkeeping: a role, an empty text, the results of filters on the prompt."""
-    if not isinstance(event, ChatCompletionChunk) or event.usage is not None:
-        return False
-    return all(_says_nothing(choice) for choice in event.choices)
-
-
-def _says_nothing(choice: ChunkChoice) -> bool:
-    if choice.finish_reason is not None:
-        return False
-    delta = choice.delta
-    return not (
-        delta.content
-        or delta.tool_calls
-        or delta.reasoning_content
-        or delta.refusal
-        or delta.audio
-        or delta.function_call
-        or delta.reasoning_details
-        or delta.images
-        or delta.annotations
-        or delta.thinking_blocks
     )
 
 
@@ -68,6 +35,7 @@ def _choice(choice: Choice) -> ChunkChoice:
             tool_calls=[_call(index, call) for index, call in enumerate(message.tool_calls or ())] or None,
             function_call=None if call is None else FunctionCallDelta(name=call.name, arguments=call.arguments),
             reasoning_content=message.reasoning_content,
+            reasoning=message.reasoning,
             reasoning_details=message.reasoning_details,
             audio=message.audio,
             annotations=message.annotations,
