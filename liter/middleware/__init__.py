@@ -8,9 +8,12 @@ from .._events import Retrying as Retrying
 from ._cache import Cache as Cache
 from ._cache import CacheHit as CacheHit
 from ._cache import CacheStoreFailed as CacheStoreFailed
+from ._cache_semantic import CacheEmbedFailed as CacheEmbedFailed
+from ._cache_semantic import Semantic as Semantic
 from ._circuit_breaker import CircuitBreaker as CircuitBreaker
 from ._concurrency import Concurrency as Concurrency
 from ._deployment import Deployment as Deployment
+from ._deployment import Price as Price
 from ._fallback import Fallback as Fallback
 from ._fallback import FallingBack as FallingBack
 from ._fallback import Target as Target
@@ -34,6 +37,7 @@ from ._timeout import Timeout as Timeout
 
 __all__ = [
     "Cache",
+    "CacheEmbedFailed",
     "CacheHit",
     "CacheStoreFailed",
     "CircuitBreaker",
@@ -52,6 +56,7 @@ __all__ = [
     "Limit",
     "Mock",
     "Picked",
+    "Price",
     "RateLimit",
     "RateLimitStoreFailed",
     "RateLimitWaiting",
@@ -61,6 +66,7 @@ __all__ = [
     "Router",
     "Rule",
     "RuleMatched",
+    "Semantic",
     "Target",
     "Timeout",
     "may_work_elsewhere",

@@ -19,6 +19,7 @@ from ._cache_flight import Flight, Flights
 from ._cache_key import KeyMaker, check_names
 from ._cache_record import Recording, decode_record
 from ._cache_replay import Replay
+from ._cache_semantic import Question, Semantic
 
 R = TypeVar("R")
 
@@ -34,11 +35,13 @@ class CacheHit(msgspec.Struct, frozen=True, kw_only=True):
     :param call: the call
     :param saved: the tokens that the answer took when it was made, and that are not spent again; ``None`` is unknown
     :param shared: whether it came from an identical call that was under way, not from the store
+    :param similarity: of the question that was answered to this one, up to 1; ``None`` is an identical call's answer
     """
 
     call: Call[object]
     saved: Usage | None
     shared: bool
+    similarity: float | None = None
 
 
 class CacheStoreFailed(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +49,8 @@ class CacheStoreFailed(msgspec.Struct, frozen=True, kw_only=True):
 
     :param call: the call that it failed for
     :param error: what happened
-    :param doing: ``"get"``: the answer was not looked up; ``"put"``: it was not kept, which fails no call
+    :param doing: ``"get"``: the answer was not looked up; ``"put"``: it was not kept, or not
+        listed for similar questions, which fails no call
     :param goes_on: whether the call goes on: false for a ``"get"`` with ``on_store_error="closed"``
     """
 
@@ -86,6 +90,8 @@ class Cache:
     :param replay: how a stream comes out of the cache: ``"at_once"``, or ``"timed"`` as it came in, which is taken
         down by a ``"timed"`` cache only
     :param max_bytes: a larger answer is not kept; it bounds what a stream takes in memory until it is
+    :param semantic: a chat without an answer of its own is given that to a question which means the same, see
+        :class:`Semantic`: the text of the last message of the user may differ, and nothing else
     :param on_store_error: what a failed look-up does to its call, see :class:`CacheStoreFailed`: ``"open"`` makes
         the request, ``"closed"`` raises the ``StoreError``
     :raises ValueError: an argument out of range; on calling, a tag ``cache`` that is none of the three
@@ -99,6 +105,7 @@ class Cache:
         "max_bytes",
         "on_store_error",
         "replay",
+        "semantic",
         "store",
         "ttl",
     )
@@ -114,6 +121,7 @@ class Cache:
         share_keys: bool = False,
         replay: Literal["at_once", "timed"] = "at_once",
         max_bytes: int = 1024 * 1024,
+        semantic: Semantic | None = None,
         on_store_error: Literal["open", "closed"] = "open",
     ) -> None:
         if not 0 < ttl < math.inf:
@@ -128,6 +136,7 @@ class Cache:
         self.ttl: float = ttl
         self.replay: Literal["at_once", "timed"] = replay
         self.max_bytes: int = max_bytes
+        self.semantic: Semantic | None = semantic
         self.on_store_error: Literal["open", "closed"] = on_store_error
         self._flights = Flights()
         self._keys = KeyMaker(
@@ -153,6 +162,11 @@ class Cache:
             return call_next(call)
         return _Cached(self, self._flights, key, call, call_next)
 
+    def question(self, key: str, call: Call[R]) -> Question | None:
+        """Take out of a call what may be compared with others; ``None`` when there is nothing, or no ``semantic``."""
+        semantic = self.semantic
+        return None if semantic is None else Question.of(semantic, self._keys, cast("Call[object]", call), key)
+
     async def look_up(self, key: str, call: Call[R]) -> bytes | None:
         """Look an answer up. :raises StoreError: the store failed, and ``on_store_error="closed"``"""
         began = anyio.current_time()
@@ -168,13 +182,18 @@ class Cache:
                 raise
             return None
 
-    async def keep(self, key: str, data: bytes | None, call: Call[R]) -> None:
-        """Keep an answer, if there is one. A store that fails is told of, and fails no call that has its answer."""
+    async def keep(self, key: str, data: bytes | None, call: Call[R], question: Question | None) -> None:
+        """Keep an answer, if there is one, and what it answers.
+
+        A store that fails is told of, and fails no call that has its answer.
+        """
         if data is None or len(data) > self.max_bytes:
             return
         try:
             with anyio.CancelScope(deadline=anyio.current_time() + _PATIENCE):
                 await self.store.put(key, data, ttl=self.ttl)
+                if question is not None:
+                    await question.enlist(self.store, self.ttl)
                 return
             raise StoreError(f"no answer within {_PATIENCE:g} s")
         except StoreError as error:
@@ -188,7 +207,18 @@ class Cache:
 class _Cached(Generic[R]):
     """The scope of a hit, which has nothing open, or of a request that is recorded."""
 
-    __slots__ = ("_began", "_cache", "_call", "_call_next", "_flights", "_key", "_recording", "_reply", "_scope")
+    __slots__ = (
+        "_began",
+        "_cache",
+        "_call",
+        "_call_next",
+        "_flights",
+        "_key",
+        "_question",
+        "_recording",
+        "_reply",
+        "_scope",
+    )
 
     def __init__(self, cache: Cache, flights: Flights, key: str, call: Call[R], call_next: Handler) -> None:
         self._cache = cache
@@ -198,6 +228,7 @@ class _Cached(Generic[R]):
         self._call_next = call_next
         self._scope: AbstractAsyncContextManager[Reply[R]] | None = None
         self._recording: Recording | None = None
+        self._question: Question | None = None
 
     async def __aenter__(self) -> Reply[R]:
         call = self._call
@@ -205,32 +236,51 @@ class _Cached(Generic[R]):
         if call.tags.get("cache") == "refresh":
             return await (self._record() if call.stream else self._request(None))
         if call.stream:
-            data = await self._cache.look_up(self._key, call)
-            return await self._answer(data, shared=False) or await self._record()
+            return await self._find(None) or await self._record()
         flight, leads = self._flights.board(self._key)
         if leads or await flight.wait(call.enter_by):
             try:
                 return await self._lead(flight)
             finally:
                 flight.leave()
-        return await self._answer(flight.data, shared=True) or await self._enter()
+        answer = await self._answer(flight.data, shared=True, similarity=flight.similarity)
+        return answer or await self._enter()
 
     async def _lead(self, flight: Flight) -> Reply[R]:
-        data = await self._cache.look_up(self._key, self._call)
-        answer = await self._answer(data, shared=False)
-        if answer is None:
-            return await self._request(flight)
-        flight.land(data)
+        return await self._find(flight) or await self._request(flight)
+
+    async def _find(self, flight: Flight | None) -> Reply[R] | None:
+        """Look for the answer, then for one to a question that means the same, and give it to those who wait."""
+        answer = await self._find_at(self._key, None, flight)
+        if answer is not None:
+            return answer
+        cache, call = self._cache, self._call
+        self._question = question = cache.question(self._key, call)
+        if question is None or not await question.embed():
+            return None
+        for similarity, key in question.nearest(await cache.look_up(question.scope, call)):
+            answer = await self._find_at(key, similarity, flight)
+            if answer is not None:
+                return answer
+            question.forget(key)
+        return None
+
+    async def _find_at(self, key: str, similarity: float | None, flight: Flight | None) -> Reply[R] | None:
+        data = await self._cache.look_up(key, self._call)
+        answer = await self._answer(data, shared=False, similarity=similarity)
+        if answer is not None and flight is not None:
+            flight.land(data, similarity)
         return answer
 
-    async def _answer(self, data: bytes | None, *, shared: bool) -> Reply[R] | None:
+    async def _answer(self, data: bytes | None, *, shared: bool, similarity: float | None) -> Reply[R] | None:
         """Make a reply of a record; ``None`` where there is none, or none that can be read."""
         record = None if data is None else decode_record(data)
         parts = None if record is None else record.decode_parts()
         if record is None or not parts:
             return None
         call = self._call
-        await call.notify(CacheHit(call=cast("Call[object]", call), saved=record.usage, shared=shared))
+        hit = CacheHit(call=cast("Call[object]", call), saved=record.usage, shared=shared, similarity=similarity)
+        await call.notify(hit)
         events = cast("list[R]", parts)
         if not call.stream:
             return Reply(
@@ -269,7 +319,7 @@ class _Cached(Generic[R]):
             data = recording.encode(reply)
             if flight is not None:
                 flight.land(data)
-            await self._cache.keep(self._key, data, self._call)
+            await self._cache.keep(self._key, data, self._call, self._question)
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
@@ -298,7 +348,8 @@ class _Cached(Generic[R]):
             return None
         swallowed = await self._scope.__aexit__(kind, error, traceback)
         if self._recording is not None and self._reply.finished:
-            await self._cache.keep(self._key, self._recording.encode(self._reply), self._call)
+            data = self._recording.encode(self._reply)
+            await self._cache.keep(self._key, data, self._call, self._question)
         return swallowed
 
 

@@ -36,9 +36,10 @@ class Flight:
     """One leader, and those who wait in line behind it, first come first served.
 
     :ivar data: what the leader brought: a record; ``None`` when it cannot be shared, and each must go alone
+    :ivar similarity: of the question that ``data`` answers; ``None`` when it is the same
     """
 
-    __slots__ = ("_flights", "_landed", "_line", "_place", "data")
+    __slots__ = ("_flights", "_landed", "_line", "_place", "data", "similarity")
 
     def __init__(self, flights: "dict[tuple[EventLoop, str], Flight]", place: tuple[EventLoop, str]) -> None:
         self._flights = flights
@@ -46,6 +47,7 @@ class Flight:
         self._line: OrderedDict[_Waiter, None] = OrderedDict()
         self._landed = False
         self.data: bytes | None = None
+        self.similarity: float | None = None
 
     async def wait(self, enter_by: float) -> bool:
         """Wait for what the leader brings. Returns whether the caller leads now, as those before it gave up.
@@ -73,9 +75,10 @@ class Flight:
             )
         return waiter.leads
 
-    def land(self, data: bytes | None) -> None:
+    def land(self, data: bytes | None, similarity: float | None = None) -> None:
         """Give all who wait, and all who come before :meth:`leave`, what the leader brought."""
         self.data = data
+        self.similarity = similarity
         self._landed = True
         for waiter in self._line:
             waiter.woken.set()

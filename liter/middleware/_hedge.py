@@ -182,8 +182,9 @@ class _Race(Generic[R]):
         hedge, call = self._hedge, self._call
         delay = hedge.delay_for(call)
         self._tasks.start_soon(self._attempt, call, began, True)
+        latest = began
         for extra in range(1, hedge.max_attempts):
-            due = anyio.current_time() + delay
+            due = latest + delay
             with anyio.CancelScope(deadline=due if due < call.enter_by else math.inf):
                 await self._ended.wait()
             if self._over or not self._may_hedge or not hedge.withdraw():
@@ -208,7 +209,8 @@ class _Race(Generic[R]):
             except BaseException as error:  # noqa: BLE001 # raised out of the group, as it is
                 self._end(error)
                 return
-            self._tasks.start_soon(self._attempt, attempt, anyio.current_time(), False)
+            latest = anyio.current_time()
+            self._tasks.start_soon(self._attempt, attempt, latest, False)
 
     async def _attempt(self, call: Call[R], began: float, first: bool) -> None:
         try:
@@ -221,8 +223,9 @@ class _Race(Generic[R]):
         except BaseException as error:  # noqa: BLE001 # raised out of the group, as it is
             self._failed(error)
             return
+        now = anyio.current_time()
         if first:
-            self._hedge.record(call, anyio.current_time() - began)
+            self._hedge.record(call, now - began)
         if self._over:
             # Two came at the same time. What this one's closing raises is nobody's.
             try:
@@ -230,7 +233,7 @@ class _Race(Generic[R]):
             except Exception:  # noqa: BLE001, S110
                 pass
             return
-        self._winner, self._won = (scope, reply), anyio.current_time()
+        self._winner, self._won = (scope, reply), now
         self._end(None)
 
     def _failed(self, error: BaseException) -> None:

@@ -13,7 +13,7 @@ from .._contract import Call
 from .._errors import RateLimitedError
 from .._http import Headers
 from .._rate_headers import Unit, parse_rate_headers
-from ..stores import Bucket, Store, StoreError, Taken
+from ..stores import Bucket, MemoryStore, Store, StoreError, Taken
 from ._rate_limit_line import Line
 from ._rate_limit_pace import Pacer, Sent
 from ._rate_limit_rule import Demand, Limit, Want, account
@@ -97,7 +97,7 @@ class Gate:
     In memory it has a place for each call that waits, and at most 1024 pacers; all else is in the store.
     """
 
-    __slots__ = ("_failed", "_lines", "_pacers", "_policy", "_rests_until")
+    __slots__ = ("_failed", "_lines", "_never_waits", "_pacers", "_policy", "_rests_until")
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -106,6 +106,8 @@ class Gate:
         self._pacers: OrderedDict[str, Pacer] = OrderedDict()
         self._failed: StoreError | None = None
         self._rests_until = -math.inf
+        # Then there is nothing to shield or to bound, and a scope for it costs more than the store does.
+        self._never_waits = type(policy.store) is MemoryStore
 
     @property
     def waiting(self) -> int:
@@ -152,7 +154,7 @@ class Gate:
             try:
                 if self._failed is not None and anyio.current_time() < self._rests_until:
                     raise self._failed
-                wanted, taken = await _answer(self._ask(demand, fixed, pacer))
+                wanted, taken = await self._answer(self._ask(demand, fixed, pacer))
             except StoreError as error:
                 await self._store_failed(call, error, "take")
                 return None
@@ -202,9 +204,17 @@ class Gate:
 
     async def _settle(self, call: Call[object], change: Coroutine[object, object, None]) -> None:
         try:
-            await _answer(change)
+            await self._answer(change)
         except StoreError as error:
             await self._store_failed(call, error, "settle")
+
+    async def _answer(self, step: Coroutine[object, object, T]) -> T:
+        if self._never_waits:
+            return await step
+        # Shielded, since what was taken has to be known to be given back.
+        with anyio.CancelScope(deadline=anyio.current_time() + _PATIENCE, shield=True):
+            return await step
+        raise StoreError(f"no answer within {_PATIENCE:g} s")
 
     def _demand(self, call: Call[object]) -> Demand:
         policy = self._policy
@@ -258,10 +268,3 @@ def _refusal(call: Call[object], wait: float, limit: str) -> RateLimitedError:
         provider=call.route.provider,
         model=call.route.model,
     )
-
-
-async def _answer(step: Coroutine[object, object, T]) -> T:
-    # Shielded, since what was taken has to be known to be given back.
-    with anyio.CancelScope(deadline=anyio.current_time() + _PATIENCE, shield=True):
-        return await step
-    raise StoreError(f"no answer within {_PATIENCE:g} s")

@@ -3,10 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from decimal import Decimal, Inexact, localcontext
+from fractions import Fraction
 from random import Random
 from typing import TypeVar
 
 import anyio
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +36,7 @@ from liter.middleware import (
     CoolingDown,
     Deployment,
     Picked,
+    Price,
     Retry,
     Retrying,
     Router,
@@ -40,13 +44,15 @@ from liter.middleware import (
 from liter.middleware._balance import Strategy, stick
 from liter.middleware._deployment import Estimate, Health, Member
 from liter.testing import Outcome, ScriptedHandler, Simulator, check_layer
+from liter.types import ChatCompletionRequest, ListModelsRequest
 
 R = TypeVar("R")
 MakeCall = Callable[..., Call[object]]
 
 POOL = Route(provider="openai", model="fast", base_url="https://openai.invalid")
 POLICY = CircuitPolicy(min_calls=2, open_seconds=10.0, probes=1)
-STRATEGIES: list[Strategy] = ["weighted", "round_robin", "least_in_flight", "latency"]
+STRATEGIES: list[Strategy] = ["weighted", "round_robin", "least_in_flight", "latency", "cheapest"]
+PRICE = Price(input=0.15, output=0.60)
 
 
 class ByModel:
@@ -70,7 +76,7 @@ class ByModel:
 def pool(*models: str, **options: object) -> Router:
     """A router with one pool, "fast"."""
     options = {"random": Random(1), "circuit": POLICY, **options}
-    return Router({"fast": [Deployment(f"p/{model}") for model in models]}, **options)
+    return Router({"fast": [Deployment(f"p/{model}", price=PRICE) for model in models]}, **options)
 
 
 async def enter(layer: Router | Stack, call: Call[object], handler: Handler | None = None) -> LlmError | None:
@@ -90,7 +96,7 @@ async def enter(layer: Router | Stack, call: Call[object], handler: Handler | No
 @pytest.mark.parametrize("sticky", [None, "user"])
 def test_keeps_the_contract(strategy: Strategy, sticky: str | None) -> None:
     """It keeps the layer contract by every strategy, and holds nothing after a call."""
-    deployments = [Deployment("p/a", weight=2.0), Deployment("p/b")]
+    deployments = [Deployment("p/a", weight=2.0, price=PRICE), Deployment("p/b", price=PRICE)]
     check_layer(
         lambda: Router({"scripted": deployments}, strategy=strategy, sticky=sticky, random=Random(1)),
         in_use=lambda router: router.in_flight,
@@ -177,7 +183,8 @@ async def test_a_key_goes_to_no_other_server(make_call: MakeCall, address: str, 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 async def test_weights_are_kept(make_call: MakeCall, strategy: Strategy) -> None:
     """With weights 3 and 1, one deployment gets three quarters of the calls, by every strategy that has a choice."""
-    router = Router({"fast": [Deployment("a", weight=3), Deployment("b")]}, strategy=strategy, random=Random(1))
+    deployments = [Deployment("a", weight=3, price=PRICE), Deployment("b", price=PRICE)]
+    router = Router({"fast": deployments}, strategy=strategy, random=Random(1))
     handler = ByModel(a="whole", b="whole")
     for _ in range(400):
         await enter(router, make_call(route=POOL), handler)
@@ -318,6 +325,115 @@ async def test_after_a_recovery_it_is_as_new(make_call: MakeCall) -> None:
     for _ in range(50):
         await enter(router, make_call(route=POOL), mended)
     assert mended.sent["fast"] >= 48
+
+
+def priced(**prices: Price) -> Router:
+    """A router with one pool, "fast", that takes the cheapest."""
+    deployments = [Deployment(f"p/{model}", price=price) for model, price in prices.items()]
+    return Router({"fast": deployments}, strategy="cheapest", circuit=POLICY, random=Random(1))
+
+
+def question(content: str = "Where do rivers begin?", **fields: object) -> ChatCompletionRequest:
+    return ChatCompletionRequest(model="fast", messages=[{"role": "user", "content": content}], **fields)
+
+
+async def cheapest(router: Router, call: Call[object]) -> str:
+    """The model that gets a call."""
+    handler = ScriptedHandler(["one"] if call.stream else "whole")
+    assert await enter(router, call, handler) is None
+    return handler.calls[0].route.model
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+async def test_cheapest_compares_for_the_call_at_hand(make_call: MakeCall, stream: bool) -> None:
+    """A long question goes where input is cheap, a long answer where output is: it depends on the call."""
+    router = priced(reader=Price(input=1, output=9), writer=Price(input=3, output=5))
+    for request, expected in (
+        (question("x" * 10_000, max_tokens=100), "reader"),
+        (question("x", max_tokens=10_000), "writer"),
+    ):
+        for _ in range(5):
+            assert await cheapest(router, make_call(route=POOL, request=request, stream=stream)) == expected
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("fields", "tokens"),
+    [
+        ({}, 1000),
+        ({"max_tokens": 70}, 70),
+        ({"max_completion_tokens": 50, "max_tokens": 9000}, 50),
+        ({"max_completion_tokens": 50, "n": 4}, 200),
+        ({"n": 4}, 4000),
+    ],
+)
+async def test_cheapest_takes_the_output_limit(make_call: MakeCall, fields: dict[str, object], tokens: int) -> None:
+    """Its output tokens are its limit for each choice, 1000 where it has none: to the token."""
+    request = question("x" * 9999, **fields)
+    input_tokens = Decimal(len(msgspec.json.encode(request.messages))) / 4
+    # One charges for output only, and by that a little less, or more, than the other does for input.
+    for difference, expected in ((Decimal("-0.001"), "by_output"), (Decimal("0.001"), "by_input")):
+        router = priced(
+            by_output=Price(input=0, output=(input_tokens + difference) / tokens), by_input=Price(input=1, output=0)
+        )
+        assert await cheapest(router, make_call(route=POOL, request=request)) == expected
+
+
+@pytest.mark.anyio
+async def test_cheapest_without_tokens(make_call: MakeCall) -> None:
+    """What an operation has no messages or output for costs nothing anywhere, and goes by weight."""
+    router = priced(a=Price(input=1, output=1), b=Price(input=99, output=99))
+    call = make_call(route=POOL, operation="list_models", request=ListModelsRequest())
+    assert {await cheapest(router, call) for _ in range(40)} == {"a", "b"}
+
+
+@pytest.mark.anyio
+async def test_cheapest_is_exact(make_call: MakeCall) -> None:
+    """The same price in another form is the same, zero is a price, and the caller's decimal context is no matter."""
+    same = priced(a=Price(input=0.1, output="0.2"), b=Price(input="0.10", output=Decimal("0.2")))
+    close = priced(a=Price(input="1.00000000000001", output=1), b=Price(input=1, output=1), c=Price(input=1, output=2))
+    free = priced(a=Price(input="0.0000001", output=0), b=Price(input=0, output=0))
+    with localcontext() as context:
+        context.prec = 2
+        context.traps[Inexact] = True
+        call = make_call(route=POOL, request=question())
+        assert {await cheapest(same, call) for _ in range(40)} == {"a", "b"}
+        assert {await cheapest(close, call) for _ in range(40)} == {"b"}
+        assert {await cheapest(free, call) for _ in range(40)} == {"b"}
+
+
+@given(
+    prices=st.tuples(*[st.decimals(0, 100, allow_nan=False, places=6)] * 2),
+    input_tokens=st.integers(0, 10**8).map(lambda quarters: quarters / 4),
+    output_tokens=st.integers(0, 10**8),
+)
+def test_a_cost_is_exact(prices: tuple[Decimal, Decimal], input_tokens: float, output_tokens: int) -> None:
+    """A cost is the sum of tokens by prices for a million, with nothing rounded, whatever form the prices have."""
+    exact = sum(Fraction(price) * Fraction(n) for price, n in zip(prices, (input_tokens, output_tokens), strict=True))
+    for form in (Decimal, str, float):
+        price = Price(input=form(prices[0]), output=form(prices[1]))
+        assert price == Price(input=prices[0], output=prices[1])
+        assert Fraction(price.cost(input_tokens, output_tokens)) == exact / 10**6
+
+
+@pytest.mark.anyio
+async def test_cheapest_of_those_that_are_up(make_call: MakeCall) -> None:
+    """The next call goes to the second cheapest while the cheapest is out, as does an attempt that failed there."""
+    router = priced(cheap=Price(input=1, output=1), dear=Price(input=9, output=9), middle=Price(input=2, output=2))
+    handler = ByModel(cheap=(RateLimitedError("no", retry_after=5.0), "whole"), dear="whole", middle="whole")
+    stack = Stack([Retry(initial=0.0, cap=0.0), router], handler)
+    for _ in range(3):
+        assert await enter(stack, make_call(route=POOL, request=question())) is None
+    assert handler.sent == {"cheap": 1, "dear": 0, "middle": 3}
+    await anyio.sleep(5.0)
+    assert await enter(stack, make_call(route=POOL, request=question())) is None
+    assert handler.sent == {"cheap": 2, "dear": 0, "middle": 3}
+    broken = ByModel(cheap=ServerError("no"), dear="whole", middle="whole")
+    router = priced(cheap=Price(input=1, output=1), dear=Price(input=9, output=9), middle=Price(input=2, output=2))
+    stack = Stack([Retry(initial=0.0, cap=0.0), router], broken)
+    assert await enter(stack, make_call(route=POOL, request=question())) is None
+    assert broken.sent == {"cheap": 1, "dear": 0, "middle": 1}
 
 
 @pytest.mark.anyio
@@ -720,7 +836,17 @@ async def test_with_a_client_over_a_wire() -> None:
             "holds 'a' twice: give it once, with a weight",
         ),
         (lambda: Router({"fast": [Deployment("slow")], "slow": [Deployment("a")]}), "pools do not nest"),
-        (lambda: Router({"fast": [Deployment("a")]}, strategy="cheapest"), "strategy must be one of weighted,"),
+        (lambda: Router({"fast": [Deployment("a")]}, strategy="best"), "strategy must be one of weighted,"),
+        (
+            lambda: Router({"fast": [Deployment("a", price=PRICE), Deployment("b")]}, strategy="cheapest"),
+            r"pools\['fast'\] holds 'b' without a price",
+        ),
+        (lambda: Deployment("a", price=0.15), "price must be a Price, as Price"),
+        (lambda: Price(input=-1, output=0), "input must be US dollars for a million tokens"),
+        (lambda: Price(input=0, output="-0.01"), "output must be .* a number from 0 on, not '-0.01'"),
+        (lambda: Price(input="a dime", output=0), "input must be .* not 'a dime'"),
+        (lambda: Price(input=float("inf"), output=0), "input must be .* not inf"),
+        (lambda: Price(input=Decimal("nan"), output=0), "input must be"),
         (lambda: Router({"fast": [Deployment("a")]}, sticky=""), "sticky must be the name of a tag"),
         (lambda: Deployment(""), "model must be a model's name"),
         (lambda: Deployment("openai/"), "model must be a model's name"),
