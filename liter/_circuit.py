@@ -108,7 +108,7 @@ class Circuit:
 
     def __init__(self, policy: CircuitPolicy) -> None:
         self.state: State = "closed"
-        self.trips = 0
+        self.trips: int = 0
         self._policy = policy
         # Reentrant, as a finalizer may withdraw an admission in the middle of another step of its thread.
         self._lock = RLock()
@@ -218,9 +218,9 @@ class _Tally:
     __slots__ = ("began", "failures", "successes")
 
     def __init__(self, began: float) -> None:
-        self.began = began
-        self.successes = 0
-        self.failures = 0
+        self.began: float = began
+        self.successes: int = 0
+        self.failures: int = 0
 
 
 class Admission:
@@ -234,9 +234,9 @@ class Admission:
     __slots__ = ("_settled", "circuit", "generation", "tally")
 
     def __init__(self, circuit: Circuit, generation: int) -> None:
-        self.circuit = circuit
+        self.circuit: Circuit = circuit
         self._settled = False
-        self.generation = generation
+        self.generation: int = generation
         self.tally: _Tally | None = None
 
     def succeeded(self, now: float) -> Change | None:

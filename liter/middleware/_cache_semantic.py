@@ -91,7 +91,7 @@ class Question:
         self._text = text
         self._vector: list[float] | None = None
         self._gone = {key}
-        self.scope = scope
+        self.scope: str = scope
 
     @classmethod
     def of(cls, semantic: Semantic, keys: KeyMaker, call: Call[object], key: str) -> "Question | None":

@@ -93,9 +93,9 @@ class Concurrency:
         if max_latency is not None and not max_latency > 0:
             raise ValueError(f"max_latency must be above 0 seconds, not {max_latency!r}")
         self._limit = limit
-        self.max_waiting = max_waiting
-        self.max_wait = max_wait
-        self.max_latency = max_latency
+        self.max_waiting: int | None = max_waiting
+        self.max_wait: float | None = max_wait
+        self.max_latency: float | None = max_latency
         self._adaptive = AdaptiveLimit(limit, min_limit or 1, max_limit or limit) if adaptive else None
         self._permits: deque[None] = deque([None] * limit)
         self._debts: deque[None] = deque()

@@ -168,9 +168,9 @@ class Health:
     __slots__ = ("_in_flight", "circuit", "stream", "unary")
 
     def __init__(self, circuit: Circuit) -> None:
-        self.circuit = circuit
-        self.unary = Estimate()
-        self.stream = Estimate()
+        self.circuit: Circuit = circuit
+        self.unary: Estimate = Estimate()
+        self.stream: Estimate = Estimate()
         # A set, as adding and discarding are atomic: a finalizer in any thread may be what ends a call.
         self._in_flight: set[object] = set()
 

@@ -81,9 +81,9 @@ class Hedge:
             raise ValueError(
                 f"max_extra must be above 0 and at most {max_attempts - 1} extra attempts per call, not {max_extra!r}"
             )
-        self.delay = delay
-        self.max_attempts = max_attempts
-        self.max_extra = max_extra
+        self.delay: float | None = delay
+        self.max_attempts: int = max_attempts
+        self.max_extra: float = max_extra
         self._lock = threading.Lock()
         self._allowance = 1.0
         self._latencies = Latencies()

@@ -42,9 +42,9 @@ class RetryBudget:
             raise ValueError("ratio and min_per_second are both 0: for no retries at all, use Retry(max_retries=0)")
         if not 0 < window < math.inf:
             raise ValueError(f"window must be above 0 seconds, not {window!r}")
-        self.ratio = ratio
-        self.min_per_second = min_per_second
-        self.window = window
+        self.ratio: float = ratio
+        self.min_per_second: float = min_per_second
+        self.window: float = window
         self._lock = threading.Lock()
         self._slot = 0
         self._calls = [0] * _SLOTS
