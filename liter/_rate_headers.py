@@ -15,12 +15,12 @@ The names and values follow the providers' own references, as of 2025.
 import math
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Literal
 
 import msgspec
 
+from ._header_values import EPOCH, EPOCH_MS, parse_date, parse_duration
 from ._http import Headers
 
 Unit = Literal["requests", "tokens", "input_tokens", "output_tokens"]
@@ -53,13 +53,6 @@ _BARE: tuple[tuple[str, Unit, float | None], ...] = (
 )
 
 _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+", re.ASCII)
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])", re.ASCII)
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": _DAY}
-
-# A plain number from here on is a Unix time in seconds, and from a thousand times that on in milliseconds.
-_EPOCH = 1e9
-_EPOCH_MS = 1e12
 
 # Items of a list end at a comma, their parameters at a semicolon, but not inside quotes.
 _ITEM = re.compile(r'(?:"[^"]*"|[^",])+')
@@ -193,12 +186,12 @@ def _wait(text: str, now: datetime | None) -> float | None:
     """Read seconds from now: a number, a duration such as ``1m30.5s``, a Unix time, or a date."""
     text = text.strip()
     number = _number(text)
-    if number is not None and number < _EPOCH:
+    if number is not None and number < EPOCH:
         return number
     if number is not None:
-        return None if now is None else max(0.0, number / (1000 if number >= _EPOCH_MS else 1) - now.timestamp())
-    if len(text) < 64 and _DURATION.fullmatch(text):
-        return sum(float(amount) * _SECONDS[unit] for amount, unit in _AMOUNT.findall(text))
+        return None if now is None else max(0.0, number / (1000 if number >= EPOCH_MS else 1) - now.timestamp())
+    if len(text) < 64 and (duration := parse_duration(text)) is not None:
+        return duration
     date = _date(text)
     return None if date is None or now is None else max(0.0, (date - now).total_seconds())
 
@@ -213,12 +206,9 @@ def _positive(text: str | None) -> float | None:
 
 
 def _date(text: str) -> datetime | None:
-    for parse in (parsedate_to_datetime, datetime.fromisoformat):
-        try:
-            date = parse(text.strip())
-            date = date if date.tzinfo else date.replace(tzinfo=UTC)
-            # Some dates exist only until one counts with them.
-            return date if math.isfinite(date.timestamp()) else None
-        except (ValueError, TypeError, OverflowError, IndexError):
-            continue
-    return None
+    date = parse_date(text)
+    try:
+        # Some dates exist only until one counts with them.
+        return date if date is not None and math.isfinite(date.timestamp()) else None
+    except (ValueError, OverflowError):
+        return None

@@ -3,22 +3,15 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import cast
 
+from .._header_values import EPOCH, EPOCH_MS, parse_date, parse_duration
 from .._http import Headers
 
 # A wait of more than a month is a misread number.
 _LONGEST = 31 * 86400.0
 
-# Between these a plain number is a Unix time in seconds, and a thousand times that in milliseconds.
-_EPOCH = 1_000_000_000.0
-_EPOCH_MS = _EPOCH * 1000
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?|\.\d+", re.ASCII)
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+", re.ASCII)
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])", re.ASCII)
 _IETF_RATE_LIMIT = re.compile(r"(?:^|[;,\s])r\s*=\s*(\d+)\s*;\s*t\s*=\s*(\d+)", re.ASCII)
 
 # How many are left, and when there will be more: one row for each limit that a provider tells of.
@@ -43,7 +36,7 @@ def retry_after(headers: Headers, body: object = None) -> float | None:
     Google's ``RetryInfo`` in the body; the reset time of the limits that are used up. Dates count from the
     answer's own ``date`` header, and from the computer's clock where there is none.
     """
-    now = _date(headers.get("date", "")) or datetime.now(UTC)
+    now = parse_date(headers.get("date", "")) or datetime.now(UTC)
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None and 0 <= milliseconds <= _LONGEST * 1000:
         return milliseconds / 1000
@@ -61,17 +54,17 @@ def _wait(text: str, now: datetime) -> float | None:
         return None
     number = _number(text)
     if number is not None:
-        if number >= _EPOCH_MS:
+        if number >= EPOCH_MS:
             number = number / 1000 - now.timestamp()
-        elif number >= _EPOCH:
+        elif number >= EPOCH:
             number -= now.timestamp()
         elif number < 0:
             return None
         seconds = max(0.0, number)
-    elif _DURATION.fullmatch(text):
-        seconds = sum(float(amount) * _UNITS[unit] for amount, unit in _AMOUNT.findall(text))
+    elif (duration := parse_duration(text)) is not None:
+        seconds = duration
     else:
-        date = _date(text)
+        date = parse_date(text)
         if date is None:
             return None
         seconds = max(0.0, (date - now).total_seconds())
@@ -98,7 +91,7 @@ def _reset(headers: Headers, now: datetime) -> float | None:
 
 def _parts(text: str) -> Iterable[str]:
     # An HTTP date has a comma of its own.
-    return [text] if _date(text) else text.split(",")
+    return [text] if parse_date(text) else text.split(",")
 
 
 def _retry_info(body: object) -> str:
@@ -117,13 +110,3 @@ def _retry_info(body: object) -> str:
 def _number(text: str) -> float | None:
     text = text.strip()
     return float(text) if len(text) < 32 and _NUMBER.fullmatch(text) else None
-
-
-def _date(text: str) -> datetime | None:
-    for parse in (parsedate_to_datetime, datetime.fromisoformat):
-        try:
-            date = parse(text.strip())
-        except (ValueError, TypeError, OverflowError, IndexError):
-            continue
-        return date if date.tzinfo else date.replace(tzinfo=UTC)
-    return None
