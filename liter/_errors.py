@@ -44,6 +44,7 @@ class ErrorFields(TypedDict, total=False):
     retry_after: float | None
     code: str | None
     body: bytes
+    headers: Mapping[str, str]
     attempts: "tuple[Attempt, ...]"
     partial: object | None
     retryable: bool | None
@@ -62,6 +63,7 @@ class LlmError(Exception):
     :param retry_after: seconds to wait before another try, when known
     :param code: the provider's own machine-readable code or type
     :param body: the answer's first bytes (at most 8 KiB)
+    :param headers: those of the answer, without cookies; empty where there was none. Names ignore case
     :param attempts: what was tried for this call, oldest first
     :param partial: what had arrived when a stream failed: a ``ChatCompletionResponse``, or ``None``
     :param retryable: whether the same request may work later; by default the class decides
@@ -80,6 +82,7 @@ class LlmError(Exception):
         retry_after: float | None = None,
         code: str | None = None,
         body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
         attempts: "tuple[Attempt, ...]" = (),
         partial: object | None = None,
         retryable: bool | None = None,
@@ -93,6 +96,7 @@ class LlmError(Exception):
         self.retry_after = retry_after
         self.code = code
         self.body: bytes = body[:BODY_LIMIT]
+        self.headers: Mapping[str, str] = {} if headers is None else headers
         self.attempts = attempts
         self.partial = partial
         self.retryable: bool = self._retryable if retryable is None else retryable

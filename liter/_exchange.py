@@ -166,8 +166,14 @@ class _Scope(Generic[R]):
     async def _failed(self, error: BaseException) -> None:
         await self._close(_outcome(error))
         if isinstance(error, LlmError):
+            self._attach_headers(error)
             # Here, too, and not at the caller alone: layers look at it.
             self._call.complete(error)
+
+    def _attach_headers(self, error: LlmError) -> None:
+        response, key = self._response, self._call.route.api_key
+        if response is not None and not error.headers:
+            error.headers = response.headers.without_credentials(key.reveal() if key else "")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -177,6 +183,8 @@ class _Scope(Generic[R]):
             outcome = "ok"
         elif reply.error is not None:
             outcome = _outcome(reply.error)
+            if isinstance(reply.error, LlmError):
+                self._attach_headers(reply.error)
         else:
             outcome = "abandoned"
         await self._close(outcome)

@@ -16,6 +16,9 @@ RawHeaders = tuple[tuple[bytes, bytes], ...]
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(rb"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
 
+# What a server logs its caller in with.
+_COOKIES = frozenset({b"set-cookie", b"set-cookie2"})
+
 # What frames a message belongs to the transport; a caller who sets it could smuggle a request.
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"te", b"trailer"})
 
@@ -46,6 +49,18 @@ class Headers(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._mapping())
+
+    def without_credentials(self, key: str = "") -> "Headers":
+        """The same without cookies, and with ``***`` in the place of ``key``, for who keeps or shows them.
+
+        A key of fewer than 8 characters is a placeholder, and may be a part of any word.
+        """
+        secret = key.encode("latin-1", "replace") if len(key) >= 8 else b""
+        return Headers(
+            (name, value.replace(secret, b"***") if secret else value)
+            for name, value in self.raw
+            if name.lower() not in _COOKIES
+        )
 
     def __repr__(self) -> str:
         return f"Headers({self._mapping()!r})"

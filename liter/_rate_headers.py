@@ -14,14 +14,13 @@ The names and values follow the providers' own references, as of 2025.
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
 from ._header_values import EPOCH, EPOCH_MS, parse_date, parse_duration
-from ._http import Headers
 
 Unit = Literal["requests", "tokens", "input_tokens", "output_tokens"]
 
@@ -76,7 +75,7 @@ class ReportedLimit(msgspec.Struct, frozen=True, kw_only=True):
     window: float | None = None
 
 
-def parse_rate_headers(headers: Headers) -> tuple[ReportedLimit, ...]:
+def parse_rate_headers(headers: Mapping[str, str]) -> tuple[ReportedLimit, ...]:
     """Read all limits that response headers tell of, in no particular order; none is an empty tuple.
 
     Never raises: what is malformed counts as not told. A time of day is turned into seconds by the response's own
@@ -147,7 +146,7 @@ def _read_words(words: str) -> tuple[Unit, float | None] | None:
     return direction or unit, window
 
 
-def _ietf(headers: Headers) -> Iterable[ReportedLimit]:
+def _ietf(headers: Mapping[str, str]) -> Iterable[ReportedLimit]:
     """Read ``"name";r=999;t=295`` and ``"name";q=1000;w=300``, which belong together by name, or else by place."""
     policies = [_parameters(item) for item in _ITEM.findall(headers.get("ratelimit-policy", ""))]
     for index, item in enumerate(_ITEM.findall(headers.get("ratelimit", ""))):

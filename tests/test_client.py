@@ -296,6 +296,25 @@ async def test_faults_become_errors_by_fact(model: str, fault: object, error: ty
     assert simulator.in_flight == 0
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_error_carries_the_headers_of_its_answer(stream: bool) -> None:
+    """An error has what the provider said in headers, without cookies and without a key that it echoes."""
+    headers = (
+        ("set-cookie", "session=canary"),
+        ("x-seen", "Bearer sk-canary-home"),
+    )
+    simulator = Simulator(faults=[Refuse(429, headers=headers)])
+    async with serving(simulator, api_key="sk-canary-home", middleware=[]) as client:
+        with pytest.raises(liter.RateLimitedError) as raised:
+            await (client.chat_stream if stream else client.chat)(
+                model="gpt-4o", messages=[{"role": "user", "content": "Hi"}]
+            )
+    told = raised.value.headers
+    assert told["X-RateLimit-Limit-Requests"] == "10000"
+    assert told["x-seen"] == "Bearer ***"
+    assert "canary" not in repr(told)
+
+
 @pytest.mark.parametrize("model", [GPT, CLAUDE])
 @pytest.mark.parametrize(
     ("fault", "error"),

@@ -7,6 +7,7 @@ import pytest
 import liter
 from liter import _errors
 from liter._contract import Attempt
+from liter._http import Headers
 
 NAMES = {
     "LlmError", "AuthenticationError", "RateLimitedError", "BadRequestError", "ContextWindowExceededError",
@@ -35,7 +36,7 @@ def test_errors_pickle_with_all_fields(cls: type[_errors.LlmError]) -> None:
     attempt = Attempt(number=1, provider="openai", model="m", started=1.0, outcome="ServerError", status=500)
     error = cls(
         "no luck", status=500, provider="openai", model="m", request_id="r-1", retry_after=2.5, code="c",
-        body=b"{}", attempts=(attempt,), retryable=True,
+        body=b"{}", headers=Headers([(b"x-a", b"1")]), attempts=(attempt,), retryable=True,
     )  # fmt: skip
     error.add_note("a note")
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301

@@ -148,6 +148,9 @@ class _Admitted(Generic[R]):
         elif isinstance(error, LlmError) and error.status is not None and error.status >= 400:
             # It was counted, and made nothing. What ended otherwise may have made any of its tokens.
             await gate.settle(call, ticket, Demand(requests=ticket.demand.requests))
+        if sent and isinstance(error, LlmError) and error.headers:
+            # A refusal tells of the limits, too, and it may be the first answer there is.
+            await gate.learn(call, ticket, error.headers)
         if sent and isinstance(error, RateLimitedError) and _is_the_providers(error):
             await gate.pause(call, ticket, error)
 

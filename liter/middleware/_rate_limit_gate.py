@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Literal, TypeVar
 
 import anyio
@@ -11,7 +11,6 @@ import msgspec
 
 from .._contract import Call
 from .._errors import RateLimitedError
-from .._http import Headers
 from .._rate_headers import Unit, parse_rate_headers
 from ..stores import Bucket, MemoryStore, Store, StoreError, Taken
 from ._rate_limit_line import Line
@@ -192,7 +191,7 @@ class Gate:
         if changes:
             await self._settle(call, self._policy.store.adjust(changes))
 
-    async def learn(self, call: Call[object], ticket: Ticket, headers: Headers) -> None:
+    async def learn(self, call: Call[object], ticket: Ticket, headers: Mapping[str, str]) -> None:
         """Take in what the provider tells of its limits."""
         if ticket.pacer is not None and ticket.sent is not None:
             await self._settle(call, ticket.pacer.learn(parse_rate_headers(headers), ticket.sent))

@@ -109,5 +109,6 @@ def _made_retryable(error: LlmTimeoutError, seconds: float) -> LlmTimeoutError:
         retry_after=error.retry_after,
         code=error.code,
         body=error.body,
+        headers=error.headers,
         attempts=error.attempts,
     )

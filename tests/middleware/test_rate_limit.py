@@ -767,6 +767,36 @@ async def test_a_refusal_pauses_all(make_call: MakeCall, known: bool) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_refusal_tells_of_the_limits(make_call: MakeCall) -> None:
+    """What a 429 says of limits is learned, though it is the first answer: after its pause calls keep to them."""
+    headers = Headers(
+        [
+            (b"x-ratelimit-limit-requests", b"60"),
+            (b"x-ratelimit-remaining-requests", b"0"),
+            (b"x-ratelimit-reset-requests", b"60s"),
+        ]
+    )
+    layer = RateLimit(adaptive=True)
+    refusal = RateLimitedError("no", status=429, retry_after=5.0, headers=headers)
+    with pytest.raises(RateLimitedError):
+        await send(layer, make_call(), handler(refusal))
+    began = anyio.current_time()
+    entered = [await send(layer, make_call()) - began for _ in range(4)]
+    assert entered[0] >= 5.0
+    assert entered == pytest.approx([entered[0] + number for number in range(4)], abs=0.01)
+
+
+@pytest.mark.anyio
+async def test_an_error_tells_of_the_limits(make_call: MakeCall) -> None:
+    """An error that is no rate limit tells of them, too."""
+    layer = RateLimit(adaptive=True)
+    headers = Headers([(b"x-ratelimit-limit-requests", b"6"), (b"x-ratelimit-remaining-requests", b"0")])
+    with pytest.raises(ServerError):
+        await send(layer, make_call(), handler(ServerError("no", status=500, headers=headers)))
+    assert await wait_for_next(layer, make_call()) > 5.0
+
+
+@pytest.mark.anyio
 async def test_a_line_goes_on_fast_after_a_pause(make_call: MakeCall) -> None:
     """Who waits behind others during a pause is not refused for it, as the limit refills faster than that."""
     provider = Provider(600.0, latency=0.0)
