@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -147,6 +147,33 @@ class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):
     def text(self) -> str:
         """The data as text; bytes that are not UTF-8 become U+FFFD."""
         return self.data.decode("utf-8", "replace")
+
+
+EventHeaderType = Literal[
+    "true", "false", "byte", "short", "integer", "long", "byte_array", "string", "timestamp", "uuid"
+]
+
+
+class EventHeader(msgspec.Struct, frozen=True, gc=False):
+    """A header of an :class:`EventMessage`. A ``timestamp`` is in milliseconds since 1970, a ``uuid`` has 16 bytes."""
+
+    name: str
+    type: EventHeaderType
+    value: bool | int | bytes | str
+
+
+class EventMessage(msgspec.Struct, frozen=True):
+    """One message of an ``application/vnd.amazon.eventstream``."""
+
+    headers: tuple[EventHeader, ...] = ()
+    payload: bytes = b""
+
+    def text(self, name: str) -> str:
+        """The value of a header of type ``string``; empty where there is none."""
+        for header in self.headers:
+            if header.name == name and isinstance(header.value, str):
+                return header.value
+        return ""
 
 
 def encode_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> RawHeaders:

@@ -8,7 +8,17 @@ from ._connection import ConnectionRetired as ConnectionRetired
 from ._connection import Response as Response
 from ._errors import TRANSPORT_ERRORS as TRANSPORT_ERRORS
 from ._errors import translate as translate
+from ._eventstream import EventStreamDecoder as EventStreamDecoder
 from ._sse import SSEDecoder as SSEDecoder
 from ._transport import Transport as Transport
 
-__all__ = ["TRANSPORT_ERRORS", "Connection", "ConnectionRetired", "Response", "SSEDecoder", "Transport", "translate"]
+__all__ = [
+    "TRANSPORT_ERRORS",
+    "Connection",
+    "ConnectionRetired",
+    "EventStreamDecoder",
+    "Response",
+    "SSEDecoder",
+    "Transport",
+    "translate",
+]
