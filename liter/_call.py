@@ -2,14 +2,20 @@
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
+from ._credentials import CredentialSource
 from ._errors import LlmError
-from ._http import RawHeaders
+from ._http import HttpRequest, RawHeaders
 from ._secret import Secret
+
+if TYPE_CHECKING:
+    from ._reply import Reply
+    from .money import Cost
+    from .types import Usage
 
 R = TypeVar("R")
 
@@ -37,12 +43,17 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a call goes: ``provider`` as registered, ``model`` as that provider names it."""
+    """Where a call goes: ``provider`` as registered, ``model`` as that provider names it.
+
+    :param api_key: the key, where it is known already
+    :param credentials: where to get it right before the request, for one that is fetched, refreshed or rotated
+    """
 
     provider: str
     model: str
     base_url: str
     api_key: Secret | None = None
+    credentials: CredentialSource | None = None
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -55,17 +66,46 @@ class Attempt(msgspec.Struct, kw_only=True):
     :param outcome: ``"open"``, ``"ok"``, ``"abandoned"`` (left early), ``"cancelled"``, an error's class name, or
         ``"ConnectionRetired"``: an idle connection turned out to be closed, and the request was sent again at once
     :param status: HTTP status; ``None`` when there was no answer
+    :param base_url: the address it went to
+    :param usage: the tokens that the provider reported, up to where a stream was cut; ``None`` is unknown
+    :param cost: its price, where a layer computes it; ``None`` is unknown
     """
 
     number: int
     provider: str
     model: str
     started: float
+    operation: str = ""
+    base_url: str = ""
     waited: float = 0.0
     seconds: float | None = None
     outcome: str = "open"
     status: int | None = None
     request_id: str | None = None
+    usage: "Usage | None" = None
+    cost: "Cost | None" = None
+
+
+class AttemptWatcher(Protocol):
+    """Sees each request on the wire that is made for a call, however many layers make more than one.
+
+    A layer adds its own to the call: ``replace(call, watchers=(*call.watchers, mine))``. All are synchronous.
+    """
+
+    def begin(self, call: "Call[object]", attempt: Attempt, request: HttpRequest, /) -> RawHeaders:
+        """It is about to be sent. Returns headers to add, such as a trace context; none that the codec set."""
+        ...
+
+    def entered(self, attempt: Attempt, reply: "Reply[object]", /) -> None:
+        """Its reply is in: whole, or a stream with its first event. Tap it here to see this attempt's own events."""
+        ...
+
+    def ended(self, attempt: Attempt, error: BaseException | None, /) -> None:
+        """It is over, and its record filled in; ``error`` is what ended it, a cancellation too. Called exactly once.
+
+        Neither an error nor a finished reply: the consumer left early, see ``attempt.outcome``.
+        """
+        ...
 
 
 class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
@@ -82,6 +122,9 @@ class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     :param tags: the caller's labels: tenant, user, feature, ...
     :param attempt: which attempt this is, from 1, and ``waited``, the seconds slept before it
     :param attempts: the record that all copies of this call share; the exchange appends to it
+    :param unsupported: what becomes of a parameter that the provider does not take: ``"raise"`` BadRequestError,
+        or ``"drop"`` it with a warning in the log
+    :param watchers: who sees each attempt, see :class:`AttemptWatcher`
     :param listeners: who is told what layers do, see :meth:`notify`
     :param resolve: finds the route to a model, see :meth:`to`
     """
@@ -97,6 +140,8 @@ class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     attempt: int = 1
     waited: float = 0.0
     attempts: list[Attempt] = []
+    unsupported: Literal["raise", "drop"] = "raise"
+    watchers: tuple[AttemptWatcher, ...] = ()
     listeners: tuple[Listener, ...] = ()
     resolve: Callable[[str], Route] | None = None
 

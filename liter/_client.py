@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 import anyio
 import msgspec
@@ -13,7 +13,7 @@ from ._contract import Call, Layer, Stack, Timeouts
 from ._errors import LlmError
 from ._http import encode_headers
 from ._operation import operation
-from ._options import CallOptions, check_timeout, resolve_timeout
+from ._options import CallOptions, check_timeout, check_unsupported, resolve_timeout
 from ._plan import check_order, explain
 from ._routing import RouteTable
 from ._secret import Secret
@@ -63,6 +63,8 @@ class LlmClient:
     :param timeout: seconds, or ``Timeouts``. A number bounds a unary call as a whole, retries and waits included;
         of a stream, it bounds the time to the first event and each gap between events
     :param middleware: layers, outermost first, in place of the default stack (``Retry``); ``[]`` is none
+    :param unsupported: what becomes of a parameter that the provider does not take: an error before any I/O
+        (``"raise"``), or it is left out, with a warning in the log of ``liter`` (``"drop"``)
     :param http2: offer HTTP/2. Off by default: in Python it costs several times the CPU of HTTP/1.1
     :param ssl_context: for TLS; by default with the system's certificates. For HTTP/2 it must offer ``"h2"`` itself,
         by ``set_alpn_protocols``: it is not changed
@@ -87,6 +89,7 @@ class LlmClient:
         timeout: float | Timeouts = 60,
         middleware: Sequence[Layer] | None = None,
         api_keys: Mapping[str, str | Secret] | None = None,
+        unsupported: Literal["raise", "drop"] = "raise",
         http2: bool = False,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
@@ -105,6 +108,8 @@ class LlmClient:
             if size < 1:
                 raise ValueError(f"{name} must be 1 or more, not {size}")
         check_timeout(timeout)
+        check_unsupported(unsupported)
+        self._unsupported: Literal["raise", "drop"] = unsupported
         self._timeouts = {stream: resolve_timeout(timeout, stream=stream) for stream in (False, True)}
         home = "openai" if model_hint is None else model_hint.partition("/")[0]
         self._routes = RouteTable(known_providers(), home, api_key=api_key, base_url=base_url, api_keys=api_keys)
@@ -183,6 +188,7 @@ class LlmClient:
             attempts=tuple(call.attempts),
             request=request,
             origin=reply.origin,
+            cost=reply.cost,
         )
 
     def _call(
@@ -199,6 +205,10 @@ class LlmClient:
         timeouts = self._timeouts[stream]
         if options.timeout is not None:
             timeouts = resolve_timeout(check_timeout(options.timeout), stream=stream)
+        unsupported = self._unsupported
+        if options.unsupported is not None:
+            check_unsupported(options.unsupported)
+            unsupported = options.unsupported
         route = self._routes.route(model, operation, options)
         return Call(
             operation=operation,
@@ -210,6 +220,8 @@ class LlmClient:
             timeouts=timeouts,
             headers=encode_headers(options.extra_headers) if options.extra_headers else (),
             tags=options.tags or _NO_TAGS,
+            unsupported=unsupported,
+            attempts=[],
         )
 
     def explain(self) -> str:

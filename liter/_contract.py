@@ -20,10 +20,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
 from ._call import Attempt as Attempt
+from ._call import AttemptWatcher as AttemptWatcher
 from ._call import Call as Call
 from ._call import Listener as Listener
 from ._call import Route as Route
 from ._call import Timeouts as Timeouts
+from ._credentials import CredentialSource as CredentialSource
+from ._credentials import Signer as Signer
 from ._reply import Events as Events
 from ._reply import Reply as Reply
 

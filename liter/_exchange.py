@@ -1,17 +1,20 @@
 """The innermost handler: joins a provider's codec and the transport, and makes the reply."""
 
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Generic, TypeVar, cast
 
 import anyio
+from msgspec.structs import replace
 
-from ._contract import Attempt, Call
+from ._contract import Attempt, Call, Signer
 from ._errors import LlmError, LlmTimeoutError, SerializationError
 from ._http import HttpRequest
 from ._reply import Reply
 from ._routing import RouteTable
+from ._secret import Secret
 from ._wire_events import WireEvents
-from .providers import Provider
+from .providers import Provider, StreamDecoder
 from .transport import TRANSPORT_ERRORS, ConnectionRetired, Response, Transport, translate
 
 R = TypeVar("R")
@@ -51,22 +54,30 @@ class Exchange:
 class _Scope(Generic[R]):
     """One attempt: its reply's scope."""
 
-    __slots__ = ("_attempt", "_call", "_exchange", "_reply", "_response")
+    __slots__ = ("_attempt", "_call", "_decoder", "_exchange", "_reply", "_response", "_signer")
 
     def __init__(self, exchange: Exchange, call: Call[R]) -> None:
         self._exchange = exchange
         self._call = call
+        self._signer: Signer | None = None
         self._response: Response | None = None
+        self._decoder: StreamDecoder[R] | None = None
         self._reply: Reply[R] | None = None
 
     async def __aenter__(self) -> Reply[R]:
-        call, exchange = self._call, self._exchange
+        exchange, enter_by = self._exchange, self._call.enter_by
+        if self._call.route.credentials is not None:
+            with anyio.CancelScope(deadline=enter_by) as scope:
+                await self._log_in()
+            if scope.cancelled_caught:
+                raise self._too_late()
+        call = self._call
         route = call.route
         provider = exchange.routes.providers[route.provider]
-        exchange.routes.check(route)
+        if self._signer is None:
+            exchange.routes.check(route)
         request = provider.encode(call)
         self._begin(call.waited)
-        enter_by = call.enter_by
         try:
             with anyio.CancelScope(deadline=enter_by):
                 response = await self._send(request, enter_by)
@@ -79,6 +90,8 @@ class _Scope(Generic[R]):
                     raise provider.error(call, response.status, response.headers, body)
                 reply = await (self._enter_stream(provider) if call.stream else self._enter_whole(provider))
                 self._reply = reply
+                for watcher in call.watchers:
+                    watcher.entered(attempt, cast("Reply[object]", reply))
                 return reply
             raise self._too_late()
         except TRANSPORT_ERRORS as error:
@@ -89,6 +102,14 @@ class _Scope(Generic[R]):
             await self._failed(error)
             raise
 
+    async def _log_in(self) -> None:
+        route = self._call.route
+        credential = None if route.credentials is None else await route.credentials.get()
+        if credential is None or isinstance(credential, Secret):
+            self._call = replace(self._call, route=replace(route, api_key=credential or route.api_key))
+        else:
+            self._signer = credential
+
     def _begin(self, waited: float) -> None:
         call = self._call
         self._attempt = Attempt(
@@ -96,39 +117,49 @@ class _Scope(Generic[R]):
             provider=call.route.provider,
             model=call.route.model,
             started=anyio.current_time(),
+            operation=call.operation,
+            base_url=call.route.base_url,
             waited=waited,
         )
         call.attempts.append(self._attempt)
 
+    def _prepare(self, request: HttpRequest) -> HttpRequest:
+        """Add the watchers' headers, then sign: nothing may change after that."""
+        for watcher in self._call.watchers:
+            if added := watcher.begin(cast("Call[object]", self._call), self._attempt, request):
+                request = replace(request, headers=(*request.headers, *added))
+        return request if self._signer is None else self._signer.sign(request, datetime.now(UTC))
+
     async def _send(self, request: HttpRequest, enter_by: float) -> Response:
         transport, connect = self._exchange.transport, self._call.timeouts.connect
         try:
-            return await transport.send(request, connect=connect, deadline=enter_by)
-        except ConnectionRetired:
+            return await transport.send(self._prepare(request), connect=connect, deadline=enter_by)
+        except ConnectionRetired as error:
             # No failure of the provider's, so no layer is asked. It is on the record all the same: the provider
             # may have begun, and billed, what it did not answer.
-            await self._close("ConnectionRetired")
+            await self._close("ConnectionRetired", error)
             self._begin(0.0)
-            return await transport.send(request, connect=connect, deadline=enter_by, fresh=True)
+            return await transport.send(self._prepare(request), connect=connect, deadline=enter_by, fresh=True)
 
     async def _enter_whole(self, provider: Provider) -> Reply[R]:
         response, attempt = cast(Response, self._response), self._attempt
         body = await _read(response, self._exchange.max_response_bytes)
-        value = provider.decode(self._call, body)
+        value = provider.decode(self._call, body, response.headers)
         return Reply(
             value=value,
             status=response.status,
             headers=response.headers,
             request_id=attempt.request_id,
             raw=body,
-            usage=provider.usage(value),
+            usage=provider.usage(self._call, value),
         )
 
     async def _enter_stream(self, provider: Provider) -> Reply[R]:
         response, call = cast(Response, self._response), self._call
-        decoder = provider.open_stream(call)
+        self._decoder = decoder = provider.open_stream(call)
         events = WireEvents(response, decoder, call.timeouts, call.deadline, self._exchange.max_event_bytes)
-        if response.headers.get("content-type", "").startswith("application/json"):
+        plain = response.headers.get("content-type", "").startswith("application/json")
+        if plain and decoder.framing in ("sse", "eventstream"):
             # A whole reply where a stream was asked for: some servers do that, and some send errors so.
             events.take_whole(await _read(response, self._exchange.max_response_bytes))
         else:
@@ -164,7 +195,7 @@ class _Scope(Generic[R]):
         return LlmTimeoutError(f"{seen} within {seconds:g} s (limit: {limit})", limit=limit, seconds=seconds)
 
     async def _failed(self, error: BaseException) -> None:
-        await self._close(_outcome(error))
+        await self._close(_outcome(error), error)
         if isinstance(error, LlmError):
             self._attach_headers(error)
             # Here, too, and not at the caller alone: layers look at it.
@@ -180,22 +211,28 @@ class _Scope(Generic[R]):
     ) -> None:
         reply = self._reply
         if reply is None or reply.finished:
-            outcome = "ok"
+            await self._close("ok", None)
         elif reply.error is not None:
-            outcome = _outcome(reply.error)
             if isinstance(reply.error, LlmError):
                 self._attach_headers(reply.error)
+            await self._close(_outcome(reply.error), reply.error)
         else:
-            outcome = "abandoned"
-        await self._close(outcome)
+            await self._close("abandoned", None)
 
-    async def _close(self, outcome: str) -> None:
+    async def _close(self, outcome: str, error: BaseException | None) -> None:
         attempt = self._attempt
         attempt.outcome = outcome
         attempt.seconds = anyio.current_time() - attempt.started
-        response = self._response
-        if response is not None:
-            await response.aclose()
+        if self._reply is not None:
+            attempt.usage = self._reply.usage
+        elif self._decoder is not None:
+            attempt.usage = self._decoder.usage
+        try:
+            if self._response is not None:
+                await self._response.aclose()
+        finally:
+            for watcher in self._call.watchers:
+                watcher.ended(attempt, error)
 
 
 def _outcome(error: BaseException) -> str:

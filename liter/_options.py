@@ -1,6 +1,7 @@
 """Options of a call that are not part of its request."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
@@ -16,6 +17,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param api_key: instead of the client's, for this call's provider
     :param base_url: instead of the provider's own
     :param tags: labels for layers, hooks and telemetry
+    :param unsupported: instead of the client's: whether a parameter that the provider does not take is an error
+        (``"raise"``), or is dropped with a warning in the log (``"drop"``)
     """
 
     timeout: float | Timeouts | None = None
@@ -23,6 +26,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str | Secret | None = None
     base_url: str | None = None
     tags: Mapping[str, str] | None = None
+    unsupported: Literal["raise", "drop"] | None = None
 
 
 DEFAULTS = CallOptions()
@@ -55,6 +59,15 @@ def resolve_timeout(timeout: float | Timeouts, *, stream: bool) -> Timeouts:
     if stream:
         return Timeouts(connect=connect, first_event=timeout, between_events=timeout)
     return Timeouts(connect=connect, total=timeout)
+
+
+def check_unsupported(unsupported: str) -> None:
+    """Check what is to become of parameters that a provider does not take.
+
+    :raises ValueError: it is neither ``"raise"`` nor ``"drop"``
+    """
+    if unsupported not in ("raise", "drop"):
+        raise ValueError(f"unsupported must be 'raise' or 'drop', not {unsupported!r}")
 
 
 def check_key(api_key: str | Secret, field: str) -> Secret:

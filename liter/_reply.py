@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, overload
 from ._http import Headers
 
 if TYPE_CHECKING:
+    from .money import Cost
     from .types import Usage
 
 R = TypeVar("R")
@@ -22,7 +23,7 @@ class Events(Protocol[R_co]):
 class _Facts:
     """What a reply and all replies derived from it have in common."""
 
-    __slots__ = ("cancel", "cancelled", "headers", "origin", "raw", "request_id", "status", "usage")
+    __slots__ = ("cancel", "cancelled", "cost", "headers", "origin", "raw", "request_id", "status", "usage")
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class _Facts:
         self.usage = usage
         self.cancel = cancel
         self.cancelled = False
+        self.cost: Cost | None = None
 
 
 class Reply(Generic[R]):
@@ -123,6 +125,15 @@ class Reply(Generic[R]):
     @usage.setter
     def usage(self, usage: "Usage | None") -> None:
         self._facts.usage = usage
+
+    @property
+    def cost(self) -> "Cost | None":
+        """What the call cost, all its attempts together, as far as a layer has priced it; ``None`` is unknown."""
+        return self._facts.cost
+
+    @cost.setter
+    def cost(self, cost: "Cost | None") -> None:
+        self._facts.cost = cost
 
     def tap(self, watch: Callable[[R], None]) -> None:
         """Call ``watch`` with each event before it is handed out. What it raises breaks the stream."""

@@ -10,6 +10,7 @@ from ._errors import LlmError
 from ._http import Headers
 from ._loop import EventLoop
 from ._reply import Reply
+from .money import Cost
 from .types import ChatCompletionChunk, ChatCompletionResponse, Usage, accumulate
 
 
@@ -109,6 +110,7 @@ class ChatStream:
             attempts=tuple(self._call.attempts),
             request=self._call.request,
             origin=self._reply.origin,
+            cost=self._reply.cost,
         )
 
     @property
@@ -139,6 +141,11 @@ class ChatStream:
     def usage(self) -> Usage | None:
         """Token counts reported so far; ``None`` is unknown."""
         return self._reply.usage
+
+    @property
+    def cost(self) -> Cost | None:
+        """What the call cost, all its attempts together, once it is closed; ``None`` is unknown."""
+        return self._reply.cost
 
     def __repr__(self) -> str:
         state = "finished" if self.finished else "closed" if self.closed else "open"

@@ -2,7 +2,8 @@
 
 import math
 from collections import deque
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar, cast
 
 import anyio
 
@@ -10,7 +11,7 @@ from ._contract import Timeouts
 from ._errors import LlmError, LlmTimeoutError, StreamingError
 from ._reply import Reply
 from .providers import StreamDecoder
-from .transport import TRANSPORT_ERRORS, Response, SSEDecoder
+from .transport import TRANSPORT_ERRORS, Response, framer
 
 R = TypeVar("R")
 
@@ -33,7 +34,8 @@ class WireEvents(Generic[R]):
         "_decoder",
         "_ended",
         "_failure",
-        "_framing",
+        "_feed",
+        "_framer",
         "_ready",
         "_response",
         "_scope",
@@ -51,7 +53,9 @@ class WireEvents(Generic[R]):
     ) -> None:
         self._response = response
         self._decoder = decoder
-        self._framing = SSEDecoder(max_event_bytes=max_event_bytes)
+        self._framer = framer(decoder.framing, max_event_bytes)
+        # Framer and decoder go by the same word, so each frame is of the kind that the decoder takes.
+        self._feed = cast("Callable[[object], Sequence[R]]", decoder.feed)
         self._timeouts = timeouts
         self._deadline = deadline
         self._ready: deque[R] = deque()
@@ -121,11 +125,13 @@ class WireEvents(Generic[R]):
                 piece = await self._response.read_chunk()
                 if not piece:
                     self._ended = True
+                    for frame in self._framer.end():
+                        self._ready.extend(self._feed(frame))
                     self._ready.extend(decoder.end())
                     break
-                for event in self._framing.feed(piece):
+                for frame in self._framer.feed(piece):
                     framed = True
-                    self._ready.extend(decoder.feed(event))
+                    self._ready.extend(self._feed(frame))
         except LlmError as error:
             self._failure = error
         if decoder.done and self._response.complete:

@@ -1,22 +1,17 @@
 """Anthropic's Messages API."""
 
-from typing import TypeVar, cast
-
-import msgspec
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
 
 from .._contract import Call
-from .._errors import BadRequestError, EndpointNotSupportedError, LlmError
 from .._http import Headers, HttpRequest, RawHeaders
 from .._secret import Secret
-from ..types import ChatCompletionRequest, ChatCompletionResponse, ListModelsRequest, Usage
+from ..types import ChatCompletionRequest, ChatCompletionResponse, ModelsListResponse
 from ._anthropic_reply import read_models, read_reply
 from ._anthropic_request import encode_chat
 from ._anthropic_stream import MessageStreamDecoder
-from ._classify import classify
-from ._codec import StreamDecoder
 from ._headers import bearer, credential, merged
-
-R = TypeVar("R")
+from ._wire import OperationWire, WireProvider
 
 _VERSION: RawHeaders = ((b"anthropic-version", b"2023-06-01"),)
 _JSON: RawHeaders = ((b"content-type", b"application/json"), (b"accept", b"application/json"), *_VERSION)
@@ -32,82 +27,55 @@ _GET: RawHeaders = ((b"accept", b"application/json"), *_VERSION)
 _LOGIN_TOKEN = "sk-ant-oat"  # noqa: S105 # the beginning of every one, no token
 
 
-class Anthropic(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider that speaks Anthropic's Messages API.
-
-    :param name: what routes to it
-    :param base_url: where its API lives
-    :param key_variables: environment variables that may hold its key
-    """
+class Anthropic(WireProvider, frozen=True, kw_only=True):
+    """A provider that speaks Anthropic's Messages API."""
 
     name: str = "anthropic"
     base_url: str = "https://api.anthropic.com/v1"
     key_variables: tuple[str, ...] = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 
+    request_ids: ClassVar[tuple[str, ...]] = ("request-id", "x-request-id")
+
     @property
-    def operations(self) -> frozenset[str]:
-        """The operations it offers."""
-        return frozenset({"chat", "list_models"})
+    def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
+        """The operations of the protocol, by name."""
+        return _WIRES
 
-    def encode(self, call: Call[R]) -> HttpRequest:
-        """Make the HTTP request of a call.
 
-        :raises BadRequestError: the request asks for what this wire cannot say
-        """
-        request, route = call.request, call.route
-        key = _key(route.api_key)
-        if isinstance(request, ChatCompletionRequest):
-            try:
-                body = encode_chat(request, model=route.model, stream=call.stream, provider=self.name)
-            except BadRequestError as error:
-                error.provider, error.model = self.name, route.model
-                raise
-            return HttpRequest(
-                method="POST",
-                base_url=route.base_url,
-                path="/messages",
-                headers=merged((_STREAM if call.stream else _JSON) + key, call.headers),
-                body=body,
-            )
-        if isinstance(request, ListModelsRequest):
-            # The most it gives at once.
-            path = "/models?limit=1000"
-            return HttpRequest(
-                method="GET", base_url=route.base_url, path=path, headers=merged(_GET + key, call.headers)
-            )
-        raise EndpointNotSupportedError(
-            f"{self.name} does not offer {call.operation}; it offers {', '.join(sorted(self.operations))}",
-            provider=self.name,
-        )
+def _encode_chat(provider: Anthropic, call: Call[object]) -> HttpRequest:
+    request, route = cast("ChatCompletionRequest", call.request), call.route
+    return HttpRequest(
+        method="POST",
+        base_url=route.base_url,
+        path="/messages",
+        headers=merged((_STREAM if call.stream else _JSON) + _key(route.api_key), call.headers),
+        body=encode_chat(request, model=route.model, stream=call.stream, provider=provider.name),
+    )
 
-    def decode(self, call: Call[R], body: bytes) -> R:
-        """Decode a whole successful reply."""
-        if isinstance(call.request, ListModelsRequest):
-            return cast("R", read_models(body, provider=self.name))
-        return cast("R", read_reply(body, provider=self.name, model=call.route.model))
 
-    def usage(self, value: object) -> Usage | None:
-        """The usage in a decoded reply."""
-        return value.usage if isinstance(value, ChatCompletionResponse) else None
+def _decode_chat(provider: Anthropic, call: Call[object], body: bytes, headers: Headers) -> ChatCompletionResponse:
+    return read_reply(body, provider=provider.name, model=call.route.model)
 
-    def open_stream(self, call: Call[R]) -> StreamDecoder[R]:
-        """Make the decoder for one stream."""
-        return cast("StreamDecoder[R]", MessageStreamDecoder(self.name, call.route.model))
 
-    def error(self, call: Call[R], status: int, headers: Headers, body: bytes) -> LlmError:
-        """Classify an answer that is no success."""
-        return classify(
-            body,
-            status=status,
-            provider=self.name,
-            model=call.route.model,
-            headers=headers,
-            request_id=self.request_id(headers),
-        )
+def _open_chat_stream(provider: Anthropic, call: Call[object]) -> MessageStreamDecoder:
+    return MessageStreamDecoder(provider.name, call.route.model)
 
-    def request_id(self, headers: Headers) -> str | None:
-        """The provider's id of the request."""
-        return headers.get("request-id") or headers.get("x-request-id")
+
+def _encode_list_models(provider: Anthropic, call: Call[object]) -> HttpRequest:
+    route = call.route
+    headers = merged(_GET + _key(route.api_key), call.headers)
+    # The most it gives at once.
+    return HttpRequest(method="GET", base_url=route.base_url, path="/models?limit=1000", headers=headers)
+
+
+def _decode_models(provider: Anthropic, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:
+    return read_models(body, provider=provider.name)
+
+
+_WIRES: Mapping[str, OperationWire[Any, Any]] = {
+    "chat": OperationWire(encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream),
+    "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
+}
 
 
 def _key(key: Secret | None) -> RawHeaders:

@@ -5,34 +5,39 @@ the whole body to ``decode``, each framed event of a stream to the decoder that 
 and whatever is not a success to ``error``. A provider keeps nothing between calls.
 """
 
-from collections.abc import Sequence
-from typing import Literal, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Literal, Never, Protocol, TypeVar
 
 from .._contract import Call
 from .._errors import LlmError
-from .._http import Headers, HttpRequest, ServerSentEvent
+from .._http import Headers, HttpRequest
 from ..types import Usage
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
-Framing = Literal["sse"]
+# How a stream is cut into frames, and what a frame is: a ``ServerSentEvent``; an ``EventMessage`` of
+# application/vnd.amazon.eventstream; a line, as bytes; the bytes just as they come.
+Framing = Literal["sse", "eventstream", "lines", "bytes"]
 
 
 class StreamDecoder(Protocol[R_co]):
-    """Turns one stream's framed events into ours. One is made for each stream.
+    """Turns one stream's frames into our events. One is made for each stream.
 
     ``done`` is true once the terminal event is in; ``usage`` is what was reported so far.
     """
 
-    framing: Framing
+    @property
+    def framing(self) -> Framing: ...
+
     done: bool
     usage: Usage | None
 
-    def feed(self, event: ServerSentEvent) -> Sequence[R_co]:
-        """Decode one event into none, one or several of ours.
+    @property
+    def feed(self) -> Callable[[Never], Sequence[R_co]]:
+        """A method: decode one frame, of the kind that ``framing`` says, into none, one or several events.
 
-        :raises LlmError: the provider reports an error in the stream, or the event breaks its form
+        :raises LlmError: the provider reports an error in the stream, or the frame breaks its form
         """
         ...
 
@@ -82,14 +87,14 @@ class Provider(Protocol):
         """
         ...
 
-    def decode(self, call: Call[R], body: bytes) -> R:
+    def decode(self, call: Call[R], body: bytes, headers: Headers) -> R:
         """Decode a whole successful reply.
 
         :raises LlmError: it cannot be read, or is an error under a status of success
         """
         ...
 
-    def usage(self, value: object) -> Usage | None:
+    def usage(self, call: Call[R], value: R) -> Usage | None:
         """The usage in a decoded reply."""
         ...
 

@@ -1,13 +1,13 @@
 """OpenAI's wire, and that of the many who imitate it: each is an instance with its own base URL and habits."""
 
 from collections.abc import Mapping
-from typing import TypeVar, cast
+from typing import Any, ClassVar, cast
 
 import msgspec
 from msgspec.structs import replace
 
 from .._contract import Call
-from .._errors import BadRequestError, EndpointNotSupportedError, LlmError
+from .._errors import BadRequestError
 from .._http import Headers, HttpRequest, RawHeaders
 from ..types import (
     AssistantMessage,
@@ -16,26 +16,19 @@ from ..types import (
     DocumentPart,
     FileData,
     FilePart,
-    ListModelsRequest,
     Message,
+    ModelsListResponse,
     StreamOptions,
     ToolMessage,
-    Usage,
     format_of_type,
 )
-from ._classify import classify
-from ._codec import StreamDecoder
 from ._headers import bearer, merged
 from ._openai_reply import read_models, read_reply
 from ._openai_stream import ChatStreamDecoder
-
-R = TypeVar("R")
+from ._wire import OperationWire, WireProvider
 
 _ENCODER = msgspec.json.Encoder()
 _ANY = msgspec.json.Decoder(dict[str, object])
-
-# Where the id of a request stands, most common first.
-_REQUEST_IDS = ("x-request-id", "apim-request-id", "mistral-correlation-id", "request-id", "x-generation-id", "cf-ray")
 
 _JSON: RawHeaders = ((b"content-type", b"application/json"), (b"accept", b"application/json"))
 # Proxies that compress hold a stream back until they have enough of it.
@@ -49,12 +42,9 @@ _GET: RawHeaders = ((b"accept", b"application/json"),)
 _WITH_USAGE = StreamOptions(include_usage=True)
 
 
-class OpenAI(msgspec.Struct, frozen=True, kw_only=True):
+class OpenAI(WireProvider, frozen=True, kw_only=True):
     """A provider that speaks OpenAI's API.
 
-    :param name: what routes to it
-    :param base_url: where its API lives
-    :param key_variables: environment variables that may hold its key; empty where it needs none
     :param renames: parameters that it takes under another name: ``{"seed": "random_seed"}``
     :param stream_options: whether it understands ``stream_options``; if so, liter asks for usage on streams
     :param reasoning_field: the field in which it wants a reply's reasoning back, ``None`` where it wants none
@@ -67,33 +57,22 @@ class OpenAI(msgspec.Struct, frozen=True, kw_only=True):
     stream_options: bool = True
     reasoning_field: str | None = None
 
+    request_ids: ClassVar[tuple[str, ...]] = (
+        "x-request-id",
+        "apim-request-id",
+        "mistral-correlation-id",
+        "request-id",
+        "x-generation-id",
+        "cf-ray",
+    )
+
     @property
-    def operations(self) -> frozenset[str]:
-        """The operations it offers."""
-        return frozenset({"chat", "list_models"})
+    def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
+        """The operations of the protocol, by name."""
+        return _WIRES
 
-    def encode(self, call: Call[R]) -> HttpRequest:
-        """Make the HTTP request of a call."""
-        request = call.request
-        key = bearer(call.route.api_key)
-        if isinstance(request, ChatCompletionRequest):
-            return HttpRequest(
-                method="POST",
-                base_url=call.route.base_url,
-                path="/chat/completions",
-                headers=merged((_STREAM if call.stream else _JSON) + key, call.headers),
-                body=self._chat_body(request, call.route.model, call.stream),
-            )
-        if isinstance(request, ListModelsRequest):
-            return HttpRequest(
-                method="GET", base_url=call.route.base_url, path="/models", headers=merged(_GET + key, call.headers)
-            )
-        raise EndpointNotSupportedError(
-            f"{self.name} does not offer {call.operation}; it offers {', '.join(sorted(self.operations))}",
-            provider=self.name,
-        )
-
-    def _chat_body(self, request: ChatCompletionRequest, model: str, stream: bool) -> bytes:
+    def chat_body(self, request: ChatCompletionRequest, model: str, stream: bool) -> bytes:
+        """Make the body of a chat completion's request."""
         extra = request.extra_body
         options = request.stream_options
         if stream and options is None and self.stream_options:
@@ -147,34 +126,34 @@ class OpenAI(msgspec.Struct, frozen=True, kw_only=True):
             native_content=None,
         )
 
-    def decode(self, call: Call[R], body: bytes) -> R:
-        """Decode a whole successful reply."""
-        if isinstance(call.request, ListModelsRequest):
-            return cast("R", read_models(body, provider=self.name))
-        return cast("R", read_reply(body, provider=self.name, model=call.route.model))
 
-    def usage(self, value: object) -> Usage | None:
-        """The usage in a decoded reply."""
-        return value.usage if isinstance(value, ChatCompletionResponse) else None
+def _encode_chat(provider: OpenAI, call: Call[object]) -> HttpRequest:
+    route = call.route
+    return HttpRequest(
+        method="POST",
+        base_url=route.base_url,
+        path="/chat/completions",
+        headers=merged((_STREAM if call.stream else _JSON) + bearer(route.api_key), call.headers),
+        body=provider.chat_body(cast("ChatCompletionRequest", call.request), route.model, call.stream),
+    )
 
-    def open_stream(self, call: Call[R]) -> StreamDecoder[R]:
-        """Make the decoder for one stream."""
-        return cast("StreamDecoder[R]", ChatStreamDecoder(self.name, call.route.model))
 
-    def error(self, call: Call[R], status: int, headers: Headers, body: bytes) -> LlmError:
-        """Classify an answer that is no success."""
-        return classify(
-            body,
-            status=status,
-            provider=self.name,
-            model=call.route.model,
-            headers=headers,
-            request_id=self.request_id(headers),
-        )
+def _decode_chat(provider: OpenAI, call: Call[object], body: bytes, headers: Headers) -> ChatCompletionResponse:
+    return read_reply(body, provider=provider.name, model=call.route.model)
 
-    def request_id(self, headers: Headers) -> str | None:
-        """The provider's id of the request."""
-        return next((headers[name] for name in _REQUEST_IDS if name in headers), None)
+
+def _open_chat_stream(provider: OpenAI, call: Call[object]) -> ChatStreamDecoder:
+    return ChatStreamDecoder(provider.name, call.route.model)
+
+
+def _encode_list_models(provider: OpenAI, call: Call[object]) -> HttpRequest:
+    route = call.route
+    headers = merged(_GET + bearer(route.api_key), call.headers)
+    return HttpRequest(method="GET", base_url=route.base_url, path="/models", headers=headers)
+
+
+def _decode_models(provider: OpenAI, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:
+    return read_models(body, provider=provider.name)
 
 
 def _file(part: DocumentPart) -> FilePart:
@@ -188,3 +167,9 @@ def _file(part: DocumentPart) -> FilePart:
         name = part.title or ("document.pdf" if kind == "application/pdf" else "document.txt")
         file = FileData(file_data=f"data:{kind};base64,{part.data}", filename=name)
     return FilePart(file=file, cache_control=part.cache_control)
+
+
+_WIRES: Mapping[str, OperationWire[Any, Any]] = {
+    "chat": OperationWire(encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream),
+    "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
+}

@@ -9,6 +9,7 @@ from ._connection import Response as Response
 from ._errors import TRANSPORT_ERRORS as TRANSPORT_ERRORS
 from ._errors import translate as translate
 from ._eventstream import EventStreamDecoder as EventStreamDecoder
+from ._framing import framer as framer
 from ._sse import SSEDecoder as SSEDecoder
 from ._transport import Transport as Transport
 
@@ -20,5 +21,6 @@ __all__ = [
     "Response",
     "SSEDecoder",
     "Transport",
+    "framer",
     "translate",
 ]

@@ -106,10 +106,11 @@ class SSEDecoder:
             self._check_size(len(rest) - rest.endswith(b"\n"))
         return events
 
-    def end(self) -> None:
+    def end(self) -> tuple[()]:
         """Tell that the stream is over: drops what was begun, and sets :attr:`unfinished`."""
         self.unfinished = any(line and not line.startswith(b":") for line in self._pending.split(b"\n"))
         self._pending.clear()
+        return ()
 
     def _parse(self, block: bytes) -> ServerSentEvent | None:
         """Take an event apart line by line; ``None`` when it has no data, and so is none."""

@@ -13,6 +13,7 @@ from ._usage import Usage
 
 if TYPE_CHECKING:
     from .._contract import Attempt
+    from ..money import Cost
 
 T = TypeVar("T")
 
@@ -96,12 +97,15 @@ class ChatCompletionResponse(ApiResponse, repr_omit_defaults=True, frozen=True, 
         attempts: "tuple[Attempt, ...]" = (),
         request: msgspec.Struct | None = None,
         origin: str = "provider",
+        cost: "Cost | None" = None,
     ) -> Self:
         """Attach the facts of the answer. The request's ``response_format``, if it is a type, is for :attr:`parsed`."""
         kind = getattr(request, "response_format", None)
         if isinstance(kind, type):
             vars(self)["_parse_as"] = kind
-        return super().attach(request_id=request_id, headers=headers, raw=raw, attempts=attempts, origin=origin)
+        return super().attach(
+            request_id=request_id, headers=headers, raw=raw, attempts=attempts, origin=origin, cost=cost
+        )
 
     @property
     def text(self) -> str:

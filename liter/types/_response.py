@@ -8,6 +8,7 @@ from .._http import Headers
 
 if TYPE_CHECKING:
     from .._contract import Attempt
+    from ..money import Cost
 
 JsonObject = dict[str, object]
 
@@ -46,6 +47,12 @@ class ApiResponse(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=
         return attempts
 
     @property
+    def cost(self) -> "Cost | None":
+        """What the call cost, all its attempts together; ``None`` is unknown, never zero."""
+        cost: Cost | None = vars(self).get("_cost")
+        return cost
+
+    @property
     def origin(self) -> str:
         """Who made it: ``"provider"``, or the layer that answered in its place, as ``"cache"``."""
         origin: str = self.__dict__.get("_origin", "provider")
@@ -60,10 +67,13 @@ class ApiResponse(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=
         attempts: "tuple[Attempt, ...]" = (),
         request: msgspec.Struct | None = None,
         origin: str = "provider",
+        cost: "Cost | None" = None,
     ) -> Self:
         """Attach the facts of the answer, and return the reply itself.
 
         :param request: what was asked, for replies whose reading depends on it
         """
-        vars(self).update(_request_id=request_id, _headers=headers, _raw=raw, _attempts=attempts, _origin=origin)
+        vars(self).update(
+            _request_id=request_id, _headers=headers, _raw=raw, _attempts=attempts, _origin=origin, _cost=cost
+        )
         return self

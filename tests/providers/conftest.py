@@ -11,6 +11,7 @@ import pytest
 from liter._contract import Call, Route
 from liter._http import ServerSentEvent
 from liter._secret import Secret
+from liter.types import ListModelsRequest
 
 RECORDINGS = Path(__file__).parents[2] / "../shared/recordings"
 
@@ -59,8 +60,10 @@ def call_of() -> Callable[..., Call[object]]:
     """Make a call of a request."""
 
     def make(
-        request: msgspec.Struct, *, stream: bool = False, operation: str = "chat", **route: object
+        request: msgspec.Struct, *, stream: bool = False, operation: str | None = None, **route: object
     ) -> Call[object]:
+        if operation is None:
+            operation = "list_models" if isinstance(request, ListModelsRequest) else "chat"
         fields = {
             "provider": "openai",
             "model": getattr(request, "model", ""),

@@ -161,9 +161,9 @@ def test_models_are_told_in_openais_form(call_of):
     assert models.has_more is False
 
 
-def test_usage_of_other_values_is_unknown():
+def test_usage_of_other_values_is_unknown(call_of):
     """A list of models has none."""
-    assert Anthropic().usage(ModelsListResponse()) is None
+    assert Anthropic().usage(call_of(ListModelsRequest()), ModelsListResponse()) is None
 
 
 def test_blocks_out_of_the_usual_order_are_kept(decode):

@@ -326,7 +326,7 @@ def test_no_usage_is_unknown_and_not_zero(call_of):
     """``None`` stays ``None``."""
     reply = decode(call_of, reply_of({"usage": None}))
     assert reply.usage is None
-    assert OpenAI().usage(reply) is None
+    assert OpenAI().usage(call_of(request()), reply) is None
 
 
 def test_the_request_id_is_found(call_of):

@@ -1,0 +1,79 @@
+"""Streams cut into frames: server-sent events, lines, or the bytes just as they come. No I/O."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from .._errors import StreamingError
+from ._sse import SSEDecoder
+
+
+class Framer(Protocol):
+    """Bytes of one stream in, frames out."""
+
+    def feed(self, data: bytes, /) -> Sequence[object]:
+        """Add received bytes, and return the frames that they complete.
+
+        :raises StreamingError: a frame is larger than allowed, or broken
+        """
+        ...
+
+    def end(self) -> Sequence[object]:
+        """The stream has ended: return the frame that only its end completes.
+
+        :raises StreamingError: it ended inside a frame
+        """
+        ...
+
+
+class LineFramer:
+    """Lines, as of NDJSON: each a ``bytes`` without its line end. Empty ones are left out."""
+
+    def __init__(self, max_line_bytes: int) -> None:
+        self._max_line_bytes = max_line_bytes
+        self._begun = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Add received bytes, and return the lines that they complete."""
+        *whole, rest = data.split(b"\n")
+        if not whole:
+            self._begun += rest
+            self._check(len(self._begun))
+            return []
+        whole[0] = bytes(self._begun) + whole[0]
+        self._begun[:] = rest
+        self._check(max(len(rest), *map(len, whole)))
+        return [line for line in (line.strip() for line in whole) if line]
+
+    def end(self) -> list[bytes]:
+        """The last line needs no line end."""
+        line = bytes(self._begun).strip()
+        self._begun.clear()
+        return [line] if line else []
+
+    def _check(self, size: int) -> None:
+        if size > self._max_line_bytes:
+            raise StreamingError(f"a line of the stream is larger than {self._max_line_bytes} bytes")
+
+
+class PieceFramer:
+    """Each piece as it was received."""
+
+    def feed(self, data: bytes) -> tuple[bytes]:
+        """Return the piece."""
+        return (data,)
+
+    def end(self) -> tuple[()]:
+        """Nothing is held back."""
+        return ()
+
+
+_FRAMERS: Mapping[str, Callable[[int], Framer]] = {
+    "sse": SSEDecoder,
+    "lines": LineFramer,
+    "bytes": lambda max_event_bytes: PieceFramer(),
+}
+
+
+def framer(framing: str, max_event_bytes: int) -> Framer:
+    """Make the framer of a stream. A frame of more than ``max_event_bytes`` is refused."""
+    return _FRAMERS[framing](max_event_bytes)
