@@ -1,0 +1,98 @@
+"""Credentials that are fetched: asked for right before each attempt, within the call's own time."""
+
+from datetime import datetime
+
+import anyio
+import pytest
+from msgspec.structs import replace
+
+from liter import AuthenticationError, LlmClient, LlmTimeoutError, Secret
+from liter.middleware import Retry
+from liter.testing import Refuse, Simulator
+
+pytestmark = pytest.mark.anyio
+
+HI = [{"role": "user", "content": "hi"}]
+
+
+class Numbered:
+    """A source whose credentials are numbered."""
+
+    def __init__(self, *credentials: object) -> None:
+        self.credentials = credentials
+        self.asked = 0
+
+    async def get(self):
+        """The next one; the last one again after that."""
+        given = self.credentials[min(self.asked, len(self.credentials) - 1)]
+        self.asked += 1
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+
+class Signature:
+    """Signs a request with the names of its headers."""
+
+    def sign(self, request, when: datetime):
+        """Add a signature over what is there by now."""
+        assert when.tzinfo is not None
+        names = b",".join(name for name, _ in request.headers)
+        signature = ((b"authorization", b"Bearer signature"), (b"x-signed", names))
+        return replace(request, headers=(*request.headers, *signature))
+
+
+def sending(source: object):
+    """A layer that sends calls along a route with these credentials."""
+
+    def layer(call, call_next):
+        return call_next(replace(call, route=replace(call.route, api_key=None, credentials=source)))
+
+    return layer
+
+
+async def requests_of(source: object, simulator: Simulator, **options: object):
+    """The requests that a chat with these credentials makes."""
+    async with (
+        simulator.serve_memory() as network,
+        LlmClient(
+            network_backend=network, trust_environment=False, middleware=[Retry(initial=0.1), sending(source)]
+        ) as client,
+    ):
+        await client.chat(model="gpt", messages=HI, **options)
+    return simulator.requests
+
+
+async def test_a_fetched_key_is_used_and_asked_for_before_each_attempt() -> None:
+    """The second attempt goes out with the key of its own time."""
+    source = Numbered(Secret("sk-first"), Secret("sk-second"))
+    requests = await requests_of(source, Simulator(faults=[Refuse(503)]))
+    assert [dict(request.headers)["authorization"] for request in requests] == ["Bearer sk-first", "Bearer sk-second"]
+
+
+async def test_a_signer_signs_the_finished_request() -> None:
+    """No key goes out, and what is signed is what is sent."""
+    (request,) = await requests_of(Numbered(Signature()), Simulator())
+    headers = dict(request.headers)
+    assert headers["authorization"] == "Bearer signature"
+    assert "content-type" in headers["x-signed"].split(",")
+    assert "authorization" not in headers["x-signed"].split(",")
+
+
+async def test_no_credential_is_told_before_any_io() -> None:
+    """What the source raises comes out, and nothing is sent."""
+    simulator = Simulator()
+    with pytest.raises(AuthenticationError, match="looked in the drawer"):
+        await requests_of(Numbered(AuthenticationError("looked in the drawer")), simulator)
+    assert simulator.requests == []
+
+
+async def test_fetching_is_on_the_clock_of_the_call() -> None:
+    """A source that hangs cannot hold a call longer than it may last."""
+
+    class Hanging:
+        async def get(self):
+            await anyio.sleep_forever()
+
+    with pytest.raises(LlmTimeoutError, match="within 2 s"):
+        await requests_of(Hanging(), Simulator(), timeout=2)

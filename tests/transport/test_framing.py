@@ -1,0 +1,34 @@
+"""Framers: lines and pieces. Server-sent events have tests of their own."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liter import StreamingError
+from liter.transport import framer
+
+
+@given(lines=st.lists(st.binary(max_size=5).filter(lambda line: b"\n" not in line)), cuts=st.lists(st.integers(0, 60)))
+def test_lines_are_the_same_at_any_cuts(lines: list[bytes], cuts: list[int]) -> None:
+    """With LF, CRLF, blank lines between, and no line end after the last."""
+    body = b"\n".join(lines)
+    expected = [line for line in (line.strip() for line in lines) if line]
+    decoder, told, before = framer("lines", 1000), [], 0
+    for cut in [*sorted(min(cut, len(body)) for cut in cuts), len(body)]:
+        told += decoder.feed(body[before:cut])
+        before = cut
+    assert [*told, *decoder.end()] == expected
+
+
+def test_a_line_that_never_ends_is_refused() -> None:
+    """Before it fills the memory."""
+    decoder = framer("lines", 10)
+    decoder.feed(b"12345\n67890")
+    with pytest.raises(StreamingError, match="larger than 10 bytes"):
+        decoder.feed(b"123456")
+
+
+def test_pieces_come_as_they_are() -> None:
+    """Nothing is held back."""
+    decoder = framer("bytes", 10)
+    assert [*decoder.feed(b"one"), *decoder.feed(b"two\n"), *decoder.end()] == [b"one", b"two\n"]
