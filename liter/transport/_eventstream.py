@@ -91,7 +91,7 @@ class EventStreamDecoder:
         del pending[:start]
         return messages
 
-    def end(self) -> None:
+    def end(self) -> tuple[()]:
         """Tell that the stream is over: drops what was begun, and sets :attr:`unfinished`.
 
         :raises StreamingError: the stream was broken, and that was not told yet
@@ -99,6 +99,7 @@ class EventStreamDecoder:
         self.unfinished = bool(self._pending)
         self._pending.clear()
         self._check()
+        return ()
 
     def _check(self) -> None:
         if self._failure is not None:

@@ -1,9 +1,10 @@
-"""Streams cut into frames: server-sent events, lines, or the bytes just as they come. No I/O."""
+"""Streams cut into frames: server-sent events, event-stream messages, lines, or the bytes just as they come. No I/O."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from .._errors import StreamingError
+from ._eventstream import EventStreamDecoder
 from ._sse import SSEDecoder
 
 
@@ -69,6 +70,7 @@ class PieceFramer:
 
 _FRAMERS: Mapping[str, Callable[[int], Framer]] = {
     "sse": SSEDecoder,
+    "eventstream": EventStreamDecoder,
     "lines": LineFramer,
     "bytes": lambda max_event_bytes: PieceFramer(),
 }

@@ -21,7 +21,9 @@ RULES = {
 @pytest.fixture
 def request_() -> ChatCompletionRequest:
     """A request with parameters of all kinds."""
-    return ChatCompletionRequest(model="m", messages=[], temperature=0, max_tokens=1, seed=7, user="u")
+    return ChatCompletionRequest(
+        model="m", messages=[{"role": "user", "content": "?"}], temperature=0, max_tokens=1, seed=7, user="u"
+    )
 
 
 def test_what_is_taken_stays_as_it_is(call_of, request_) -> None:
