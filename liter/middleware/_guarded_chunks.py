@@ -21,7 +21,7 @@ from ._guardrail_rule import Rule
 from ._rolling_json import RollingJson
 from ._rolling_text import RollingText
 
-_TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
+_TEXTS = ("content", "refusal", "reasoning_content", "reasoning", "tool_plan")
 # What tells of the reply as a whole.
 _FACTS = ("usage", "citations", "search_results", "moderation", "native")
 _NO_FACTS: Mapping[str, object] = dict[str, object].fromkeys(_FACTS)

@@ -15,7 +15,10 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 # Fields that hold text, in requests and replies. Others hold names, ids, addresses, and data in base64.
 _TEXTS = frozenset(
-    {"content", "text", "refusal", "reasoning_content", "reasoning", "transcript", "input", "title", "context"}
+    {
+        "content", "text", "refusal", "reasoning_content", "reasoning", "tool_plan",
+        "transcript", "input", "title", "context",
+    }  # fmt: skip
 )
 # What the caller's code says, not its users: a schema that was changed would be another one.
 _SCHEMAS = frozenset({"tools", "functions", "tool_choice", "function_call", "response_format"})

@@ -25,4 +25,5 @@ def _says_nothing(choice: ChunkChoice) -> bool:
         or delta.images
         or delta.annotations
         or delta.thinking_blocks
+        or delta.tool_plan
     )

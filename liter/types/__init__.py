@@ -32,6 +32,7 @@ from ._message import Annotation as Annotation
 from ._message import AssistantMessage as AssistantMessage
 from ._message import Audio as Audio
 from ._message import DeveloperMessage as DeveloperMessage
+from ._message import DocumentCitation as DocumentCitation
 from ._message import FunctionMessage as FunctionMessage
 from ._message import Message as Message
 from ._message import NativeContent as NativeContent

@@ -67,6 +67,7 @@ class _Choice:
         self.annotations: list[Annotation] = []
         self.images: list[JsonObject] = []
         self.thinking_blocks: list[JsonObject] = []
+        self.tool_plan: list[str] = []
         self.native: NativeContent | None = None
         self.logprobs: list[Logprobs] = []
         self.finish_reason: str | None = None
@@ -95,6 +96,8 @@ class _Choice:
         self.annotations += delta.annotations or ()
         self.images += delta.images or ()
         self.thinking_blocks += delta.thinking_blocks or ()
+        if delta.tool_plan is not None:
+            self.tool_plan.append(delta.tool_plan)
         self.native = delta.native_content or self.native
         if choice.logprobs is not None:
             self.logprobs.append(choice.logprobs)
@@ -146,6 +149,7 @@ class _Choice:
             reasoning_content="".join(self.reasoning) or None,
             reasoning_details=self.reasoning_details or None,
             thinking_blocks=self.thinking_blocks or None,
+            tool_plan="".join(self.tool_plan) or None,
             native_content=self.native,
         )
         return Choice(

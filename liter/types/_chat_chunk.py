@@ -58,6 +58,7 @@ class Delta(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, 
     annotations: list[Annotation] | None = None
     images: list[JsonObject] | None = None
     thinking_blocks: list[JsonObject] | None = None
+    tool_plan: str | None = None
     native_content: NativeContent | None = None
 
 

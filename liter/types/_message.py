@@ -45,14 +45,31 @@ class UrlCitation(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=
     end_index: int | None = None
 
 
+class DocumentCitation(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True):
+    """A document of the request, or a tool's result, that the text from ``start_index`` to ``end_index`` leans on.
+
+    :param id: as the request named it, or the provider
+    :param source: ``"document"`` or ``"tool"``
+    :param content: what it says, as far as the provider repeats it
+    """
+
+    id: str = ""
+    source: str = "document"
+    title: str | None = None
+    start_index: int | None = None
+    end_index: int | None = None
+    content: dict[str, object] | None = None
+
+
 class Annotation(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True):
-    """A note on the text: ``url_citation`` for web pages.
+    """A note on the text: ``url_citation`` for web pages, ``document_citation`` for what came with the request.
 
     :param url: as some providers have it, beside ``url_citation`` or in its place; so are ``title`` and ``file``
     """
 
     type: str = msgspec.field(default_factory=lambda: "url_citation")
     url_citation: UrlCitation | None = None
+    document_citation: DocumentCitation | None = None
     url: str | None = None
     title: str | None = None
     file: dict[str, object] | None = None
@@ -96,6 +113,7 @@ class AssistantMessage(_Message, frozen=True, kw_only=True, tag="assistant"):
     :param reasoning: how some providers name that; a reply of liter has it in ``reasoning_content``
     :param reasoning_details: the same in OpenRouter's form, sent back unchanged
     :param thinking_blocks: the same in Anthropic's form (signed), sent back unchanged
+    :param tool_plan: what it means to do with the tools it calls (Cohere)
     :param native_content: all of it in the provider's form, where OpenAI's cannot say it
     :param prefix: the model goes on from this text (Mistral, DeepSeek)
     """
@@ -112,6 +130,7 @@ class AssistantMessage(_Message, frozen=True, kw_only=True, tag="assistant"):
     reasoning: str | None = None
     reasoning_details: list[dict[str, object]] | None = None
     thinking_blocks: list[dict[str, object]] | None = None
+    tool_plan: str | None = None
     native_content: NativeContent | None = None
     prefix: bool | None = None
     cache_control: CacheControl | None = None

@@ -42,6 +42,8 @@ class Usage(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     ``completion_tokens`` includes reasoning, the details are subsets of those two, and
     ``total_tokens`` is their sum.
 
+    :param billed_units: what the provider bills in place of these tokens, where that is less or something else
+        (Cohere): ``{"input_tokens": 5, "output_tokens": 10}``, ``{"search_units": 1}``
     :param reported_cost: US dollars, where the provider itself tells the price of the call
     :param server_tool_use: billed uses of tools that the provider runs: ``{"web_search_requests": 2}``
     """
@@ -51,5 +53,6 @@ class Usage(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     total_tokens: int = 0
     prompt_tokens_details: PromptTokensDetails | None = None
     completion_tokens_details: CompletionTokensDetails | None = None
+    billed_units: dict[str, float] | None = None
     reported_cost: float | None = None
     server_tool_use: dict[str, int] | None = None

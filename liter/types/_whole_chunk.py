@@ -41,6 +41,7 @@ def _choice(choice: Choice) -> ChunkChoice:
             annotations=message.annotations,
             images=message.images,
             thinking_blocks=message.thinking_blocks,
+            tool_plan=message.tool_plan,
             native_content=message.native_content,
         ),
         finish_reason=choice.finish_reason,
