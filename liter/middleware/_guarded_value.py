@@ -14,12 +14,10 @@ from ._rolling_text import RollingText
 S = TypeVar("S", bound=msgspec.Struct)
 
 # Fields that hold text, in requests and replies. Others hold names, ids, addresses, and data in base64.
-_TEXTS = frozenset(
-    {
-        "content", "text", "refusal", "reasoning_content", "reasoning", "tool_plan",
-        "transcript", "input", "title", "context",
-    }  # fmt: skip
-)
+_TEXTS = frozenset({
+    "content", "text", "refusal", "reasoning_content", "reasoning", "tool_plan",
+    "transcript", "input", "title", "context",
+})  # fmt: skip
 # What the caller's code says, not its users: a schema that was changed would be another one.
 _SCHEMAS = frozenset({"tools", "functions", "tool_choice", "function_call", "response_format"})
 # What says the text again in the provider's own form, which is often signed: it goes as it is, or not at all.

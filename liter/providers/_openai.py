@@ -123,6 +123,7 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
             reasoning=reasoning if field == "reasoning" else None,
             reasoning_details=message.reasoning_details if field == "reasoning" else None,
             thinking_blocks=None,
+            tool_plan=None,
             native_content=None,
         )
 

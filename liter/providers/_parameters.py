@@ -31,9 +31,13 @@ class Mapped(msgspec.Struct, frozen=True):
 
 
 class Unsupported(msgspec.Struct, frozen=True):
-    """The wire has no place for it; ``instead`` says what a caller may do."""
+    """The wire has no place for it; ``instead`` says what a caller may do.
+
+    :param neutral: values that ask for what the provider does anyway: they are left out without a word
+    """
 
     instead: str = ""
+    neutral: tuple[object, ...] = ()
 
 
 Rule = Sent | Renamed | Mapped | Unsupported
@@ -58,9 +62,14 @@ def supported(rules: Mapping[str, Rule], request: Request, call: Call[object]) -
         for name, default in _defaults(type(request)).items()
         if getattr(request, name) is not default
     }
-    refused = {name: rule for name, rule in given.items() if isinstance(rule, Unsupported)}
-    if not refused:
+    absent = {name: rule for name, rule in given.items() if isinstance(rule, Unsupported)}
+    if not absent:
         return request
+    defaults = _defaults(type(request))
+    refused = {name: rule for name, rule in absent.items() if not _among(getattr(request, name), rule.neutral)}
+    taken = replace(request, **{name: defaults[name] for name in absent})
+    if not refused:
+        return taken
     provider = call.route.provider
     if call.unsupported == "raise":
         name, rule = next(iter(refused.items()))
@@ -71,8 +80,29 @@ def supported(rules: Mapping[str, Rule], request: Request, call: Call[object]) -
             model=call.route.model or None,
         )
     _LOGGER.warning("%s does not take %s: dropped", provider, ", ".join(map(repr, refused)))
-    defaults = _defaults(type(request))
-    return replace(request, **{name: defaults[name] for name in refused})
+    return taken
+
+
+def refuse(call: Call[object], what: str, instead: str = "") -> None:
+    """Refuse one value of a parameter, or one part of a message, that its provider does not take; or drop it.
+
+    :param what: it, as in "image detail 'low'"
+    :param instead: what would be right, as in "leave it out"
+    :raises BadRequestError: it is not to be dropped
+    """
+    provider = call.route.provider
+    if call.unsupported == "raise":
+        raise BadRequestError(
+            f"{provider} does not take {what}: {instead + ', or ' if instead else ''}pass unsupported='drop'",
+            provider=provider,
+            model=call.route.model or None,
+        )
+    _LOGGER.warning("%s does not take %s: dropped", provider, what)
+
+
+def _among(value: object, neutral: tuple[object, ...]) -> bool:
+    # True is no 1 here.
+    return any(type(value) is type(other) and value == other for other in neutral)
 
 
 _UNKNOWN = Unsupported()

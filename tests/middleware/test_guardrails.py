@@ -181,6 +181,7 @@ def test_keeps_the_contract_when_it_refuses(rule: Rule) -> None:
         {"role": "assistant", "refusal": "a secret"},
         {"role": "assistant", "content": [{"type": "refusal", "refusal": "a secret"}]},
         {"role": "assistant", "reasoning_content": "a secret"},
+        {"role": "assistant", "tool_plan": "a secret"},
         {"role": "assistant", "audio": {"id": "a", "transcript": "secret"}},
         {
             "role": "assistant",
@@ -350,14 +351,15 @@ async def test_a_match_across_chunks(make_call: MakeCall) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("field", ["content", "refusal", "reasoning_content", "reasoning"])
+@pytest.mark.parametrize("field", ["content", "refusal", "reasoning_content", "reasoning", "tool_plan"])
 async def test_every_text_of_a_stream(make_call: MakeCall, field: str) -> None:
     """Content, refusal and reasoning are rolled, each by itself."""
     pieces = [chunk(Delta(**{field: piece})) for piece in ("a sec", "ret")]
     between = chunk(Delta(**{"refusal" if field == "content" else "content": "between"}))
     joined = accumulate(await streamed(Guardrails([REDACT]), make_call(), [pieces[0], between, pieces[1], END]))
     message = joined.choices[0].message
-    assert {message.content, message.refusal, message.reasoning_content} >= {"a [redacted]", "between"}
+    texts = {message.content, message.refusal, message.reasoning_content, message.tool_plan}
+    assert texts >= {"a [redacted]", "between"}
 
 
 @pytest.mark.anyio

@@ -133,6 +133,7 @@ def test_what_only_replies_have_is_not_sent_back(call_of):
         reasoning_content="Hm.",
         reasoning_details=[{}],
         thinking_blocks=[{}],
+        tool_plan="Look it up.",
         native_content=NativeContent(provider="p", blocks=[]),
     )
     [sent] = body_of(call_of(request(messages=[message])))["messages"]

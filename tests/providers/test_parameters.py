@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from liter import BadRequestError
-from liter.providers._parameters import Mapped, Renamed, Sent, Unsupported, supported
+from liter.providers._parameters import Mapped, Renamed, Sent, Unsupported, refuse, supported
 from liter.types import ChatCompletionRequest
 
 RULES = {
@@ -15,6 +15,7 @@ RULES = {
     "temperature": Sent(),
     "max_tokens": Renamed("limit"),
     "seed": Unsupported("it is always random"),
+    "n": Unsupported(neutral=(1,)),
 }
 
 
@@ -52,3 +53,23 @@ def test_it_is_dropped_with_a_warning_where_the_call_says_so(call_of, request_, 
         kept = supported(RULES, request_, call)
     assert (kept.seed, kept.user, kept.temperature, kept.max_tokens) == (None, None, 0, 1)
     assert caplog.messages == ["openai does not take 'seed', 'user': dropped"]
+
+
+def test_a_value_that_asks_for_what_is_done_anyway_is_left_out(call_of, request_, caplog) -> None:
+    """Without an error, and without a warning; another value of the parameter is refused."""
+    asked = replace(request_, seed=None, user=None, n=1)
+    assert supported(RULES, asked, call_of(asked)) == replace(asked, n=None)
+    assert not caplog.messages
+    with pytest.raises(BadRequestError, match="'n'"):
+        supported(RULES, replace(asked, n=2), call_of(asked))
+
+
+def test_a_single_value_is_refused_or_dropped_alike(call_of, request_, caplog) -> None:
+    """As the call says, with what would be right."""
+    call = call_of(request_)
+    with pytest.raises(
+        BadRequestError, match="openai does not take effort 'x': give 'low', or pass unsupported='drop'"
+    ):
+        refuse(call, "effort 'x'", "give 'low'")
+    refuse(replace(call, unsupported="drop"), "effort 'x'")
+    assert caplog.messages == ["openai does not take effort 'x': dropped"]

@@ -136,13 +136,15 @@ def test_log_probabilities_annotations_and_blocks_are_collected():
             ChatCompletionChunk(
                 choices=[ChunkChoice(logprobs=Logprobs(content=tokens[2:]), delta=Delta(images=[{"a": 1}]))]
             ),
-            chunk(Delta(thinking_blocks=[{"type": "thinking"}])),
+            chunk(Delta(thinking_blocks=[{"type": "thinking"}], tool_plan="Look ")),
+            chunk(Delta(tool_plan="it up.")),
         ]
     )
     [choice] = reply.choices
     assert choice.logprobs == Logprobs(content=tokens)
     assert (choice.message.annotations, choice.message.images) == ([note], [{"a": 1}])
     assert choice.message.thinking_blocks == [{"type": "thinking"}]
+    assert choice.message.tool_plan == "Look it up."
 
 
 def test_reasoning_details_of_one_block_are_joined():
