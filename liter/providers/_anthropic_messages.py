@@ -28,6 +28,7 @@ from ..types import (
     TextPart,
     ToolCall,
     ToolMessage,
+    UserMessage,
 )
 
 Block = dict[str, object]
@@ -36,17 +37,17 @@ _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^;,]*)*?;base64,(.*)", re.DOTALL | re
 _ARGUMENTS = msgspec.json.Decoder(dict[str, object])
 
 
-def split_system(messages: Sequence[Message]) -> tuple[str | list[Block] | None, Sequence[Message]]:
-    """Take the leading instructions off: text where text will do, blocks where a cache breakpoint is set."""
+def split_system(messages: Sequence[Message], *, provider: str) -> tuple[str | list[Block] | None, Sequence[Message]]:
+    """Take the leading instructions off: text where text will do, blocks where one says more (a cache breakpoint)."""
     blocks: list[Block] = []
     count = 0
     for count, message in enumerate(messages):
         if not isinstance(message, SystemMessage | DeveloperMessage):
             break
-        blocks += _instructions(message, f"messages[{count}]")
+        blocks += _instructions(message, f"messages[{count}]", provider)
     else:
         count = len(messages)
-    if any("cache_control" in block for block in blocks):
+    if any(block.keys() != {"type", "text"} for block in blocks):
         return blocks, messages[count:]
     return "\n\n".join(str(block["text"]) for block in blocks) or None, messages[count:]
 
@@ -75,19 +76,36 @@ def _blocks(message: Message, where: str, provider: str) -> list[Block]:
     if isinstance(message, AssistantMessage):
         return _assistant_blocks(message, where, provider)
     if isinstance(message, ToolMessage):
-        return [_tool_result(message, where)]
+        return [_tool_result(message, where, provider)]
     if isinstance(message, FunctionMessage):
         raise BadRequestError(f"{where}: Anthropic has no function messages: use tools, and the role 'tool'")
     if isinstance(message, SystemMessage | DeveloperMessage):
-        blocks = _instructions(message, where)
-        return [{**block, "text": f"<system>\n{block['text']}\n</system>"} for block in blocks]
+        blocks = _instructions(message, where, provider)
+        return [{**block, "text": f"<system>\n{block.get('text', '')}\n</system>"} for block in blocks]
     _refuse_name(message.name, where)
-    return _cached(_content(message.content, where), message.cache_control)
+    return _cached(_native(message, provider) or _content(message.content, where), message.cache_control)
 
 
-def _instructions(message: SystemMessage | DeveloperMessage, where: str) -> list[Block]:
+def _instructions(message: SystemMessage | DeveloperMessage, where: str, provider: str) -> list[Block]:
     _refuse_name(message.name, where)
-    return _cached(_content(message.content, where), message.cache_control)
+    return _cached(_native(message, provider) or _content(message.content, where), message.cache_control)
+
+
+def _native(
+    message: SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage, provider: str
+) -> list[Block] | None:
+    """The content in Anthropic's own form, where a message has it and it still says the same text.
+
+    A text that was changed since (by a guardrail, say) must not come back through the side door.
+    """
+    native, content = message.native_content, message.content
+    if native is None or native.provider != provider:
+        return None
+    said = "".join(str(block.get("text", "")) for block in native.blocks if block.get("type") == "text")
+    parts = (
+        [content] if isinstance(content, str) else [part.text for part in content or () if isinstance(part, TextPart)]
+    )
+    return list(native.blocks) if said == "".join(parts) else None
 
 
 def _refuse_name(name: str | None, where: str) -> None:
@@ -96,9 +114,9 @@ def _refuse_name(name: str | None, where: str) -> None:
 
 
 def _assistant_blocks(message: AssistantMessage, where: str, provider: str) -> list[Block]:
-    native = message.native_content
-    if native is not None and native.provider == provider and _same_text(native.blocks, message):
-        return _cached(list(native.blocks), message.cache_control)
+    native = _native(message, provider)
+    if native is not None:
+        return _cached(native, message.cache_control)
     _refuse_name(message.name, where)
     if message.function_call is not None or message.audio is not None:
         field = "function_call" if message.function_call is not None else "audio"
@@ -108,12 +126,6 @@ def _assistant_blocks(message: AssistantMessage, where: str, provider: str) -> l
         blocks.append({"type": "text", "text": message.refusal})
     blocks += [_tool_use(call, f"{where}.tool_calls[{index}]") for index, call in enumerate(message.tool_calls or ())]
     return _cached(blocks, message.cache_control)
-
-
-def _same_text(blocks: list[Block], message: AssistantMessage) -> bool:
-    # A text that was changed since (by a guardrail, say) must not come back through the side door.
-    text = "".join(str(block.get("text", "")) for block in blocks if block.get("type") == "text")
-    return text == message.text
 
 
 def _tool_use(call: ToolCall, where: str) -> Block:
@@ -126,10 +138,10 @@ def _tool_use(call: ToolCall, where: str) -> Block:
     return {"type": "tool_use", "id": call.id, "name": call.function.name, "input": arguments}
 
 
-def _tool_result(message: ToolMessage, where: str) -> Block:
+def _tool_result(message: ToolMessage, where: str, provider: str) -> Block:
     # The name of the tool, where one is given, is that of the call: nothing is lost without it.
     result: Block = {"type": "tool_result", "tool_use_id": message.tool_call_id}
-    blocks = _content(message.content, where)
+    blocks = _native(message, provider) or _content(message.content, where)
     if blocks:
         result["content"] = _short(blocks)
     if message.is_error is not None:

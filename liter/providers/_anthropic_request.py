@@ -75,7 +75,7 @@ def encode_chat(request: ChatCompletionRequest, *, model: str, stream: bool, pro
         if value is not None and value not in neutral:
             # Mappings and lists may hold the user's words, which are not for logs.
             raise _refused(f"{name}={value!r}" if isinstance(value, str | int | float) else name)
-    system, messages = split_system(request.conversation)
+    system, messages = split_system(request.conversation, provider=provider)
     first = len(request.messages) - len(messages)
     body: dict[str, object] = {"model": model, "messages": turns(messages, provider=provider, first=first)}
     if not body["messages"]:

@@ -16,6 +16,7 @@ from ..types import (
     DocumentPart,
     FileData,
     FilePart,
+    FunctionMessage,
     Message,
     ModelsListResponse,
     StreamOptions,
@@ -104,6 +105,8 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
             return self._sent_assistant(message)
         if isinstance(message, ToolMessage) and message.is_error is not None:
             message = replace(message, is_error=None)
+        if not isinstance(message, FunctionMessage) and message.native_content is not None:
+            message = replace(message, native_content=None)
         content = message.content
         if content is None or isinstance(content, str) or not any(isinstance(part, DocumentPart) for part in content):
             return message

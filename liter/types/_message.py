@@ -12,11 +12,23 @@ class _Message(
     pass
 
 
+class NativeContent(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
+    """A message's content in the provider's own form, all of it and in order.
+
+    A reply has it where OpenAI's form cannot say all (tools that the provider runs, citations of documents). It goes
+    to that provider as it is, and to no other, while it says the same text as the message's ``content``.
+    """
+
+    provider: str
+    blocks: list[dict[str, object]]
+
+
 class SystemMessage(_Message, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="system"):
     """Instructions that rank above the user's."""
 
     content: str | list[TextPart]
     name: str | None = None
+    native_content: NativeContent | None = None
     cache_control: CacheControl | None = None
 
 
@@ -25,14 +37,19 @@ class DeveloperMessage(_Message, frozen=True, kw_only=True, forbid_unknown_field
 
     content: str | list[TextPart]
     name: str | None = None
+    native_content: NativeContent | None = None
     cache_control: CacheControl | None = None
 
 
 class UserMessage(_Message, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="user"):
-    """What the user says and shows."""
+    """What the user says and shows.
+
+    :param native_content: the content in one provider's form, where OpenAI's cannot say it; others get ``content``
+    """
 
     content: str | list[UserPart]
     name: str | None = None
+    native_content: NativeContent | None = None
     cache_control: CacheControl | None = None
 
 
@@ -88,17 +105,6 @@ class Audio(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, 
     transcript: str | None = None
 
 
-class NativeContent(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
-    """A message's content in the provider's own form, all of it and in order.
-
-    It is kept where OpenAI's form cannot say all (tools that the provider runs, citations of documents), and
-    goes back to that provider as it is, and to no other.
-    """
-
-    provider: str
-    blocks: list[dict[str, object]]
-
-
 class AssistantMessage(_Message, frozen=True, kw_only=True, tag="assistant"):
     """What the model said: in a reply, and put back into ``messages`` as it is.
 
@@ -149,12 +155,14 @@ class ToolMessage(_Message, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     :param tool_call_id: ``id`` of the call that it answers
     :param is_error: whether the tool failed, for providers that tell the model so (Anthropic); elsewhere the
         content alone is sent, so it should say so itself
+    :param native_content: the content in one provider's form, where OpenAI's cannot say it
     """
 
     tool_call_id: str
     content: str | list[ToolPart]
     name: str | None = None
     is_error: bool | None = None
+    native_content: NativeContent | None = None
     cache_control: CacheControl | None = None
 
 

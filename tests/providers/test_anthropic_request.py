@@ -529,3 +529,28 @@ def test_the_request_itself_is_not_changed(body_of):
     message = AssistantMessage(thinking_blocks=[thought], cache_control=CacheControl())
     body_of(messages=[*HELLO, message])
     assert thought == THOUGHT
+
+
+def test_content_in_anthropics_own_form_is_sent_as_it_is(call_of):
+    """In every role, while it says the same text, and from no other provider's form."""
+    found = {"type": "search_result", "source": "s", "title": "t", "content": [{"type": "text", "text": "found"}]}
+    text = {"type": "text", "text": "Hi", "citations": []}
+    native = {"provider": "anthropic", "blocks": [text, found]}
+    other = {"provider": "bedrock", "blocks": [{"text": "Hi"}]}
+    messages = [
+        {"role": "system", "content": "Hi", "native_content": {"provider": "anthropic", "blocks": [text]}},
+        {"role": "user", "content": "Hi", "native_content": native},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "function": {"name": "f"}}]},
+        {"role": "tool", "tool_call_id": "c", "content": "Hi", "native_content": native},
+        {"role": "user", "content": "Hi there", "native_content": native},
+        {"role": "user", "content": "Hi", "native_content": other},
+    ]
+    request = ChatCompletionRequest(model="claude", messages=messages)
+    body = json.loads(Anthropic().encode(call_of(request, provider="anthropic")).body)
+    assert body["system"] == [text]
+    assert body["messages"][0]["content"] == [text, found]
+    assert body["messages"][2]["content"] == [
+        {"type": "tool_result", "tool_use_id": "c", "content": [text, found]},
+        {"type": "text", "text": "Hi there"},
+        {"type": "text", "text": "Hi"},
+    ]

@@ -169,6 +169,21 @@ def test_documents_become_files(call_of):
         sent(DocumentPart(url="https://x.example"))
 
 
+def test_content_in_another_providers_form_is_not_sent(call_of):
+    """What only one provider understands stays away from the others, in every role."""
+    native = {"provider": "bedrock", "blocks": [{"guardContent": {"text": {"text": "Hi"}}}]}
+    messages = [
+        {"role": "system", "content": "Hi", "native_content": native},
+        {"role": "user", "content": "Hi", "native_content": native},
+        {"role": "assistant", "content": "Hi", "native_content": native},
+        {"role": "tool", "tool_call_id": "c", "content": "Hi", "native_content": native},
+    ]
+    request = ChatCompletionRequest(model="m", messages=messages)
+    sent = json.loads(OpenAI().encode(call_of(request)).body)["messages"]
+    assert [message["content"] for message in sent] == ["Hi"] * 4
+    assert not any("native_content" in message for message in sent)
+
+
 def test_is_error_of_a_tool_is_not_sent(call_of):
     """The wire has no such field."""
     message = {"role": "tool", "tool_call_id": "c", "content": "failed", "is_error": True}
