@@ -1,5 +1,8 @@
 """Stores: where layers keep what several calls, processes or machines share."""
 
+from ._account import Account as Account
+from ._account import Balance as Balance
+from ._account import Reserved as Reserved
 from ._memory import MemoryStore as MemoryStore
 from ._redis import RedisStore as RedisStore
 from ._sqlite import SqliteStore as SqliteStore

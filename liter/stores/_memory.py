@@ -8,6 +8,8 @@ import anyio
 
 from .._loop import EventLoop
 from . import _gcra
+from ._account import Account, Balance, Reserved, check_accounts, check_keys, check_lease, check_settled
+from ._memory_accounts import MemoryAccounts
 from ._store import Bucket, StoreError, Taken
 
 MEBIBYTE = 1024 * 1024
@@ -25,7 +27,8 @@ class MemoryStore:
 
     Memory is bounded by ``max_bytes`` for all that is kept, keys and an overhead of 256 bytes per entry counted.
     Expired values and buckets that are full again are forgotten. Where that does not make enough room, first the least
-    recently used values go, then the buckets nearest to full, and their limits grant what they should not.
+    recently used values go, then the buckets nearest to full, and their limits grant what they should not. Accounts
+    of money are never dropped while they are needed: where they leave no room, ``reserve`` raises ``StoreError``.
 
     Not for several processes, which would each have their own: use ``SqliteStore`` or ``RedisStore``.
 
@@ -41,6 +44,7 @@ class MemoryStore:
         self._full_at: dict[str, float] = {}
         self._values: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
         self._bytes = 0
+        self._accounts = MemoryAccounts(ENTRY_OVERHEAD)
         # How many entries may be added until the next sweep: as many as outlived the last one, so that sweeping
         # costs each of them O(1).
         self._until_sweep = 64
@@ -50,7 +54,7 @@ class MemoryStore:
         state = "closed, " if self._closed else ""
         return (
             f"{type(self).__name__}({state}buckets={len(self._full_at)}, values={len(self._values)}, "
-            f"bytes={self._bytes}/{self._max_bytes})"
+            f"accounts={len(self._accounts)}, bytes={self._bytes + self._accounts.bytes}/{self._max_bytes})"
         )
 
     async def take(self, buckets: Sequence[Bucket]) -> Taken:
@@ -106,12 +110,59 @@ class MemoryStore:
             self._check_open()
             self._delete(key)
 
+    async def reserve(self, name: str, accounts: Sequence[Account], *, lease: float) -> Reserved:
+        """Reserve on all accounts, or on none: see :meth:`Store.reserve`."""
+        check_accounts(accounts, lease)
+        now = _now()
+        with self._lock:
+            self._check_open()
+            needed = self._accounts.size_of(name, accounts)
+            if self._accounts.bytes + needed > self._max_bytes:
+                self._accounts.forget(now)
+                if self._accounts.bytes + needed > self._max_bytes:
+                    raise StoreError(f"no room for more accounts within max_bytes={self._max_bytes}")
+            self._make_room(now, added=1, needed=needed)
+            return self._accounts.reserve(name, accounts, lease, now)
+
+    async def settle(self, name: str, keys: Sequence[str], amount: int) -> bool:
+        """Turn what was reserved into what was spent: see :meth:`Store.settle`."""
+        check_keys(keys)
+        check_settled(amount)
+        now = _now()
+        with self._lock:
+            self._check_open()
+            return self._accounts.settle(name, keys, amount, now)
+
+    async def renew(self, name: str, keys: Sequence[str], *, lease: float) -> bool:
+        """Hold a reservation for longer: see :meth:`Store.renew`."""
+        check_keys(keys)
+        check_lease(lease)
+        now = _now()
+        with self._lock:
+            self._check_open()
+            return self._accounts.renew(name, keys, lease, now)
+
+    async def balances(self, keys: Sequence[str]) -> list[Balance]:
+        """Return what is on accounts: see :meth:`Store.balances`."""
+        now = _now()
+        with self._lock:
+            self._check_open()
+            return self._accounts.balances(keys, now)
+
+    async def reset(self, keys: Sequence[str]) -> None:
+        """Forget what was spent: see :meth:`Store.reset`."""
+        now = _now()
+        with self._lock:
+            self._check_open()
+            self._accounts.reset(keys, now)
+
     async def aclose(self) -> None:
         """Forget everything. Other methods then raise ``StoreError``."""
         with self._lock:
             self._closed = True
             self._full_at.clear()
             self._values.clear()
+            self._accounts.clear()
             self._bytes = 0
 
     def _check_open(self) -> None:
@@ -154,21 +205,23 @@ class MemoryStore:
         del self._full_at[key]
         self._bytes -= ENTRY_OVERHEAD + len(key)
 
-    def _make_room(self, now: float, added: int) -> None:
+    def _make_room(self, now: float, added: int, needed: int = 0) -> None:
         self._until_sweep -= added
         if self._until_sweep <= 0:
             for key in [key for key, full_at in self._full_at.items() if full_at <= now]:
                 self._forget_bucket(key)
             for key in [key for key, (_, expires) in self._values.items() if expires <= now]:
                 self._delete(key)
-            self._until_sweep = max(64, len(self._full_at) + len(self._values))
-        while self._bytes > self._max_bytes and self._values:
+            self._accounts.forget(now)
+            self._until_sweep = max(64, len(self._full_at) + len(self._values) + len(self._accounts))
+        most = self._max_bytes - self._accounts.bytes - needed
+        while self._bytes > most and self._values:
             self._delete(next(iter(self._values)))
-        if self._bytes > self._max_bytes:
+        if self._bytes > most:
             # A quarter more than has to go, lest each new bucket sort them all.
             for key in sorted(self._full_at, key=self._full_at.__getitem__):
                 self._forget_bucket(key)
-                if self._bytes <= self._max_bytes * 3 // 4:
+                if self._bytes <= most * 3 // 4:
                     break
 
 

@@ -3,13 +3,24 @@
 import importlib.util
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import anyio
 
 from .._loop import EventLoop
 from . import _gcra
+from ._account import (
+    Account,
+    Balance,
+    Reserved,
+    check_accounts,
+    check_keys,
+    check_lease,
+    check_settled,
+    kept_for,
+)
+from ._redis_account_scripts import BALANCES, RENEW, RESERVE, RESET, SETTLE
 from ._redis_scripts import ADJUST, SWAP, TAKE
 from ._redis_session import Argument, RedisSession
 from ._store import Bucket, StoreError, Taken
@@ -110,6 +121,41 @@ class RedisStore:
         """Forget ``key``."""
         await self._run(lambda session: session.run(b"DEL", self._value_key(key)))
 
+    async def reserve(self, name: str, accounts: Sequence[Account], *, lease: float) -> Reserved:
+        """Reserve on all accounts, or on none: see :meth:`Store.reserve`."""
+        check_accounts(accounts, lease)
+        arguments: list[Argument] = [name, repr(lease)]
+        for account in accounts:
+            arguments += [account.limit, account.amount, repr(kept_for(account, lease))]
+        answer = await self._run_script(RESERVE, self._account_keys([account.key for account in accounts]), arguments)
+        match answer:
+            case [int() as index, *balances]:
+                refused = None if index < 0 else index
+                return Reserved(granted=index < 0, account=refused, balances=tuple(_balances(balances)))
+            case _:
+                raise StoreError(f"{self!r}: an answer of no known form")
+
+    async def settle(self, name: str, keys: Sequence[str], amount: int) -> bool:
+        """Turn what was reserved into what was spent: see :meth:`Store.settle`."""
+        check_keys(keys)
+        check_settled(amount)
+        return await self._run_script(SETTLE, self._account_keys(keys), [name, amount]) == 1
+
+    async def renew(self, name: str, keys: Sequence[str], *, lease: float) -> bool:
+        """Hold a reservation for longer: see :meth:`Store.renew`."""
+        check_keys(keys)
+        check_lease(lease)
+        return await self._run_script(RENEW, self._account_keys(keys), [name, repr(lease)]) == 1
+
+    async def balances(self, keys: Sequence[str]) -> list[Balance]:
+        """Return what is on accounts: see :meth:`Store.balances`."""
+        answer = await self._run_script(BALANCES, self._account_keys(keys), [])
+        return _balances(cast("list[object]", answer))
+
+    async def reset(self, keys: Sequence[str]) -> None:
+        """Forget what was spent: see :meth:`Store.reset`."""
+        await self._run_script(RESET, self._account_keys(keys), [])
+
     async def aclose(self) -> None:
         """Close the connections. Other methods then raise ``StoreError``."""
         self._closed = True
@@ -123,6 +169,9 @@ class RedisStore:
 
     def _value_key(self, key: str) -> str:
         return f"{self._prefix}value:{key}"
+
+    def _account_keys(self, keys: Sequence[str]) -> list[str]:
+        return [f"{self._prefix}{kind}:{key}" for key in keys for kind in ("account", "leases")]
 
     def _arguments(self, buckets: Sequence[Bucket]) -> tuple[list[str], list[Argument]]:
         keys = [f"{self._prefix}bucket:{bucket.key}" for bucket in buckets]
@@ -182,6 +231,13 @@ class RedisStore:
             verify_version=False,
             retry_policy=NoRetryPolicy(),
         )
+
+
+def _balances(answer: Sequence[object]) -> list[Balance]:
+    amounts = [int(amount) for amount in answer if isinstance(amount, bytes)]
+    return [
+        Balance(spent=spent, reserved=reserved) for spent, reserved in zip(amounts[::2], amounts[1::2], strict=True)
+    ]
 
 
 def _milliseconds(seconds: float) -> int:

@@ -15,7 +15,8 @@ import anyio
 import anyio.to_thread
 
 from .._loop import EventLoop
-from . import _gcra
+from . import _gcra, _sqlite_accounts
+from ._account import Account, Balance, Reserved, check_accounts, check_keys, check_lease, check_settled
 from ._memory import ENTRY_OVERHEAD, MEBIBYTE
 from ._store import Bucket, StoreError, Taken
 
@@ -50,6 +51,7 @@ END;
 CREATE TRIGGER IF NOT EXISTS kept_gone AFTER DELETE ON kept BEGIN
     UPDATE size SET bytes = bytes - {ENTRY_OVERHEAD} - length(old.key) - length(old.value);
 END;
+{_sqlite_accounts.schema(ENTRY_OVERHEAD)}
 PRAGMA application_id = {_APPLICATION_ID};
 """  # noqa: S608 # constants of ours
 
@@ -146,6 +148,41 @@ class SqliteStore:
         """Forget ``key``."""
         await self._run(lambda connection: connection.execute("DELETE FROM kept WHERE key = ?", (key,)).rowcount)
 
+    async def reserve(self, name: str, accounts: Sequence[Account], *, lease: float) -> Reserved:
+        """Reserve on all accounts, or on none: see :meth:`Store.reserve`."""
+        check_accounts(accounts, lease)
+
+        def step(connection: sqlite3.Connection) -> Reserved:
+            now = time.time()
+            answer = _sqlite_accounts.reserve(connection, name, accounts, lease, now)
+            if answer.granted:
+                self._make_room(connection, now)
+                if self._is_too_much(connection):
+                    raise StoreError(f"no room for more accounts within max_bytes={self._max_bytes}")
+            return answer
+
+        return await self._run(step)
+
+    async def settle(self, name: str, keys: Sequence[str], amount: int) -> bool:
+        """Turn what was reserved into what was spent: see :meth:`Store.settle`."""
+        check_keys(keys)
+        check_settled(amount)
+        return await self._run(lambda connection: _sqlite_accounts.settle(connection, name, keys, amount, time.time()))
+
+    async def renew(self, name: str, keys: Sequence[str], *, lease: float) -> bool:
+        """Hold a reservation for longer: see :meth:`Store.renew`."""
+        check_keys(keys)
+        check_lease(lease)
+        return await self._run(lambda connection: _sqlite_accounts.renew(connection, name, keys, lease, time.time()))
+
+    async def balances(self, keys: Sequence[str]) -> list[Balance]:
+        """Return what is on accounts: see :meth:`Store.balances`."""
+        return await self._run(lambda connection: _sqlite_accounts.balances(connection, keys, time.time()))
+
+    async def reset(self, keys: Sequence[str]) -> None:
+        """Forget what was spent: see :meth:`Store.reset`."""
+        await self._run(lambda connection: _sqlite_accounts.reset(connection, keys, time.time()))
+
     async def aclose(self) -> None:
         """Close the file. Other methods then raise ``StoreError``."""
         with anyio.CancelScope(shield=True):
@@ -177,7 +214,7 @@ class SqliteStore:
                     self._connection = self._open()
                 with _transaction(self._connection):
                     return step(self._connection)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OverflowError) as error:
                 raise StoreError(f"{self._path}: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
@@ -240,10 +277,13 @@ class SqliteStore:
             "DELETE FROM buckets WHERE key IN (SELECT key FROM buckets WHERE full_at <= ? ORDER BY full_at LIMIT ?)",
             (now, _SWEPT),
         )
+        _sqlite_accounts.forget(connection, now, _SWEPT)
         while self._is_too_much(connection):
             if connection.execute("DELETE FROM kept WHERE key = (SELECT key FROM kept ORDER BY used LIMIT 1)").rowcount:
                 continue
-            connection.execute("DELETE FROM buckets WHERE key = (SELECT key FROM buckets ORDER BY full_at LIMIT 1)")
+            oldest = "DELETE FROM buckets WHERE key = (SELECT key FROM buckets ORDER BY full_at LIMIT 1)"
+            if not connection.execute(oldest).rowcount:
+                return  # the rest are accounts
 
     def _is_too_much(self, connection: sqlite3.Connection) -> bool:
         size: int = connection.execute("SELECT bytes FROM size").fetchone()[0]

@@ -5,6 +5,8 @@ from typing import Protocol
 
 import msgspec
 
+from ._account import Account, Balance, Reserved
+
 
 class StoreError(Exception):
     """A store cannot be reached, or failed. Layers say by ``on_store_error`` what then happens to calls."""
@@ -69,6 +71,36 @@ class Store(Protocol):
 
     async def delete(self, key: str) -> None:
         """Forget ``key``."""
+        ...
+
+    async def reserve(self, name: str, accounts: Sequence[Account], *, lease: float) -> Reserved:
+        """Reserve on all accounts, or on none: each must hold ``spent + reserved + amount <= limit`` afterwards.
+
+        What is reserved and not settled, renewed or released within ``lease`` lapses. Accounts are forgotten when
+        they are needed no longer, and never dropped for room before.
+
+        :param name: the reservation's own, never used before and never again
+        """
+        ...
+
+    async def settle(self, name: str, keys: Sequence[str], amount: int) -> bool:
+        """Turn what was reserved on these accounts into ``amount`` spent, less or more; 0 releases it.
+
+        It counts in full, whatever the limit. One that lapsed within the last day is counted, too. Returns false,
+        and changes nothing, where it is not known: it was settled before.
+        """
+        ...
+
+    async def renew(self, name: str, keys: Sequence[str], *, lease: float) -> bool:
+        """Hold a reservation for ``lease`` seconds from now. Returns false where it has lapsed, or was settled."""
+        ...
+
+    async def balances(self, keys: Sequence[str]) -> list[Balance]:
+        """Return what is on each of these accounts."""
+        ...
+
+    async def reset(self, keys: Sequence[str]) -> None:
+        """Forget what was spent on these accounts. What is reserved stays, and counts when it is settled."""
         ...
 
     async def aclose(self) -> None:

@@ -10,6 +10,7 @@ import anyio.to_thread
 import msgspec
 
 from ..stores import StoreError
+from . import _check_store_accounts as accounts
 from ._check_store_trial import StoreTrial
 
 # Per second: nothing flows in while a scenario lasts, as far as it matters.
@@ -284,4 +285,18 @@ SCENARIOS = (
     StoreScenario("callers are cancelled", _cancel),
     StoreScenario("arguments mean nothing", _bad_input),
     StoreScenario("the store is closed", _closed),
+)
+
+ACCOUNT_SCENARIOS = (
+    StoreScenario("money is reserved and settled", accounts.settle),
+    StoreScenario("money is settled twice", accounts.settle_twice),
+    StoreScenario("money is reserved on several accounts", accounts.several),
+    StoreScenario("amounts are as large as can be", accounts.exact),
+    StoreScenario("reservations run out", accounts.lapse),
+    StoreScenario("windows end", accounts.keep),
+    StoreScenario("accounts are reset", accounts.reset),
+    StoreScenario("tasks race for money", accounts.race),
+    StoreScenario("callers that reserve and settle are cancelled", accounts.cancel),
+    StoreScenario("amounts mean nothing", accounts.mean_nothing),
+    StoreScenario("the store is closed, and asked for money", accounts.closed),
 )

@@ -8,7 +8,7 @@ import anyio
 import pytest
 import trio
 
-from liter.stores import Bucket, MemoryStore, StoreError
+from liter.stores import Account, Balance, Bucket, MemoryStore, StoreError
 from liter.testing import check_store
 
 
@@ -151,3 +151,39 @@ def test_the_overhead_counted_is_no_less_than_the_real_one() -> None:
     slot_of_an_ordered_dict = 8 + 24 + 7 * 8
     empty_objects = sys.getsizeof("") + sys.getsizeof(b"") + sys.getsizeof(1.0) + sys.getsizeof(entry)
     assert empty_objects + slot_of_an_ordered_dict <= 256 + sys.getsizeof("")
+
+
+def account(key: str, amount: int = 1, *, ttl: float = 3600) -> Account:
+    return Account(key=key, limit=100, amount=amount, ttl=ttl)
+
+
+@pytest.mark.anyio
+async def test_accounts_of_past_windows_are_forgotten() -> None:
+    """A store that sees ever new windows holds those that can still be settled, and no more."""
+    store = MemoryStore()
+    for hour in range(3000):
+        await store.reserve(f"call {hour}", [account(f"spent in hour {hour}")], lease=60)
+        await store.settle(f"call {hour}", [f"spent in hour {hour}"], 1)
+        await anyio.sleep(3600)
+    assert len(store._accounts) <= 25 + 64
+    assert store._accounts.bytes < 25_000 + 64 * 300
+
+
+@pytest.mark.anyio
+async def test_money_is_never_dropped_for_room() -> None:
+    """Values and buckets make room for accounts; where that is not enough, nothing more can be reserved."""
+    store = MemoryStore(max_bytes=20_000)
+    await store.put("value", bytes(1000), ttl=1e6)
+    await store.take([Bucket(key="bucket", capacity=1e6, refill=1, amount=1e6)])
+    reserved = 0
+    with pytest.raises(StoreError, match="no room for more accounts within max_bytes=20000"):
+        for user in range(1000):
+            await store.reserve(f"{user}", [account(f"user {user}")], lease=60)
+            reserved += 1
+    assert 30 <= reserved <= 40
+    assert held(store)[:2] == (0, 0)
+    assert await store.balances([f"user {user}" for user in range(reserved)]) == [Balance(reserved=1)] * reserved
+    for _ in range(2):
+        await anyio.sleep(86400)
+    for user in range(30):
+        await store.reserve(f"later {user}", [account(f"later {user}")], lease=60)

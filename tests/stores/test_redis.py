@@ -1,6 +1,7 @@
 """The store of many machines, on a real server of its own: outages, clocks, and what is left on it."""
 
 import asyncio
+import math
 import shutil
 import signal
 import socket
@@ -14,10 +15,13 @@ from pathlib import Path
 import anyio
 import pytest
 
-from liter.stores import Bucket, RedisStore, StoreError
+from liter.stores import Account, Balance, Bucket, RedisStore, StoreError
 from liter.testing import check_store
 
 pytestmark = pytest.mark.realtime
+
+# What an account is on the server.
+KINDS = ("account", "leases")
 
 
 class Server:
@@ -303,3 +307,35 @@ def test_without_the_extra_the_error_names_it() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert "ImportError: RedisStore needs coredis: pip install 'liter-sdk[redis]'" in done.stderr
+
+
+@pytest.mark.anyio
+async def test_accounts_expire_unless_they_are_for_good(server: Server) -> None:
+    """An account stays until its window ends, and a day longer than the lease of what is reserved on it."""
+    store = RedisStore(server.url)
+    accounts = [Account(key=key, limit=10, amount=1, ttl=ttl) for key, ttl in (("a", 1e6), ("b", 60), ("c", math.inf))]
+    await store.reserve("one", accounts, lease=100)
+    expiry = [int(server.ask("SELECT 1", f"TTL liter:{kind}:{key}")[1:]) for key in "abc" for kind in KINDS]
+    assert expiry == pytest.approx([1e6, 1e6, 86500, 86500, -1, -1], abs=5)
+    await store.renew("one", ["b", "c"], lease=500)
+    assert int(server.ask("SELECT 1", "TTL liter:account:b")[1:]) == pytest.approx(86900, abs=5)
+    assert server.ask("SELECT 1", "TTL liter:account:c") == b":-1"
+    await store.settle("one", ["a", "b", "c"], 1)
+    assert server.ask("SELECT 1", "HLEN liter:account:a") == b":2"
+    assert server.ask("SELECT 1", "EXISTS liter:leases:a") == b":0"
+    await store.aclose()
+
+
+@pytest.mark.anyio
+async def test_a_settled_step_of_no_answer_may_be_repeated(own_server: Server) -> None:
+    """What was spent is counted once, though the connection broke and nobody knows whether the step was done."""
+    store = RedisStore(own_server.url, timeout=0.2)
+    await store.reserve("one", [Account(key="a", limit=10, amount=5, ttl=60)], lease=60)
+    own_server.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(StoreError):
+        await store.settle("one", ["a"], 3)
+    own_server.process.send_signal(signal.SIGCONT)
+    await anyio.sleep(0.1)
+    await store.settle("one", ["a"], 3)
+    assert await store.balances(["a"]) == [Balance(spent=3)]
+    await store.aclose()

@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from liter.stores import Bucket, MemoryStore, StoreError, Taken
+from liter.stores import Account, Balance, Bucket, MemoryStore, Reserved, StoreError, Taken
 from liter.testing import StoreConformanceError, check_store
 
 ROOM = 64 * 1024
@@ -151,6 +151,83 @@ class Broken(MemoryStore):
         raise StoreError("out of order")
 
 
+class CheckThenAdd(MemoryStore):
+    """Gives others a turn between looking whether it fits and reserving."""
+
+    async def reserve(self, name: str, accounts: Sequence[Account], *, lease: float) -> Reserved:
+        balances = await self.balances([account.key for account in accounts])
+        for index, (account, balance) in enumerate(zip(accounts, balances, strict=True)):
+            if balance.spent + balance.reserved + account.amount > account.limit:
+                return Reserved(granted=False, account=index, balances=tuple(balances))
+        await anyio.lowlevel.checkpoint()
+        unlimited = [
+            Account(key=account.key, limit=9 * 10**18, amount=account.amount, ttl=account.ttl) for account in accounts
+        ]
+        return await super().reserve(name, unlimited, lease=lease)
+
+
+class Doubles(MemoryStore):
+    """Counts in floating point."""
+
+    async def balances(self, keys: Sequence[str]) -> list[Balance]:
+        exact = await super().balances(keys)
+        return [Balance(spent=int(float(each.spent)), reserved=int(float(each.reserved))) for each in exact]
+
+    async def reserve(self, name: str, accounts: Sequence[Account], *, lease: float) -> Reserved:
+        answer = await super().reserve(name, accounts, lease=lease)
+        balances = await self.balances([account.key for account in accounts])
+        return Reserved(granted=answer.granted, account=answer.account, balances=tuple(balances))
+
+
+class SettlesTwice(MemoryStore):
+    """Counts what is settled once more."""
+
+    async def settle(self, name: str, keys: Sequence[str], amount: int) -> bool:
+        if not await super().settle(name, keys, amount):
+            # As if it had been reserved.
+            accounts = [Account(key=key, limit=9 * 10**18, amount=0, ttl=60) for key in keys]
+            await super().reserve(name, accounts, lease=60)
+            await super().settle(name, keys, amount)
+        return True
+
+
+class ForgetsTheSlow(MemoryStore):
+    """Does not count what is settled after the lease."""
+
+    async def settle(self, name: str, keys: Sequence[str], amount: int) -> bool:
+        if not await super().renew(name, keys, lease=60):
+            return False
+        return await super().settle(name, keys, amount)
+
+
+class HoldsForever(MemoryStore):
+    """Reservations of the dead stay."""
+
+    async def reserve(self, name: str, accounts: Sequence[Account], *, lease: float) -> Reserved:
+        return await super().reserve(name, accounts, lease=lease * 100)
+
+
+class ResetsAll(MemoryStore):
+    """Forgets what is reserved with what was spent."""
+
+    async def reset(self, keys: Sequence[str]) -> None:
+        await super().reset(keys)
+        self._accounts.clear()
+
+
+class SlowSettle(MemoryStore):
+    """Can be cancelled between two accounts."""
+
+    async def settle(self, name: str, keys: Sequence[str], amount: int) -> bool:
+        if amount != 2:
+            return await super().settle(name, keys, amount)
+        settled = False
+        for key in keys:
+            settled = await super().settle(name, [key], amount) or settled
+            await anyio.lowlevel.checkpoint()
+        return settled
+
+
 @pytest.mark.parametrize(
     ("make_store", "scenario"),
     [
@@ -167,6 +244,13 @@ class Broken(MemoryStore):
         (OneLoop, "threads race"),
         (Lenient, "arguments mean nothing"),
         (Undead, "the store is closed"),
+        (CheckThenAdd, "tasks race for money"),
+        (Doubles, "amounts are as large as can be"),
+        (SettlesTwice, "money is settled twice"),
+        (ForgetsTheSlow, "reservations run out"),
+        (HoldsForever, "reservations run out"),
+        (ResetsAll, "money is reserved on several accounts"),
+        (SlowSettle, "callers that reserve and settle are cancelled"),
         (partial(OldestFirst, max_bytes=ROOM), "room is needed"),
         (Broken, "values are put, replaced and deleted"),
     ],
@@ -174,7 +258,7 @@ class Broken(MemoryStore):
 def test_a_fault_is_found_and_told(make_store: Callable[[], MemoryStore], scenario: str) -> None:
     """A store that breaks the protocol fails the scenario about it, which the error names."""
     with pytest.raises(StoreConformanceError) as caught:
-        check_store(make_store, max_bytes=ROOM)
+        check_store(make_store, max_bytes=ROOM if scenario == "room is needed" else None)
     assert caught.value.scenario == scenario
     assert caught.value.backend == "asyncio"
     assert scenario in str(caught.value)
