@@ -127,13 +127,11 @@ class RedisStore:
         arguments: list[Argument] = [name, repr(lease)]
         for account in accounts:
             arguments += [account.limit, account.amount, repr(kept_for(account, lease))]
-        answer = await self._run_script(RESERVE, self._account_keys([account.key for account in accounts]), arguments)
-        match answer:
-            case [int() as index, *balances]:
-                refused = None if index < 0 else index
-                return Reserved(granted=index < 0, account=refused, balances=tuple(_balances(balances)))
-            case _:
-                raise StoreError(f"{self!r}: an answer of no known form")
+        keys = self._account_keys([account.key for account in accounts])
+        answer = cast("list[object]", await self._run_script(RESERVE, keys, arguments))
+        refused = cast("int", answer[0])
+        balances = tuple(_balances(answer[1:]))
+        return Reserved(granted=refused < 0, account=None if refused < 0 else refused, balances=balances)
 
     async def settle(self, name: str, keys: Sequence[str], amount: int) -> bool:
         """Turn what was reserved into what was spent: see :meth:`Store.settle`."""
