@@ -108,6 +108,23 @@ class AttemptWatcher(Protocol):
         ...
 
 
+class AttemptGate(Protocol):
+    """Is asked before each request on the wire that is made for a call, however many layers make more than one.
+
+    A layer adds its own to the call: ``replace(call, gates=(*call.gates, mine))``.
+    """
+
+    async def admit(self, call: "Call[object]", attempt: Attempt, request: HttpRequest, /) -> None:
+        """Wait until it may be sent, at most until ``call.enter_by``; return, and it is.
+
+        The attempt is on the record only from then on; until then its ``number`` is 0. What is raised, or cancelled,
+        here is no attempt's failure: nothing was sent, and no watcher is told.
+
+        :raises LlmError: it must not be sent
+        """
+        ...
+
+
 class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     """One logical operation on its way through the stack. Change it with ``msgspec.structs.replace``.
 
@@ -125,6 +142,7 @@ class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     :param unsupported: what becomes of a parameter that the provider does not take: ``"raise"`` BadRequestError,
         or ``"drop"`` it with a warning in the log
     :param watchers: who sees each attempt, see :class:`AttemptWatcher`
+    :param gates: who is asked before each attempt, see :class:`AttemptGate`
     :param listeners: who is told what layers do, see :meth:`notify`
     :param resolve: finds the route to a model, see :meth:`to`
     """
@@ -142,6 +160,7 @@ class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     attempts: list[Attempt] = []
     unsupported: Literal["raise", "drop"] = "raise"
     watchers: tuple[AttemptWatcher, ...] = ()
+    gates: tuple[AttemptGate, ...] = ()
     listeners: tuple[Listener, ...] = ()
     resolve: Callable[[str], Route] | None = None
 

@@ -20,6 +20,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
 from ._call import Attempt as Attempt
+from ._call import AttemptGate as AttemptGate
 from ._call import AttemptWatcher as AttemptWatcher
 from ._call import Call as Call
 from ._call import Listener as Listener

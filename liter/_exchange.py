@@ -77,7 +77,13 @@ class _Scope(Generic[R]):
         if self._signer is None:
             exchange.routes.check(route)
         request = provider.encode(call)
-        self._begin(call.waited)
+        if call.gates:
+            with anyio.CancelScope(deadline=enter_by) as scope:
+                await self._begin(request, call.waited)
+            if scope.cancelled_caught:
+                raise self._too_late()
+        else:
+            await self._begin(request, call.waited)
         try:
             with anyio.CancelScope(deadline=enter_by):
                 response = await self._send(request, enter_by)
@@ -110,10 +116,10 @@ class _Scope(Generic[R]):
         else:
             self._signer = credential
 
-    def _begin(self, waited: float) -> None:
+    async def _begin(self, request: HttpRequest, waited: float) -> None:
         call = self._call
-        self._attempt = Attempt(
-            number=len(call.attempts) + 1,
+        self._attempt = attempt = Attempt(
+            number=0,
             provider=call.route.provider,
             model=call.route.model,
             started=anyio.current_time(),
@@ -121,7 +127,12 @@ class _Scope(Generic[R]):
             base_url=call.route.base_url,
             waited=waited,
         )
-        call.attempts.append(self._attempt)
+        for gate in call.gates:
+            await gate.admit(cast("Call[object]", call), attempt, request)
+            attempt.started = anyio.current_time()
+        # Others may have begun meanwhile.
+        attempt.number = len(call.attempts) + 1
+        call.attempts.append(attempt)
 
     def _prepare(self, request: HttpRequest) -> HttpRequest:
         """Add the watchers' headers, then sign: nothing may change after that."""
@@ -138,7 +149,7 @@ class _Scope(Generic[R]):
             # No failure of the provider's, so no layer is asked. It is on the record all the same: the provider
             # may have begun, and billed, what it did not answer.
             await self._close("ConnectionRetired", error)
-            self._begin(0.0)
+            await self._begin(request, 0.0)
             return await transport.send(self._prepare(request), connect=connect, deadline=enter_by, fresh=True)
 
     async def _enter_whole(self, provider: Provider) -> Reply[R]:
@@ -221,6 +232,8 @@ class _Scope(Generic[R]):
 
     async def _close(self, outcome: str, error: BaseException | None) -> None:
         attempt = self._attempt
+        if not attempt.number:
+            return  # it was not let through, after the one before it had ended
         attempt.outcome = outcome
         attempt.seconds = anyio.current_time() - attempt.started
         if self._reply is not None:
