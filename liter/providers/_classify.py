@@ -13,6 +13,7 @@ from ._error_body import Facts, read_facts
 from ._error_table import (
     KIND_OF_CODE,
     KIND_OF_NUMBER,
+    KIND_OF_OWN_STATUS,
     KIND_OF_STATUS,
     PHRASES,
     STATUSES_WITH_PHRASES,
@@ -72,6 +73,9 @@ def _kind(facts: Facts, status: int | None, provider: str) -> Kind:
             if words.search(text):
                 return sought
     if status is not None and status >= 400:
+        own = KIND_OF_OWN_STATUS.get((provider, status))
+        if own is not None:
+            return own
         return KIND_OF_STATUS.get(status, BadRequestError if status < 500 else ServerError)
     # Inside a stream, or under a status of success: some send the status as the code.
     for code in facts.codes:

@@ -33,7 +33,7 @@ def read_facts(body: bytes) -> Facts:
     """Read what a failure's body tells, whatever its shape. Never raises."""
     try:
         tree: object = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Facts(message=_plain(body))
     if isinstance(tree, list):
         tree = next(iter(cast("list[object]", tree)), None)

@@ -128,6 +128,10 @@ KIND_OF_STATUS: Mapping[int, Kind] = {
     524: LlmTimeoutError,
     529: ServiceUnavailableError,
 }
+# Statuses outside the standard mean something only where they come from.
+KIND_OF_OWN_STATUS: Mapping[tuple[str, int], Kind] = {
+    ("cohere", 498): AuthenticationError,  # a token that is invalid, or blocked
+}
 STATUSES_WITH_PHRASES = frozenset({None, 400, 403, 413, 422, 429, 500})
 
 # Sought in the lower-case message, top to bottom: the more particular come first.
@@ -138,6 +142,7 @@ _WORDS: tuple[tuple[Kind, str], ...] = (
     ),
     (QuotaError, r"credit balance is too low|insufficient balance|not enough credits"),
     (QuotaError, r"exceeded your current quota|payment required"),
+    (QuotaError, r"trial key, which is limited to \d+ api calls / month"),
     (QuotaError, r"insufficient credits|used all available credits|exceeded your monthly included credits"),
     (BadRequestError, r"max_tokens is too large|maximum number of tools|invalid 'user'"),
     (

@@ -36,9 +36,13 @@ def decode_leniently(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
     :raises msgspec.DecodeError: not JSON, or JSON of a form that cannot be mended
     """
     try:
-        return decoder.decode(body)
-    except msgspec.ValidationError:
-        return _converted(msgspec.json.decode(body), decoder.type)
+        try:
+            return decoder.decode(body)
+        except msgspec.ValidationError:
+            return _converted(msgspec.json.decode(body), decoder.type)
+    except (UnicodeDecodeError, RecursionError) as error:
+        # What msgspec raises for names of fields that are not UTF-8, and for lists in lists in lists.
+        raise msgspec.DecodeError(f"the body is no JSON: {error}") from error
 
 
 def _converted(tree: object, kind: type[T]) -> T:

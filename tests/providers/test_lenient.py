@@ -66,3 +66,14 @@ def test_a_body_with_many_oddities_is_given_up():
     body = msgspec.json.encode({"choices": [{"index": {}, "finish_reason": 5} for _ in range(50)]})
     with pytest.raises(msgspec.ValidationError):
         read(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"id": 5, "us\xa6ge": 1}', b'{"id": 5, "x": "\xff"}', b'{"choices": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"],
+    ids=["name", "text", "deep"],
+)
+def test_what_is_no_utf8_or_too_deep_is_no_json(body):
+    """One error for all that cannot be read."""
+    with pytest.raises(msgspec.DecodeError):
+        read(body)

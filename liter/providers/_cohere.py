@@ -1,0 +1,78 @@
+"""Cohere's API, in its second version."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
+from .._contract import Call
+from .._http import Headers, HttpRequest, RawHeaders
+from ..types import ChatCompletionRequest, ChatCompletionResponse, ModelsListResponse
+from ._cohere_models import read_models
+from ._cohere_reply import read_reply
+from ._cohere_request import encode_chat
+from ._cohere_stream import ChatStreamDecoder
+from ._headers import bearer, merged
+from ._wire import OperationWire, WireProvider
+
+_JSON: RawHeaders = ((b"content-type", b"application/json"), (b"accept", b"application/json"))
+_STREAM: RawHeaders = (
+    (b"content-type", b"application/json"),
+    (b"accept", b"text/event-stream"),
+    (b"accept-encoding", b"identity"),
+)
+_GET: RawHeaders = ((b"accept", b"application/json"),)
+
+
+class Cohere(WireProvider, frozen=True, kw_only=True):
+    """A provider that speaks Cohere's API."""
+
+    name: str = "cohere"
+    base_url: str = "https://api.cohere.com/v2"
+    key_variables: tuple[str, ...] = ("COHERE_API_KEY", "CO_API_KEY")
+
+    request_ids: ClassVar[tuple[str, ...]] = ("x-debug-trace-id", "x-request-id")
+
+    @property
+    def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
+        """The operations of the protocol, by name."""
+        return _WIRES
+
+
+def _encode_chat(provider: Cohere, call: Call[object]) -> HttpRequest:
+    route = call.route
+    return HttpRequest(
+        method="POST",
+        base_url=route.base_url,
+        path="/chat",
+        headers=merged((_STREAM if call.stream else _JSON) + bearer(route.api_key), call.headers),
+        body=encode_chat(cast("ChatCompletionRequest", call.request), call),
+    )
+
+
+def _decode_chat(provider: Cohere, call: Call[object], body: bytes, headers: Headers) -> ChatCompletionResponse:
+    return read_reply(body, provider=provider.name, model=call.route.model)
+
+
+def _open_chat_stream(provider: Cohere, call: Call[object]) -> ChatStreamDecoder:
+    return ChatStreamDecoder(provider.name, call.route.model)
+
+
+def _encode_list_models(provider: Cohere, call: Call[object]) -> HttpRequest:
+    route = call.route
+    root = route.base_url.rstrip("/")
+    return HttpRequest(
+        method="GET",
+        # The second version has no list of models; the first gives the most at once.
+        base_url=f"{root.removesuffix('/v2')}/v1" if root.endswith("/v2") else root,
+        path="/models?page_size=1000",
+        headers=merged(_GET + bearer(route.api_key), call.headers),
+    )
+
+
+def _decode_models(provider: Cohere, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:
+    return read_models(body, provider=provider.name)
+
+
+_WIRES: Mapping[str, OperationWire[Any, Any]] = {
+    "chat": OperationWire(encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream),
+    "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
+}
