@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from ._anthropic import Anthropic
 from ._codec import Provider
+from ._cohere import Cohere
 from ._openai import OpenAI
 
 _MAX_TOKENS = {"max_completion_tokens": "max_tokens"}
@@ -89,5 +90,5 @@ _OPENAI_LIKE = (
 @cache
 def known_providers() -> Mapping[str, Provider]:
     """All providers, by the name that routes to them."""
-    providers: tuple[Provider, ...] = (*_OPENAI_LIKE, Anthropic())
+    providers: tuple[Provider, ...] = (*_OPENAI_LIKE, Anthropic(), Cohere())
     return MappingProxyType({provider.name: provider for provider in providers})

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from liter._errors import BadRequestError
-from liter.providers._cohere import Cohere
+from liter.providers import Cohere
 from liter.providers._cohere_request import PARAMETERS
 from liter.types import AssistantMessage, ChatCompletionRequest, ListModelsRequest, NativeContent
 

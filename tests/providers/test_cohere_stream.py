@@ -13,7 +13,7 @@ from liter._errors import (
     StreamingError,
 )
 from liter._http import Headers, ServerSentEvent
-from liter.providers._cohere import Cohere
+from liter.providers import Cohere
 from liter.types import ChatCompletionRequest, accumulate
 
 PROVIDER = Cohere()

@@ -9,7 +9,7 @@ import pytest
 
 from liter._errors import LlmError
 from liter._http import Headers
-from liter.providers._cohere import Cohere
+from liter.providers import Cohere
 from liter.types import ChatCompletionRequest, ChatCompletionResponse, ListModelsRequest
 
 from ._replay import decode_stream, differences, replay, survive
