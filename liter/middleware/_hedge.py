@@ -10,9 +10,11 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
+from .._alarm import at_first_wait, make_alarm
 from .._contract import Call, Handler
 from .._errors import LlmError
 from .._http import RawHeaders
+from .._loop import EventLoop
 from .._reply import Reply
 from ._latencies import Latencies
 
@@ -22,6 +24,9 @@ R = TypeVar("R")
 _BURST = 10.0
 
 _IDEMPOTENCY_KEY = b"idempotency-key"
+
+# What an attempt fails with. All else is a cancellation, or the end of the coroutine, and goes its way.
+_RAISED = (Exception, KeyboardInterrupt, SystemExit)
 
 
 class Hedging(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,48 +125,58 @@ class Hedge:
 
 
 class _Race(Generic[R]):
-    """The scope of the attempt that won."""
+    """The scope of the attempt that won.
+
+    The first attempt is made in the caller's own task, as is one that begins because it failed. One that begins because
+    others are late is a task of a group around them, which is there only where a second attempt may come to be due.
+    """
 
     __slots__ = (
         "_alone",
+        "_begun",
         "_call",
         "_call_next",
-        "_ended",
+        "_delay",
         "_error",
         "_hedge",
-        "_may_hedge",
+        "_latest",
+        "_loop",
+        "_may_begin",
         "_over",
+        "_rings_at",
+        "_started",
         "_tasks",
         "_winner",
         "_won",
     )
 
-    _tasks: TaskGroup
-
     def __init__(self, hedge: Hedge, call: Call[R], call_next: Handler) -> None:
         self._hedge = hedge
         self._call = call
         self._call_next = call_next
+        self._tasks: TaskGroup | None = None
         self._winner: tuple[AbstractAsyncContextManager[Reply[R], bool | None], Reply[R]] | None = None
         self._won = 0.0
         self._error: BaseException | None = None
         self._over = False
         self._alone = True
-        # Whether an attempt that failed does not ask for time before the next.
-        self._may_hedge = True
+        self._begun = 1
+        # Whether another may begin: no attempt has failed that asks for time before the next, or the allowance is spent.
+        self._may_begin = True
 
     async def __aenter__(self) -> Reply[R]:
-        self._hedge.deposit()
-        self._ended = anyio.Event()
-        try:
-            async with anyio.create_task_group() as self._tasks:
-                await self._begin_attempts(anyio.current_time())
-        except BaseException as cancelled:  # by the caller: all else is kept out of the group
-            if self._winner is not None:
-                await self._winner[0].__aexit__(type(cancelled), cancelled, cancelled.__traceback__)
-            raise
-        finally:
-            del self._tasks
+        hedge, call = self._hedge, self._call
+        hedge.deposit()
+        self._loop = loop = EventLoop.current()
+        self._delay = hedge.delay_for(call)
+        # Of the attempt that began last, when; ``None`` while listeners are told of it.
+        self._latest: float | None = (began := loop.time())
+        self._started = began
+        self._rings_at = began + self._delay
+        if self._rings_at < call.enter_by:
+            await self._race()
+        else:
+            await self._attempts(call)
         if self._winner is not None:
             return self._winner[1]
         error, self._error = self._error, None
@@ -177,53 +192,85 @@ class _Race(Generic[R]):
             return None
         return await self._winner[0].__aexit__(kind, error, traceback)
 
-    async def _begin_attempts(self, began: float) -> None:
-        """Begin the first attempt, and others where they are due. Returns when there will be no more."""
-        hedge, call = self._hedge, self._call
-        delay = hedge.delay_for(call)
-        self._tasks.start_soon(self._attempt, call, began, True)
-        latest = began
-        for extra in range(1, hedge.max_attempts):
-            due = latest + delay
-            with anyio.CancelScope(deadline=due if due < call.enter_by else math.inf):
-                await self._ended.wait()
-            if self._over or not self._may_hedge or not hedge.withdraw():
-                return
-            self._alone = False
-            self._ended = anyio.Event()
-            waited = anyio.current_time() - began
-            attempt = msgspec.structs.replace(
-                call, attempt=call.attempt + extra, waited=waited, headers=_with_another_key(call, extra)
-            )
-            try:
-                await call.notify(
-                    Hedging(
-                        call=cast("Call[object]", attempt),
-                        attempt=attempt.attempt,
-                        waited=waited,
-                        error=self._error if isinstance(self._error, LlmError) else None,
-                    )
-                )
-            except anyio.get_cancelled_exc_class():
-                raise
-            except BaseException as error:  # noqa: BLE001 # raised out of the group, as it is
-                self._end(error)
-                return
-            latest = anyio.current_time()
-            self._tasks.start_soon(self._attempt, attempt, latest, False)
+    async def _race(self) -> None:
+        """Make attempts, with an alarm for the next."""
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                alarm = make_alarm(self._tasks, self._rings_at, self._ring)
+                try:
+                    await at_first_wait(self._attempts(self._call), alarm.set)
+                finally:
+                    # Where this task makes no more attempts, no other may begin one either.
+                    alarm.call_off()
+        except BaseException as cancelled:  # by the caller: all else is kept out of the group
+            if self._winner is not None:
+                await self._winner[0].__aexit__(type(cancelled), cancelled, cancelled.__traceback__)
+            raise
+        finally:
+            self._tasks = None
 
-    async def _attempt(self, call: Call[R], began: float, first: bool) -> None:
+    def _ring(self) -> float:
+        """Begin another attempt, if it is due. Returns when to look again."""
+        if self._over:
+            return math.inf
+        # Attempts that failed may have brought others forward since the alarm was set.
+        due = self._rings_at + self._delay if self._latest is None else self._latest + self._delay
+        if due <= self._rings_at:
+            following = self._next()
+            if following is None:
+                return math.inf
+            self._alone = False
+            cast("TaskGroup", self._tasks).start_soon(self._attempts, following)
+            due = self._rings_at + self._delay
+        self._rings_at = due if due < self._call.enter_by else math.inf
+        return self._rings_at
+
+    def _next(self) -> Call[R] | None:
+        """Make the call of the next attempt; ``None`` where there will be no more."""
+        call, extra = self._call, self._begun
+        self._may_begin = self._may_begin and extra < self._hedge.max_attempts and self._hedge.withdraw()
+        if not self._may_begin:
+            return None
+        self._begun += 1
+        self._latest = None
+        waited = self._loop.time() - self._started
+        return msgspec.structs.replace(
+            call, attempt=call.attempt + extra, waited=waited, headers=_with_another_key(call, extra)
+        )
+
+    async def _attempts(self, call: Call[R]) -> None:
+        """Make an attempt, and another one after each that fails, as long as that may be."""
+        following: Call[R] | None = call
+        while following is not None and await self._told(following):
+            await self._attempt(following)
+            following = None if self._over else self._next()
+
+    async def _told(self, call: Call[R]) -> bool:
+        """Tell of an extra attempt. Returns whether it is to be made."""
+        if call is self._call:
+            return True
+        error = self._error if isinstance(self._error, LlmError) else None
+        hedging = Hedging(call=cast("Call[object]", call), attempt=call.attempt, waited=call.waited, error=error)
+        try:
+            await call.notify(hedging)
+        except _RAISED as fault:
+            self._end(fault)
+        self._latest = self._loop.time()
+        return not self._over
+
+    async def _attempt(self, call: Call[R]) -> None:
+        began, first = self._loop.time(), call is self._call
         try:
             scope = self._call_next(call)
             reply = await scope.__aenter__()
-        except anyio.get_cancelled_exc_class():
+        except _RAISED as error:
+            self._failed(error)
+            return
+        except BaseException:
             if first and self._winner is not None:
                 self._hedge.record(call, self._won - began)
             raise
-        except BaseException as error:  # noqa: BLE001 # raised out of the group, as it is
-            self._failed(error)
-            return
-        now = anyio.current_time()
+        now = self._loop.time()
         if first:
             self._hedge.record(call, now - began)
         if self._over:
@@ -242,16 +289,14 @@ class _Race(Generic[R]):
         self._error = error
         if not isinstance(error, LlmError) or not error.retryable:
             self._end(error)
-        else:
-            self._may_hedge = self._may_hedge and not error.retry_after
-            self._ended.set()
+        elif error.retry_after:
+            self._may_begin = False
 
     def _end(self, error: BaseException | None) -> None:
         self._error = error
         self._over = True
-        if self._alone:
-            self._ended.set()  # ends it as well, for much less than a cancellation costs
-        else:
+        # Where there is nobody else, to cancel the group would only cost.
+        if self._tasks is not None and not self._alone:
             self._tasks.cancel_scope.cancel()
 
 

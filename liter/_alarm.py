@@ -1,0 +1,118 @@
+"""Something to do at a later time, unless it is called off before.
+
+Of asyncio's loops one may ask that without a task, of Trio not: there it takes a task of the caller's group. Neither is
+needed by work that is done without waiting, so both begin when the work first lets other tasks run.
+"""
+
+import asyncio
+import math
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from types import coroutine
+from typing import Protocol, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ._loop import EventLoop
+
+T = TypeVar("T")
+
+# Returns the event-loop time at which it wants to be called again; infinity is never.
+Ring = Callable[[], float]
+
+
+class Alarm(Protocol):
+    """Calls a function at a time of the event loop's, once it is set."""
+
+    def set(self) -> None: ...
+    def call_off(self) -> None: ...
+
+
+def make_alarm(tasks: TaskGroup, when: float, ring: Ring) -> Alarm:
+    """Make an alarm that calls ``ring()`` at ``when``. It must be called off before ``tasks`` can end.
+
+    :param ring: does not wait, and does not raise
+    """
+    loop = EventLoop.current()
+    return _Sleeper(tasks, when, ring) if loop.is_trio else _Timer(when, ring)
+
+
+@coroutine
+def at_first_wait(work: Coroutine[object, object, T], begin: Callable[[], None]) -> Generator[object, object, T]:
+    """Await ``work``, and call ``begin()`` right before it first lets other tasks run, if it does at all."""
+    try:
+        wanted = work.send(None)
+    except StopIteration as stop:
+        done: T = stop.value
+        return done
+    begin()
+    while True:
+        try:
+            try:
+                sent = yield wanted
+            except GeneratorExit:
+                work.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 # whatever the event loop throws in
+                wanted = work.throw(error)
+            else:
+                wanted = work.send(sent)
+        except StopIteration as stop:
+            done = stop.value
+            return done
+
+
+class _Timer:
+    """An alarm by a timer of asyncio's."""
+
+    __slots__ = ("_handle", "_ring", "_when")
+
+    def __init__(self, when: float, ring: Ring) -> None:
+        self._when = when
+        self._ring = ring
+        self._handle: asyncio.TimerHandle | None = None
+
+    def set(self) -> None:
+        self._handle = asyncio.get_running_loop().call_at(self._when, self._fire)
+
+    def _fire(self) -> None:
+        # Whoever begins a task by anyio is asked for its event loop, which sniffio tells by the task, and here is none.
+        # This context is a copy of the timer's own.
+        if (sniffio := sys.modules.get("sniffio")) is not None:
+            sniffio.current_async_library_cvar.set("asyncio")
+        self._when = self._ring()
+        if self._when < math.inf:
+            self.set()
+
+    def call_off(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+
+
+class _Sleeper:
+    """An alarm by a task that sleeps."""
+
+    __slots__ = ("_off", "_ring", "_tasks", "_when")
+
+    def __init__(self, tasks: TaskGroup, when: float, ring: Ring) -> None:
+        self._tasks = tasks
+        self._when = when
+        self._ring = ring
+        self._off: anyio.Event | None = None
+
+    def set(self) -> None:
+        self._off = anyio.Event()
+        self._tasks.start_soon(self._sleep, self._off)
+
+    async def _sleep(self, off: anyio.Event) -> None:
+        while self._when < math.inf:
+            with anyio.CancelScope(deadline=self._when):
+                # To wake it costs less than to cancel it.
+                await off.wait()
+                return
+            self._when = self._ring()
+
+    def call_off(self) -> None:
+        if self._off is not None:
+            self._off.set()
