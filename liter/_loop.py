@@ -42,7 +42,9 @@ class EventLoop:
     def __init__(self, native: "asyncio.AbstractEventLoop | TrioToken") -> None:
         # Weakly, as this object is kept for as long as the loop is there.
         self._native = weakref.ref(native)
-        self._trio_time = None if isinstance(native, asyncio.AbstractEventLoop) else _trio().current_time
+        self._trio_time: Callable[[], float] | None = None
+        if not isinstance(native, asyncio.AbstractEventLoop):
+            self._trio_time = _trio().current_time
         self.epoch = time.monotonic() - anyio.current_time()
         self._closables: weakref.WeakSet[Closable] = weakref.WeakSet()
         self._sentinel: AsyncGenerator[None, None] | None = (sentinel := self._wait_for_end())
@@ -62,7 +64,7 @@ class EventLoop:
         return loop
 
     def time(self) -> float:
-        """Return the time that tasks of this loop count by, as ``anyio.current_time()`` does, for a third of the CPU."""
+        """Return the time that tasks of this loop count by, as ``anyio.current_time()`` does, for less."""
         if self._trio_time is not None:
             return self._trio_time()
         native = self._native()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from ..types import (
     Audio,
@@ -20,6 +20,7 @@ from ._guarded_value import REPEATS, GuardedValue
 from ._guardrail_rule import Rule
 from ._rolling_json import RollingJson
 from ._rolling_text import RollingText
+from ._rule_set import RuleSet
 
 _TEXTS = ("content", "refusal", "reasoning_content", "reasoning", "tool_plan")
 # What tells of the reply as a whole.
@@ -27,9 +28,11 @@ _FACTS = ("usage", "citations", "search_results", "moderation", "native")
 _NO_FACTS: Mapping[str, object] = dict[str, object].fromkeys(_FACTS)
 _NO_REPEATS: Mapping[str, object] = dict[str, object].fromkeys(REPEATS)
 _NOTHING = Delta()
+_NO_MORE = (None,) * (len(Delta.__struct_fields__) - 2)
 
 
 class _Rolling(Protocol):
+    def passes(self, text: str) -> bool: ...
     def add(self, text: str, *, last: bool = False) -> str: ...
 
 
@@ -104,12 +107,30 @@ class GuardedChunks:
     :param hits: gets each rule that matched
     """
 
-    def __init__(self, rules: Sequence[Rule], window: int, hits: list[Rule]) -> None:
+    def __init__(self, rules: RuleSet, window: int, hits: list[Rule]) -> None:
         self._rules = rules
         self._window = window
         self._hits = hits
         self._choices: dict[int, _Choice] = {}
         self._latest: ChatCompletionChunk | None = None
+
+    def passes(self, chunk: ChatCompletionChunk) -> bool:
+        """Take a chunk, if it is to be handed out as it is. Returns whether; else nothing was done.
+
+        It is for chunks with a text and nothing else, as are most of a stream.
+        """
+        if len(chunk.choices) != 1:
+            return False
+        choice = chunk.choices[0]
+        state = self._choices.get(choice.index)
+        if state is None or choice.finish_reason is not None or choice.logprobs is not None:
+            return False
+        name, text = _only_text(choice.delta)
+        rolling = state.texts.get(name)
+        if rolling is None or text is None or not rolling.passes(text):
+            return False
+        state.told.add(name)
+        return True
 
     def add(self, chunk: ChatCompletionChunk) -> ChatCompletionChunk | None:
         """Take a chunk, and give what can be handed out in its place; ``None`` where that is nothing.
@@ -142,10 +163,6 @@ class GuardedChunks:
         if state is None:
             state = self._choices[choice.index] = _Choice()
         state.open = not last
-        content = choice.delta.content
-        if content is not None and choice == ChunkChoice(index=choice.index, delta=Delta(content=content)):
-            # Most of a stream is such chunks; the way below costs three times as much.
-            return self._plain(state, choice.index, content)
         state.keep(choice)
         before = len(self._hits)
         changes = self._texts(state, choice.delta, last=last)
@@ -163,12 +180,6 @@ class GuardedChunks:
         if not last and delta == _NOTHING and choice.native_finish_reason is None and choice.stop_sequence is None:
             return None
         return replace(choice, delta=delta, logprobs=logprobs)
-
-    def _plain(self, state: _Choice, index: int, content: str) -> ChunkChoice | None:
-        before = len(self._hits)
-        given = self._text(state, "content", content, last=False)
-        state.changed = state.changed or len(self._hits) > before
-        return None if given is None else ChunkChoice(index=index, delta=Delta(content=given))
 
     def _texts(self, state: _Choice, delta: Delta, *, last: bool) -> dict[str, object]:
         changes: dict[str, object] = {name: self._text(state, name, getattr(delta, name), last=last) for name in _TEXTS}
@@ -212,6 +223,15 @@ class GuardedChunks:
         if last:
             given += [call.rest() for call in state.calls]
         return [delta for delta in given if delta is not None]
+
+
+def _only_text(delta: Delta) -> tuple[str, str | None]:
+    """Give the one text of a delta that has nothing else, a role apart, and the name of its field."""
+    if (rest := astuple(delta)[1:])[1:] == _NO_MORE:
+        return "content", delta.content
+    if delta.reasoning_content is not None and rest.count(None) == len(_NO_MORE):
+        return "reasoning_content", delta.reasoning_content
+    return "", None
 
 
 def _begun(calls: list[_ToolCall], delta: ToolCallDelta) -> _ToolCall | None:

@@ -10,14 +10,11 @@ from ..types import AssistantMessage, Choice
 from ._guardrail_rule import Rule
 from ._rolling_json import RollingJson
 from ._rolling_text import RollingText
+from ._rule_set import RuleSet
+from ._text_fields import TEXTS, text_fields
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-# Fields that hold text, in requests and replies. Others hold names, ids, addresses, and data in base64.
-_TEXTS = frozenset({
-    "content", "text", "refusal", "reasoning_content", "reasoning", "tool_plan",
-    "transcript", "input", "title", "context",
-})  # fmt: skip
 # What the caller's code says, not its users: a schema that was changed would be another one.
 _SCHEMAS = frozenset({"tools", "functions", "tool_choice", "function_call", "response_format"})
 # What says the text again in the provider's own form, which is often signed: it goes as it is, or not at all.
@@ -32,7 +29,7 @@ class GuardedValue:
 
     __slots__ = ("_hits", "_rules", "_window")
 
-    def __init__(self, rules: Sequence[Rule], window: int, hits: list[Rule]) -> None:
+    def __init__(self, rules: RuleSet, window: int, hits: list[Rule]) -> None:
         self._rules = rules
         self._window = window
         self._hits = hits
@@ -55,6 +52,8 @@ class GuardedValue:
         """Whether a rule matches in any string of it. :raises BlockedError: a rule says so"""
         before = len(self._hits)
         for text in _strings(thing):
+            if self._rules.is_quiet(text):
+                continue
             RollingText(self._rules, self._window, self._hits).add(text, last=True)
         return len(self._hits) > before
 
@@ -70,9 +69,9 @@ class GuardedValue:
     def _struct(self, thing: S, skip: frozenset[str] = frozenset()) -> S:
         changes: dict[str, object] = {}
         message = isinstance(thing, AssistantMessage)
-        for name in thing.__struct_fields__:
-            if name not in skip and not (message and name in REPEATS):
-                old: object = getattr(thing, name)
+        for name in text_fields(type(thing)):
+            old: object = getattr(thing, name)
+            if old is not None and name not in skip and not (message and name in REPEATS):
                 new = self._value(old, name)
                 if new is not old:
                     changes[name] = new
@@ -88,7 +87,7 @@ class GuardedValue:
         if isinstance(thing, str):
             if name == "arguments":
                 new = RollingJson(self._rules, self._window, self._hits).add(thing, last=True)
-            elif name in _TEXTS:
+            elif name in TEXTS and not self._rules.is_quiet(thing):
                 new = RollingText(self._rules, self._window, self._hits).add(thing, last=True)
             else:
                 return thing

@@ -13,6 +13,10 @@ FindSpans = Callable[[str], Iterable[tuple[int, int]]]
 REDACTED = "[redacted]"
 
 _SPECIAL = re.compile(r"[\\.^$*+?{}\[\]|()]")
+_PLAIN = re.compile(r"[^\\.^$*+?{}\[\]|()]*")
+_ESCAPE = re.compile(r"\\.", re.DOTALL)
+_CLASS = re.compile(r"\[\^?\]?[^\]]*\]")
+_GROUP = re.compile(r"\([^()]*\)")  # the innermost; who nests them is taken to have alternatives
 
 
 class _Find(msgspec.Struct, frozen=True):
@@ -66,6 +70,22 @@ class Rule(_Find, frozen=True, kw_only=True):
         if isinstance(self.find, re.Pattern) and not self.find.flags & re.VERBOSE:
             return None if _SPECIAL.search(self.find.pattern) else self.find.pattern
         return None
+
+    @property
+    def prefix(self) -> str:
+        """What every match begins with, as far as the expression says so in plain characters; empty if it does not."""
+        if not isinstance(self.find, re.Pattern) or self.find.flags & (re.IGNORECASE | re.VERBOSE):
+            return ""
+        expression = self.find.pattern
+        plain = _PLAIN.match(expression)
+        prefix = plain.group() if plain is not None else ""
+        # The last character may be there several times, or not at all. An alternative may begin with anything.
+        if expression[len(prefix) :].startswith(("*", "+", "?", "{")):
+            prefix = prefix[:-1]
+        # What stands for itself, or only for what is within brackets or parentheses, is no alternative to all of it.
+        for hidden in (_ESCAPE, _CLASS, _GROUP):
+            expression = hidden.sub("", expression)
+        return "" if "|" in expression else prefix
 
     @property
     def substitute(self) -> str:

@@ -15,6 +15,7 @@ from ..types import ChatCompletionChunk
 from ._guarded_chunks import GuardedChunks
 from ._guarded_value import GuardedValue
 from ._guardrail_rule import BlockedError, Rule
+from ._rule_set import RuleSet
 
 R = TypeVar("R")
 
@@ -45,10 +46,12 @@ class Guardrails:
     changed text again goes, too: log probabilities, native content, ``raw``; reasoning details and signed thinking
     blocks are left out rather than changed.
 
-    A stream is held back by ``window`` characters, so that a match across chunks is found before any of it is handed
-    out; the rest follows with the finish reason. The window is the longest match that is sure to be found, with what
-    its look-ahead sees. A longer one is found where its first ``window`` characters match already, and is held
-    to its end. After a failure what was held stays held.
+    A stream is held back from where a match may begin, by at most ``window`` characters, so that a match across chunks
+    is found before any of it is handed out; the rest follows with the finish reason. An expression that begins with
+    plain characters, as ``sk-\\w{20,}``, holds back what looks like them, and else nothing; any other holds back all of
+    the window. The window is the longest match that is sure to be found, with what its look-ahead sees. A longer one is
+    found where its first ``window`` characters match already, and is held to its end. After a failure what was held
+    stays held.
 
     A blocked request raises :class:`HookRejectedError` before anything further in is entered, so no limit further
     in is consumed. A blocked reply raises :class:`ContentPolicyError`; a stream ends there, and its generation stops
@@ -56,7 +59,7 @@ class Guardrails:
     raises fails that one call, and is raised as it is. Listeners are told :class:`RuleMatched`.
 
     :param rules: what to look for, and what to do with it
-    :param window: how many characters of each text of a stream are held back, 1 or more
+    :param window: how many characters of each text of a stream are held back at most, 1 or more
     :raises ValueError: no rules, a window below 1, or one that is smaller than a literal text that a rule looks for
     """
 
@@ -72,9 +75,9 @@ class Guardrails:
                 raise ValueError(f"rules must be Rule objects, not {rule!r}")
         if window < 1:
             raise ValueError(f"window must be 1 or more characters, not {window!r}")
-        self._input = tuple(rule for rule in self.rules if rule.on != "output")
-        self._output = tuple(rule for rule in self.rules if rule.on != "input")
-        longest = max((len(rule.literal or "") for rule in self._output), default=0)
+        self._input = RuleSet([rule for rule in self.rules if rule.on != "output"])
+        self._output = RuleSet([rule for rule in self.rules if rule.on != "input"])
+        longest = max((len(rule.literal or "") for rule in self._output.rules), default=0)
         if longest > window:
             raise ValueError(
                 f"window must be {longest} or more, as a rule looks for a text of that length, not {window!r}"
@@ -88,7 +91,7 @@ class Guardrails:
 
         :raises HookRejectedError: a rule blocks it
         """
-        if not self._input:
+        if not self._input.rules:
             return call
         hits: list[Rule] = []
         blocked: Rule | None = None
@@ -97,7 +100,8 @@ class Guardrails:
             request = GuardedValue(self._input, self.window, hits).request(request)
         except BlockedError as found:
             blocked = found.rule
-        await _tell(call, hits, "input")
+        if hits:
+            await _tell(call, hits, "input")
         if blocked is not None:
             raise HookRejectedError(f"guardrail {blocked.name!r} blocks the request", code=blocked.name)
         return call if request is call.request else msgspec.structs.replace(call, request=request)
@@ -107,7 +111,7 @@ class Guardrails:
 
         :raises ContentPolicyError: a rule blocks it
         """
-        if not self._output:
+        if not self._output.rules:
             return reply
         if reply.streamed:
             return reply.derive(events=_GuardedEvents(self._output, self.window, call, reply))
@@ -118,7 +122,8 @@ class Guardrails:
             value = GuardedValue(self._output, self.window, hits).reply(value)
         except BlockedError as found:
             blocked = found.rule
-        await _tell(call, hits, "output")
+        if hits:
+            await _tell(call, hits, "output")
         if blocked is not None:
             raise _blocked_reply(blocked)
         if value is reply.value:
@@ -164,7 +169,7 @@ class _Guarded(Generic[R]):
 class _GuardedEvents(Generic[R]):
     __slots__ = ("_call", "_chunks", "_ended", "_failed", "_hits", "_source")
 
-    def __init__(self, rules: Sequence[Rule], window: int, call: Call[R], source: Reply[R]) -> None:
+    def __init__(self, rules: RuleSet, window: int, call: Call[R], source: Reply[R]) -> None:
         self._hits: list[Rule] = []
         self._chunks = GuardedChunks(rules, window, self._hits)
         self._call = call
@@ -186,7 +191,7 @@ class _GuardedEvents(Generic[R]):
                 if not self._source.finished:
                     raise
                 event = None
-            if event is not None and not isinstance(event, ChatCompletionChunk):
+            if event is not None and (not isinstance(event, ChatCompletionChunk) or self._chunks.passes(event)):
                 return event
             given = await self._guard(event)
             if given is not None:

@@ -161,7 +161,7 @@ class _Race(Generic[R]):
         self._over = False
         self._alone = True
         self._begun = 1
-        # Whether another may begin: no attempt has failed that asks for time before the next, or the allowance is spent.
+        # Whether another may begin: none has failed that asks for time before the next, and the allowance is not spent.
         self._may_begin = True
 
     async def __aenter__(self) -> Reply[R]:

@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Sequence
 
 from ._guardrail_rule import Rule
 from ._rolling_text import RollingText
+from ._rule_set import RuleSet
 
 _PLAIN = re.compile(r'[^"\\]+')
 _BARE = re.compile(r'[^"{}\[\],:\s]+')
@@ -39,7 +39,7 @@ class RollingJson:
         "_window",
     )
 
-    def __init__(self, rules: Sequence[Rule], window: int, hits: list[Rule]) -> None:
+    def __init__(self, rules: RuleSet, window: int, hits: list[Rule]) -> None:
         self._rules = rules
         self._window = window
         self._hits = hits
@@ -52,6 +52,10 @@ class RollingJson:
         self._escapes: dict[int, str] = {}
         self._offset = 0
         self._taken = 0
+
+    def passes(self, text: str) -> bool:  # where a string of it begins and ends, only add() knows
+        """Take nothing."""
+        return False
 
     def add(self, text: str, *, last: bool = False) -> str:
         """Take more JSON text, and give what can be handed out.

@@ -3,18 +3,18 @@
 Theory of operation. Text goes through a buffer: what was handed out lately (for look-behind), then what is held. A
 position is settled when more than ``window`` characters behind it have come, or the text is over: a match that begins
 there is then what it would be in the whole text, if it needs to see no more than ``window`` characters. So whatever
-the pieces are, the outcome is that of the whole text.
+the pieces are, the outcome is that of the whole text. Settled, too, is where no match can begin: most rules look for
+something that begins with certain characters, so that most of the time nothing is held at all.
 
 A match that begins at a settled position and reaches the end of the buffer may still grow. It is held until it ends,
 so a long secret does not get its tail through. What overlaps a match belongs to it, whichever rule found which: no
 matched character is ever handed out.
 """
 
-import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from ._guardrail_rule import BlockedError, Rule
+from ._rule_set import RuleSet
 
 # To cut off what was handed out is a copy: it is done when so many windows of it have come together.
 _LEFT_OVER = 4
@@ -34,16 +34,23 @@ class RollingText:
     :param hits: gets each rule that matched, in order
     """
 
-    __slots__ = ("_held", "_hits", "_positions", "_rules", "_searches", "_text", "_window")
+    __slots__ = ("_held", "_hits", "_positions", "_rules", "_text", "_window")
 
-    def __init__(self, rules: Sequence[Rule], window: int, hits: list[Rule]) -> None:
+    def __init__(self, rules: RuleSet, window: int, hits: list[Rule]) -> None:
         self._rules = rules
-        self._searches = [rule.find.search if isinstance(rule.find, re.Pattern) else None for rule in rules]
         self._window = window
         self._hits = hits
         self._text = ""
         self._held = 0
-        self._positions = [0] * len(rules)
+        self._positions = [0] * len(rules.rules)
+
+    def passes(self, text: str) -> bool:
+        """Take more text, if all of it can be handed out as it is. Returns whether; if not, nothing was done."""
+        if self._held != len(self._text) or self._rules.may_begin(text):
+            return False
+        if self._rules.look_behind:
+            self.passages(text)
+        return True
 
     def add(self, text: str, *, last: bool = False) -> str:
         """Take more text, and give what can be handed out.
@@ -57,13 +64,13 @@ class RollingText:
         """As :meth:`add`, and tell what came so and what is a substitute."""
         self._text += text
         size = len(self._text)
-        settled = size if last else size - self._window
+        settled = size if last else self._rules.first_start(self._text, max(self._held, size - self._window))
         if settled <= self._held and not (last and size):
             return []
         if self._is_quiet():
             passages = [Passage(self._text[self._held : settled], settled - self._held, False)]
             self._held = settled
-            self._positions = [settled] * len(self._rules)
+            self._positions = [settled] * len(self._positions)
         else:
             settled, taken = self._find(settled, last=last)
             passages = self._pass(settled, taken)
@@ -77,7 +84,7 @@ class RollingText:
     def _is_quiet(self) -> bool:
         """Whether no rule matches, as is so most of the time."""
         text = self._text
-        for search, position in zip(self._searches, self._positions, strict=True):
+        for search, position in zip(self._rules.searches, self._positions, strict=True):
             if search is None or search(text, position) is not None:
                 return False
         return True
@@ -88,7 +95,7 @@ class RollingText:
         found: list[tuple[int, int, int]] = []
         blocked: tuple[int, Rule] | None = None
         whole = settled
-        for order, rule in enumerate(self._rules):
+        for order, rule in enumerate(self._rules.rules):
             for start, end in rule.spans(text, self._positions[order]):
                 if start >= whole:
                     break
@@ -113,7 +120,7 @@ class RollingText:
         passages: list[Passage] = []
         text, at = self._text, self._held
         for start, order, end in taken:
-            rule = self._rules[order]
+            rule = self._rules.rules[order]
             self._hits.append(rule)
             if start >= at:
                 if start > at:

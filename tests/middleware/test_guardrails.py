@@ -18,6 +18,7 @@ from liter.middleware import Concurrency, Guardrails, Hooks, Retry, Rule, RuleMa
 from liter.middleware._guardrail_rule import BlockedError
 from liter.middleware._rolling_json import RollingJson
 from liter.middleware._rolling_text import RollingText
+from liter.middleware._rule_set import RuleSet
 from liter.testing import ModelReply, Outcome, ScriptedHandler, Simulator, check_layer
 from liter.testing import ToolCall as SimulatedCall
 from liter.types import (
@@ -52,6 +53,9 @@ MakeCall = Callable[..., Call[object]]
 
 REDACT = Rule("secret", action="redact")
 BLOCK = Rule("secret", action="block", name="no secrets")
+# Of these nobody can say what a match begins with, so all of the window is held.
+HOLD = Rule("(secret)", action="redact")
+HOLD_AND_BLOCK = Rule("(secret)", action="block", name="no secrets")
 
 
 def ask(*messages: object, **fields: object) -> ChatCompletionRequest:
@@ -448,7 +452,7 @@ async def test_other_calls_of_a_stream(make_call: MakeCall) -> None:
 async def test_at_most_the_window_is_held(make_call: MakeCall) -> None:
     """Text is handed out as soon as more than ``window`` characters follow it, and no chunk is empty."""
     events = [chunk(Delta(role="assistant", content="")), *map(text, "abcdefgh"), END]
-    read = await streamed(Guardrails([Rule("xyz", action="redact")], window=3), make_call(), events)
+    read = await streamed(Guardrails([Rule("[xyz]{3}", action="redact")], window=3), make_call(), events)
     assert [event.choices[0].delta.content for event in read] == ["", "a", "b", "c", "d", "e", "fgh"]
     assert read[0].choices[0].delta.role == "assistant"
 
@@ -457,7 +461,7 @@ async def test_at_most_the_window_is_held(make_call: MakeCall) -> None:
 async def test_the_end_keeps_its_place(make_call: MakeCall) -> None:
     """What is held comes with the finish reason; usage follows it, as the same chunk."""
     usage = ChatCompletionChunk(usage=Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3))
-    read = await streamed(Guardrails([REDACT]), make_call(), [text("hi"), END, usage])
+    read = await streamed(Guardrails([HOLD]), make_call(), [text("hi"), END, usage])
     assert [(event.text, [choice.finish_reason for choice in event.choices]) for event in read] == [
         ("hi", ["stop"]),
         ("", []),
@@ -513,7 +517,7 @@ async def test_a_blocked_stream(make_call: MakeCall) -> None:
 async def test_a_blocked_stream_stays_blocked(make_call: MakeCall) -> None:
     """A consumer that reads on after the refusal gets nothing more of it."""
     events = [text("a secret"), END, text("more")]
-    async with Guardrails([BLOCK])(make_call(stream=True), ScriptedHandler(events)) as reply:
+    async with Guardrails([HOLD_AND_BLOCK])(make_call(stream=True), ScriptedHandler(events)) as reply:
         with pytest.raises(ContentPolicyError):
             await reply.__anext__()
         with pytest.raises(anyio.ClosedResourceError):
@@ -525,7 +529,7 @@ async def test_what_is_held_when_a_stream_breaks_stays_held(make_call: MakeCall)
     """A broken stream raises its own error, and what was held is not handed out."""
     error = StreamingError("cut off")
     handler = ScriptedHandler(Outcome(events=[text("0123456789secr")], error=error))
-    async with Guardrails([REDACT], window=6)(make_call(stream=True), handler) as reply:
+    async with Guardrails([HOLD], window=6)(make_call(stream=True), handler) as reply:
         event = await reply.__anext__()
         assert isinstance(event, ChatCompletionChunk)
         assert event.text == "01234567"
@@ -538,7 +542,7 @@ async def test_what_is_held_when_a_stream_breaks_stays_held(make_call: MakeCall)
 async def test_a_cancelled_stream_gives_nothing_more(make_call: MakeCall) -> None:
     """When the consumer cancels, what is held is not handed out."""
     handler = ScriptedHandler(Outcome(events=[chunk(Delta(role="assistant")), text("held")], stalls=True))
-    async with Guardrails([REDACT])(make_call(stream=True), handler) as reply:
+    async with Guardrails([HOLD])(make_call(stream=True), handler) as reply:
         await reply.__anext__()
         async with anyio.create_task_group() as tasks:
 
@@ -569,7 +573,7 @@ async def test_actions(make_call: MakeCall, stream: bool) -> None:
 
 
 def rolled(rules: Sequence[Rule], pieces: Iterable[str], *, window: int = 8) -> str:
-    rolling = RollingText(rules, window, [])
+    rolling = RollingText(RuleSet(rules), window, [])
     return "".join([rolling.add(piece) for piece in pieces]) + rolling.add("", last=True)
 
 
@@ -601,10 +605,58 @@ def test_a_long_match_is_held_to_its_end() -> None:
     """A match longer than the window, that begins as one, goes as a whole; what follows it is handed out."""
     rules = [Rule(r"sk-\w{4,}", action="redact")]
     assert rolled(rules, "key sk-" + "x" * 200 + " end") == "key [redacted] end"
-    rolling = RollingText(rules, 8, [])
+    rolling = RollingText(RuleSet([Rule(r"(sk)-\w{4,}", action="redact")]), 8, [])
     assert rolling.add("key sk-xxxxxxxxxxxxxxx") == "key "
     assert rolling.add("xxxx and so on") == "[redacted] a"
     assert rolling.add("", last=True) == "nd so on"
+
+
+@pytest.mark.parametrize(
+    ("expression", "prefix"),
+    [
+        (r"sk-\w{20,}", "sk-"),
+        ("secret", "secret"),
+        ("ab+c", "a"),
+        ("ab?", "a"),
+        ("a*b", ""),
+        ("ab{0,2}", "a"),
+        (r"ab\.", "ab"),
+        ("ab(?:c|d)", "ab"),
+        ("ab(?:c|(d|e))", ""),
+        ("ab|c", ""),
+        ("a[(]|b[)]", ""),
+        (r"a\(|b\)", ""),
+        ("a[]|]b", "a"),
+        ("(?i)ab", ""),
+        ("(ab|cd)", ""),
+        (r"\bab", ""),
+    ],
+)
+def test_what_matches_begin_with(expression: str, prefix: str) -> None:
+    """A prefix is told where all matches have it, and no other: at best less than there is."""
+    assert Rule(expression, action="redact").prefix == prefix
+
+
+@pytest.mark.anyio
+async def test_what_begins_no_match_is_not_held(make_call: MakeCall) -> None:
+    """With a rule that begins with plain characters, only what looks like them is held, and the rest are the same
+    chunks."""
+    pieces = ["", "All is ", "well: s", "k", "y ", "sk-1", "23", "4 is ", "fine."]
+    events = [chunk(Delta(role="assistant", content="")), *map(text, pieces), END]
+    read = await streamed(Guardrails([Rule(r"sk-\d{4,}", action="redact")], window=8), make_call(), events)
+    given = [event.choices[0].delta.content for event in read]
+    assert given == ["", "", "All is ", "well: ", "sky ", "[redacted] is ", "fine.", None]
+    assert [event for event in read if event in events] == [events[0], events[1], events[2], events[9], END]
+
+
+@pytest.mark.anyio
+async def test_only_what_looks_behind_is_kept(make_call: MakeCall) -> None:
+    """What was handed out as it came is still seen by a look-behind."""
+    rule = Rule(r"b(?<=ab)", action="replace", replacement="#")
+    read = await streamed(
+        Guardrails([rule], window=4), make_call(), [*map(text, ["", "xa", "b", "xb", "ab", "."]), END]
+    )
+    assert "".join(event.text for event in read) == "xa#xba#."
 
 
 @pytest.mark.parametrize(
@@ -753,7 +805,7 @@ def test_several_rules_at_any_cut(given: str, literals: list[str], cuts: list[in
 @given(st.text(alphabet="ab", max_size=30), CUTS, st.integers(1, 6))
 def test_no_more_than_the_window_is_held(given: str, cuts: list[int], window: int) -> None:
     """After each piece all but the last ``window`` characters are out, where nothing matches."""
-    rolling = RollingText([Rule("xyz", action="redact")], window, [])
+    rolling = RollingText(RuleSet([Rule("[xyz]", action="redact")]), window, [])
     came, out = "", ""
     for piece in cut(given, cuts):
         came += piece
@@ -791,7 +843,7 @@ def test_arguments_stay_json_at_any_cut(
 ) -> None:
     """Arguments are redacted inside their strings, whatever is escaped and wherever they are cut."""
     spelled = json.dumps(arguments, ensure_ascii=ascii_only)
-    rolling = RollingJson([Rule(re.escape(literal), action="redact")], 4, [])
+    rolling = RollingJson(RuleSet([Rule(re.escape(literal), action="redact")]), 4, [])
     out = "".join([rolling.add(piece) for piece in cut(spelled, cuts)]) + rolling.add("", last=True)
     # A pair of halves is one character where it is escaped, and two where it is not.
     meant = json.loads(spelled)
@@ -820,7 +872,7 @@ def test_arguments(given: str, expected: str) -> None:
     rule = Rule("4111", action="redact")
     other = Rule("11x", action="redact")
     for pieces in ([given], list(given)):
-        rolling = RollingJson([rule, other], 4, [])
+        rolling = RollingJson(RuleSet([rule, other]), 4, [])
         assert "".join([rolling.add(piece) for piece in pieces]) + rolling.add("", last=True) == expected
 
 

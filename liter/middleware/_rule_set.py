@@ -1,0 +1,62 @@
+"""Rules that are held against one text together, and what tells quickly that none of them matches in it."""
+
+import re
+from collections.abc import Sequence
+
+from ._guardrail_rule import Rule
+
+# What an expression may see of the text before its match.
+_LOOKS_BEHIND = re.compile(r"\(\?<[=!]|\\[bBA]|\^")
+
+
+class RuleSet:
+    """Rules, in order.
+
+    :ivar searches: of each rule, how its expression is searched for; ``None`` for a function
+    :ivar look_behind: whether a rule may look at text that was handed out already
+    """
+
+    __slots__ = ("_starts", "look_behind", "rules", "searches")
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules: tuple[Rule, ...] = tuple(rules)
+        self.searches = [rule.find.search if isinstance(rule.find, re.Pattern) else None for rule in self.rules]
+        self.look_behind: bool = any(
+            not isinstance(rule.find, re.Pattern) or _LOOKS_BEHIND.search(rule.find.pattern) for rule in self.rules
+        )
+        prefixes = sorted({rule.prefix for rule in self.rules})
+        # The beginning that all matches of a rule have, its own beginnings, and the characters that those end with. A
+        # rule without one may match from anywhere.
+        self._starts = [
+            (prefix, tuple(prefix[:end] for end in range(1, len(prefix))), frozenset(prefix[:-1]))
+            for prefix in prefixes
+        ]
+
+    def is_quiet(self, text: str) -> bool:
+        """Whether no rule matches anywhere in a whole text, as is so most of the time."""
+        if not text:
+            return True
+        for search, rule in zip(self.searches, self.rules, strict=True):
+            if search is None:
+                if next(rule.spans(text, 0), None) is not None:
+                    return False
+            elif search(text) is not None:
+                return False
+        return True
+
+    def may_begin(self, text: str) -> bool:
+        """Whether a match may begin in a text, and go on in what follows."""
+        for prefix, beginnings, ends in self._starts:
+            if prefix in text or (text[-1:] in ends and text.endswith(beginnings)):
+                return True
+        return False
+
+    def first_start(self, text: str, position: int) -> int:
+        """Return the first place from ``position`` on at which a match may begin; the length where there is none."""
+        first = len(text)
+        for prefix, beginnings, _ in self._starts:
+            found = text.find(prefix, position, first)
+            if found < 0:
+                found = min((first - len(part) for part in beginnings if text.endswith(part, position)), default=first)
+            first = min(first, found)
+        return first
