@@ -41,7 +41,7 @@ class RollingText:
         self._window = window
         self._hits = hits
         self._text = ""
-        self._held = 0
+        self._held: int = 0
         self._positions = [0] * len(rules.rules)
 
     def passes(self, text: str) -> bool:

@@ -13,7 +13,7 @@ TEXTS = frozenset({
     "transcript", "input", "title", "context",
 })  # fmt: skip
 _ARGUMENTS = "arguments"
-_NO_TEXT = (NoneType, bool, int, float, bytes)
+_NO_TEXT: tuple[object, ...] = (NoneType, bool, int, float, bytes)
 
 
 @lru_cache(maxsize=256)
