@@ -4,5 +4,6 @@ from ._anthropic import Anthropic as Anthropic
 from ._codec import Provider as Provider
 from ._codec import StreamDecoder as StreamDecoder
 from ._cohere import Cohere as Cohere
+from ._mistral import Mistral as Mistral
 from ._openai import OpenAI as OpenAI
 from ._registry import known_providers as known_providers

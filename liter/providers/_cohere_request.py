@@ -167,7 +167,8 @@ def _tools(request: ChatCompletionRequest) -> Block:
             tools.append(cast("Block", tool))
             continue
         function = tool.function
-        sent: Block = {"name": function.name, "parameters": function.parameters or _NO_PARAMETERS}
+        parameters = _NO_PARAMETERS if function.parameters is None else function.parameters
+        sent: Block = {"name": function.name, "parameters": parameters}
         if function.description is not None:
             sent["description"] = function.description
         strict.add(bool(function.strict))

@@ -20,6 +20,9 @@ _NEEDED = frozenset(
 
 _COUNTS = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens"})
 
+# Parts that stand beside the text, and that Mistral's codec reads.
+_BESIDE_TEXT = frozenset({"reference", "tool_reference", "document_url", "file", "input_audio"})
+
 # An odd body has one odd thing, rarely two.
 _MOST_REPAIRS = 16
 
@@ -93,12 +96,13 @@ def _mend(node: object) -> None:
 
 
 def _mend_content(fields: JsonObject) -> None:
-    """Parts in place of text (Mistral, Databricks): text is joined, thinking is reasoning."""
+    """Parts in place of text (Mistral, Databricks): text is joined, thinking is reasoning, images are images."""
     parts = fields["content"]
     if not isinstance(parts, list) or "type" in fields:
         return
     text: list[str] = []
     reasoning: list[str] = []
+    images: list[object] = []
     for part in cast("list[object]", parts):
         if isinstance(part, str):
             text.append(part)
@@ -108,7 +112,9 @@ def _mend_content(fields: JsonObject) -> None:
                 reasoning += _texts(said.get("thinking") or said.get("summary"))
             elif isinstance(said.get("text"), str):
                 text.append(cast("str", said["text"]))
-            else:
+            elif said.get("type") == "image_url":
+                images.append(cast("JsonObject", part))
+            elif said.get("type") not in _BESIDE_TEXT:
                 return
     if text or not reasoning:
         fields["content"] = "".join(text)
@@ -116,6 +122,8 @@ def _mend_content(fields: JsonObject) -> None:
         del fields["content"]
     if reasoning and not fields.get("reasoning_content"):
         fields["reasoning_content"] = "".join(reasoning)
+    if images:
+        fields["images"] = [*cast("list[object]", fields.get("images") or ()), *images]
 
 
 def _texts(parts: object) -> list[str]:

@@ -54,7 +54,7 @@ def read_reply(body: bytes, *, provider: str, model: str) -> ChatCompletionRespo
         told = None if reply.choices else _ANY.decode(body)
         if told is not None and not told.keys() & _TELLING:
             raise msgspec.ValidationError("it has no choices")
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SerializationError(
             f"the reply is no chat completion: {error}", status=200, provider=provider, model=model, body=body
         ) from error

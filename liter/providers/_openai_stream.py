@@ -87,7 +87,10 @@ class ChatStreamDecoder:
 
     def _raise_error(self, data: bytes) -> None:
         """Raise the error that an event tells, if it tells one."""
-        told = _ANY.decode(data)
+        try:
+            told = _ANY.decode(data)
+        except UnicodeDecodeError:
+            return
         if told.get("error") or (told.keys() & {"detail", "message", "errors", "base_resp"} and "choices" not in told):
             raise classify(data, status=None, provider=self._provider, model=self._model)
 

@@ -31,7 +31,7 @@ def normal_usage(usage: Usage, body: bytes) -> Usage:
     """Bring a reported usage to the normal form; ``body`` is what it was decoded from."""
     try:
         reported = _ENVELOPE.decode(body).usage or {}
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         reported = {}
     prompt, completion = usage.prompt_tokens, usage.completion_tokens
     prompt_details = _prompt_details(usage.prompt_tokens_details or _NO_PROMPT_DETAILS, reported)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from ._anthropic import Anthropic
 from ._codec import Provider
 from ._cohere import Cohere
+from ._mistral import Mistral
 from ._openai import OpenAI
 
 _MAX_TOKENS = {"max_completion_tokens": "max_tokens"}
@@ -43,13 +44,6 @@ _OPENAI_LIKE = (
     OpenAI(name="groq", base_url="https://api.groq.com/openai/v1", key_variables=("GROQ_API_KEY",)),
     OpenAI(name="llamacpp", base_url="http://localhost:8080/v1", key_variables=()),
     OpenAI(name="lmstudio", base_url="http://localhost:1234/v1", key_variables=()),
-    OpenAI(
-        name="mistral",
-        base_url="https://api.mistral.ai/v1",
-        key_variables=("MISTRAL_API_KEY",),
-        renames={"seed": "random_seed", **_MAX_TOKENS},
-        stream_options=False,
-    ),
     OpenAI(
         name="moonshot",
         base_url="https://api.moonshot.ai/v1",
@@ -90,5 +84,5 @@ _OPENAI_LIKE = (
 @cache
 def known_providers() -> Mapping[str, Provider]:
     """All providers, by the name that routes to them."""
-    providers: tuple[Provider, ...] = (*_OPENAI_LIKE, Anthropic(), Cohere())
+    providers: tuple[Provider, ...] = (*_OPENAI_LIKE, Anthropic(), Cohere(), Mistral())
     return MappingProxyType({provider.name: provider for provider in providers})

@@ -81,14 +81,16 @@ def check_parameter(
     mapped: Mapping[str, Body],
     call_of: CallOf,
     caplog: pytest.LogCaptureFixture,
+    **values: object,
 ) -> None:
     """One parameter is sent, renamed, mapped or refused, as the table says.
 
     :param mapped: what the parameters that are mapped add to the body; on a stream for ``stream_options``
+    :param values: to take in place of those of the table, where the provider takes few
     """
     stream = name == "stream_options"
     plain = sent(provider, call_of, stream=stream)
-    rule, value = rules[name], VALUES[name]
+    rule, value = rules[name], values.get(name, VALUES[name])
     if isinstance(rule, Unsupported):
         with pytest.raises(BadRequestError, match=repr(name)):
             sent(provider, call_of, **{name: value})

@@ -77,3 +77,11 @@ def test_what_is_no_utf8_or_too_deep_is_no_json(body):
     """One error for all that cannot be read."""
     with pytest.raises(msgspec.DecodeError):
         read(body)
+
+
+def test_images_among_the_parts_are_images():
+    """They are no text, and are not lost."""
+    image = {"type": "image_url", "image_url": {"url": "data:,x"}}
+    body = {"choices": [{"message": {"content": [{"type": "text", "text": "Look"}, image]}}]}
+    [choice] = read(msgspec.json.encode(body)).choices
+    assert (choice.message.content, choice.message.images) == ("Look", [image])

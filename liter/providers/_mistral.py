@@ -1,0 +1,103 @@
+"""Mistral's API: OpenAI's wire, but for its chats."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from msgspec.structs import force_setattr
+
+from .._contract import Call
+from .._http import Headers, HttpRequest, RawHeaders, ServerSentEvent
+from ..types import ChatCompletionChunk, ChatCompletionRequest, ChatCompletionResponse, chunk_of_reply
+from ._headers import bearer, merged
+from ._mistral_reply import Blocks, look_again, native_of, read_chat, tier_of
+from ._mistral_request import encode_chat
+from ._openai import OpenAI
+from ._openai_stream import ChatStreamDecoder as OpenAIStreamDecoder
+from ._wire import OperationWire
+
+_JSON: RawHeaders = ((b"content-type", b"application/json"), (b"accept", b"application/json"))
+_STREAM: RawHeaders = (
+    (b"content-type", b"application/json"),
+    (b"accept", b"text/event-stream"),
+    (b"accept-encoding", b"identity"),
+)
+
+
+class Mistral(OpenAI, frozen=True, kw_only=True):
+    """A provider that speaks Mistral's API."""
+
+    name: str = "mistral"
+    base_url: str = "https://api.mistral.ai/v1"
+    key_variables: tuple[str, ...] = ("MISTRAL_API_KEY",)
+
+    @property
+    def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
+        """The operations of the protocol, by name."""
+        return {**super().wires, "chat": _CHAT}
+
+
+class ChatStreamDecoder(OpenAIStreamDecoder):
+    """Decodes the events of one streamed chat, content blocks among them."""
+
+    def __init__(self, provider: str, model: str) -> None:
+        super().__init__(provider, model)
+        self._blocks: dict[int, Blocks] = {}
+
+    def feed(self, event: ServerSentEvent) -> Sequence[ChatCompletionChunk]:
+        """Decode one event: none or one of ours."""
+        chunks = super().feed(event)
+        for chunk in chunks:
+            told = look_again(event.data)
+            # The chunk is not handed out yet, so it may still change.
+            if (tier := tier_of(told)) is not None:
+                force_setattr(chunk, "service_tier", chunk.service_tier or tier)
+            if (native := native_of(told)) is not None:
+                force_setattr(chunk, "native", native)
+            in_blocks = {
+                theirs.index: theirs.delta.content
+                for theirs in told.choices
+                if theirs.delta is not None and isinstance(theirs.delta.content, list)
+            }
+            for choice in chunk.choices:
+                state = self._blocks.get(choice.index)
+                if state is None:
+                    state = self._blocks[choice.index] = Blocks()
+                delta, content = choice.delta, in_blocks.get(choice.index)
+                if content is None:
+                    state.text(delta.content or "")
+                elif notes := [note for block in content for note in state.add(block)]:
+                    force_setattr(delta, "annotations", [*(delta.annotations or ()), *notes])
+                if choice.finish_reason is not None:
+                    force_setattr(delta, "native_content", state.native(self._provider))
+        return chunks
+
+    def whole(self, body: bytes) -> Sequence[ChatCompletionChunk]:
+        """Decode a plain JSON body that came in place of a stream."""
+        reply = read_chat(body, provider=self._provider, model=self._model)
+        self.done = True
+        self.usage = reply.usage
+        return (chunk_of_reply(reply).attach(raw=body),)
+
+
+def _encode_chat(provider: Mistral, call: Call[object]) -> HttpRequest:
+    route = call.route
+    return HttpRequest(
+        method="POST",
+        base_url=route.base_url,
+        path="/chat/completions",
+        headers=merged((_STREAM if call.stream else _JSON) + bearer(route.api_key), call.headers),
+        body=encode_chat(cast("ChatCompletionRequest", call.request), call),
+    )
+
+
+def _decode_chat(provider: Mistral, call: Call[object], body: bytes, headers: Headers) -> ChatCompletionResponse:
+    return read_chat(body, provider=provider.name, model=call.route.model)
+
+
+def _open_chat_stream(provider: Mistral, call: Call[object]) -> ChatStreamDecoder:
+    return ChatStreamDecoder(provider.name, call.route.model)
+
+
+_CHAT: OperationWire[Mistral, ChatCompletionResponse] = OperationWire(
+    encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream
+)
