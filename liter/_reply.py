@@ -23,7 +23,7 @@ class Events(Protocol[R_co]):
 class _Facts:
     """What a reply and all replies derived from it have in common."""
 
-    __slots__ = ("cancel", "cancelled", "cost", "headers", "origin", "raw", "request_id", "status", "usage")
+    __slots__ = ("cancel", "cancelled", "cost", "dropped", "headers", "origin", "raw", "request_id", "status", "usage")
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class _Facts:
         self.cancel = cancel
         self.cancelled = False
         self.cost: Cost | None = None
+        self.dropped = False
 
 
 class Reply(Generic[R]):
@@ -134,6 +135,15 @@ class Reply(Generic[R]):
     @cost.setter
     def cost(self, cost: "Cost | None") -> None:
         self._facts.cost = cost
+
+    @property
+    def dropped(self) -> bool:
+        """Whether nobody closed it, and it was collected. Set by who holds the scope."""
+        return self._facts.dropped
+
+    @dropped.setter
+    def dropped(self, dropped: bool) -> None:
+        self._facts.dropped = dropped
 
     def tap(self, watch: Callable[[R], None]) -> None:
         """Call ``watch`` with each event before it is handed out. What it raises breaks the stream."""

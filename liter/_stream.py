@@ -155,6 +155,7 @@ class ChatStream:
         # An instance whose __init__ failed has no scope.
         scope = getattr(self, "_scope", None)
         if scope is not None:
+            self._reply.dropped = True
             self._loop.spawn(lambda: scope.__aexit__(None, None, None))
             warnings.warn(
                 f"{self!r} was dropped before its end: iterate to the end, or use 'async with' or aclose()",

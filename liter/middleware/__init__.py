@@ -34,6 +34,7 @@ from ._retry_budget import RetryBudget as RetryBudget
 from ._router import Picked as Picked
 from ._router import Router as Router
 from ._timeout import Timeout as Timeout
+from ._tracing import Tracing as Tracing
 
 __all__ = [
     "Cache",
@@ -69,5 +70,6 @@ __all__ = [
     "Semantic",
     "Target",
     "Timeout",
+    "Tracing",
     "may_work_elsewhere",
 ]

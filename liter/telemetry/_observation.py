@@ -1,0 +1,357 @@
+"""One call as telemetry sees it: its span, those of its attempts, and its measurements.
+
+Nothing here awaits, and no context token outlives the function that made it: parents are given explicitly, so that
+the current span of every task stays what it was. What goes wrong here is told once in the log and reaches nobody.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+from opentelemetry import context as contexts
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from .._contract import Call, Route
+from .._reply import Reply
+from ..money import Cost
+from ..types import ChatCompletionChunk, Usage, accumulate
+from . import _names as names
+from ._attempt_spans import AttemptSpans
+from ._clock import Clock
+from ._content import Json, input_content, output_content
+from ._layer_events import event_attributes, event_name
+from ._log_events import emit_details, emit_exception, exception_attributes
+from ._recorder import Recorder, quiet
+from ._request import Attributes, choice_count, creation_attributes, request_attributes
+from ._response import Facts, cost_attributes, error_description, error_type, usage_attributes
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+    from opentelemetry.util.types import AttributeValue
+
+_DROPPED = "The stream was dropped before its end."
+
+
+def observe(recorder: Recorder, call: Call[object]) -> "Observation | None":
+    """Begin to observe a call; ``None`` if telemetry fails at that."""
+    try:
+        return Observation(recorder, call)
+    except Exception as error:  # noqa: BLE001 # as in quiet
+        recorder.complain(error)
+        return None
+
+
+class Observation:
+    """Begins with the call, and ends exactly once.
+
+    :ivar call: the call for the layers further in
+    :ivar context: with the call's span in it
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_attempts",
+        "_chunks",
+        "_clock",
+        "_complete",
+        "_entered",
+        "_facts",
+        "_finished",
+        "_measured",
+        "_named",
+        "_span",
+        "_told",
+        "call",
+        "context",
+        "recorder",
+    )
+
+    def __init__(self, recorder: Recorder, call: Call[object]) -> None:
+        settings = recorder.settings
+        self.recorder = recorder
+        self._clock = Clock()
+        self._facts = Facts()
+        self._finished = False
+        self._complete = False
+        self._entered: float | None = None
+        self._told = 0
+        self._chunks: list[ChatCompletionChunk] | None = None
+        outside = contexts.get_current()
+        # What its metrics and its span's birth have in common; empty for what has no span of its own.
+        self._named: Attributes = {} if settings.route else _creation_attributes(call.operation, call.route)
+        self._measured: Attributes = self._named
+        self._span: Span | None = self._start(call, outside)
+        self.context: Context = outside if self._span is None else trace.set_span_in_context(self._span, outside)
+        self._attempts = AttemptSpans(recorder, self.context, self._clock, call.route)
+        if settings.capture != "none" and call.stream and (settings.details_event or self._recording):
+            self._chunks = []
+        watchers = call.watchers if settings.route else (*call.watchers, self._attempts)
+        self.call = msgspec.structs.replace(call, watchers=watchers, listeners=(*call.listeners, self.listen))
+
+    @property
+    def _recording(self) -> bool:
+        return self._span is not None and self._span.is_recording()
+
+    def _start(self, call: Call[object], outside: "Context") -> "Span | None":
+        settings, tracer = self.recorder.settings, self.recorder.tracer
+        began = self._clock.nanoseconds(self._clock.began)
+        if settings.route:
+            asked = {names.ROUTE_MODEL: call.route.model} if call.route.model else None
+            return tracer.start_span(names.ROUTE_SPAN, outside, SpanKind.INTERNAL, asked, start_time=began)
+        if not self._named:
+            return None
+        span = tracer.start_span(
+            _span_name(self._named), outside, SpanKind.CLIENT, _values(self._named), start_time=began
+        )
+        if span.is_recording():
+            provider = names.provider_name(call.route.provider)
+            span.set_attributes(_values(request_attributes(call, provider, settings.tags)))
+        return span
+
+    @contextmanager
+    def current(self) -> Generator[None]:
+        """Make the call's span the current one, inside one function of one task."""
+        token = contexts.attach(self.context)
+        try:
+            yield
+        finally:
+            contexts.detach(token)
+
+    # What happens meanwhile
+
+    @quiet
+    def listen(self, event: object) -> None:
+        """Be told by a layer."""
+        if not self._is_innermost(event):
+            return
+        name = event_name(event)
+        number = getattr(event, "attempt", None)
+        if name == "hedging" and isinstance(number, int):
+            self._attempts.hedged(number)
+        call = getattr(event, "call", None)
+        route = call.route if isinstance(call, Call) else self._attempts.route
+        about: Attributes = {names.PROVIDER: names.provider_name(route.provider), names.REQUEST_MODEL: route.model}
+        self.recorder.instruments.event(name, event, about, self.context)
+        if self._span is not None and self._span.is_recording():
+            at = self._clock.nanoseconds(self._clock.now())
+            self._span.add_event(names.OWN.format(name), _values(event_attributes(name, event)), at)
+
+    def _is_innermost(self, event: object) -> bool:
+        """Whether no other one further in is told the same."""
+        call = getattr(event, "call", None)
+        if not isinstance(call, Call):
+            return True
+        owners = [getattr(each, "__self__", None) for each in cast("Call[object]", call).listeners]
+        own = [owner for owner in owners if isinstance(owner, Observation)]
+        return not own or own[-1] is self
+
+    @quiet
+    def entered(self, reply: Reply[object]) -> None:
+        """The reply is in: whole, or a stream with its first event."""
+        self._entered = self._clock.now()
+        if reply.streamed:
+            self._told = 0
+        else:
+            self._complete = True
+            self._facts.add(reply.value)
+
+    def now(self) -> float:
+        """Return the event loop's time."""
+        return self._clock.now()
+
+    @quiet
+    def chunk(self, event: object, asked: float) -> None:
+        """An event of the stream has come, which the consumer had asked for at ``asked``.
+
+        Its time is what reading it took: what the consumer did before is not the provider's doing.
+        """
+        self._told += 1
+        self._facts.add(event)
+        if self._chunks is not None and isinstance(event, ChatCompletionChunk):
+            self._chunks.append(event)
+        # The first was in when the stream was entered.
+        if self._told > 1 and self._named:
+            self.recorder.instruments.next_chunk(self._clock.now() - asked, self._with_model(), self.context)
+
+    def _with_model(self) -> Attributes:
+        if self._facts.model and names.RESPONSE_MODEL not in self._measured:
+            self._measured = {**self._measured, names.RESPONSE_MODEL: self._facts.model}
+        return self._measured
+
+    # The end
+
+    def finish(self, reply: Reply[object] | None, error: BaseException | None, *, dropped: bool = False) -> None:
+        """End the span and record what is known; once, whatever is called after it.
+
+        :param reply: what was entered, if anything was
+        :param error: what ended it, a cancellation too
+        :param dropped: nobody closed it: it was collected
+        """
+        if self._finished:
+            return
+        self._finished = True
+        self._finish(reply, error, dropped)
+        self._end()
+
+    @quiet
+    def _finish(self, reply: Reply[object] | None, error: BaseException | None, dropped: bool) -> None:
+        failure: str | None = None
+        if isinstance(error, Exception):
+            failure = error_type(error)
+        elif dropped:
+            failure = names.FALLBACK_ERROR_TYPE
+        if reply is None or reply.streamed:
+            self._entered, first = self._clock.now(), self._entered
+        else:
+            first = None
+        if self._named:
+            self._move()
+            if reply is not None and reply.streamed:
+                self._complete = reply.finished
+            with self.current():
+                self._record(reply, error, failure, first)
+        if failure is not None and self._span is not None and self._span.is_recording():
+            described = error_description(error) if isinstance(error, Exception) else _DROPPED
+            self._span.set_status(Status(StatusCode.ERROR, described))
+
+    @quiet
+    def _end(self) -> None:
+        if self._span is not None:
+            self._span.end(self._clock.nanoseconds(self._clock.now() if self._entered is None else self._entered))
+
+    def _move(self) -> None:
+        """Take the place of the attempt that answered, where a layer has sent the call elsewhere."""
+        made = _creation_attributes(self.call.operation, self._attempts.route)
+        if made != self._named:
+            self._named = self._measured = made
+            if self._span is not None and self._span.is_recording():
+                self._span.update_name(_span_name(made))
+                self._span.set_attributes(_values(made))
+
+    def _record(
+        self, reply: Reply[object] | None, error: BaseException | None, failure: str | None, first: float | None
+    ) -> None:
+        instruments, settings, context = self.recorder.instruments, self.recorder.settings, self.context
+        measured, provider = self._with_model(), str(self._named[names.PROVIDER])
+        origin = "provider" if reply is None else reply.origin
+        ended = self._clock.now() if self._entered is None else self._entered
+        attributes = self._facts.attributes(provider)
+        if first is not None:
+            attributes[names.TIME_TO_FIRST_CHUNK] = waited = first - self._clock.began
+            instruments.first_chunk(waited, measured, context)
+        if reply is not None:
+            expected = choice_count(self.call.request)
+            attributes.update(self._facts.finish_reasons(expected, complete=self._complete))
+            if reply.request_id:
+                attributes[names.REQUEST_ID] = reply.request_id
+        if origin == "cache":
+            attributes[names.CACHE_HIT] = True
+        if origin != "provider":
+            attributes[names.REPLY_ORIGIN] = origin
+        else:
+            usage, cost = self._usage(reply), self._cost(reply)
+            if usage is not None:
+                attributes.update(usage_attributes(usage, settings.cache_write_key))
+                instruments.usage(usage, measured, context)
+            if cost is not None:
+                attributes.update(cost_attributes(cost, settings.cost_conventions))
+                instruments.cost(float(cost), measured, context)
+        attributes[names.ATTEMPT_COUNT] = len(self._attempts.attempts)
+        if failure is not None:
+            attributes[names.ERROR_TYPE] = failure
+        instruments.duration(ended - self._clock.began, measured, failure, context)
+        self._tell(reply, error, attributes)
+
+    def _tell(self, reply: Reply[object] | None, error: BaseException | None, attributes: Attributes) -> None:
+        """Put what is known on the span, and into log events where these are wanted."""
+        settings, logger, span = self.recorder.settings, self.recorder.logger, self._span
+        at = self._clock.nanoseconds(self._clock.now())
+        recording = span is not None and span.is_recording()
+        content: Mapping[str, Sequence[Json]] = {}
+        if settings.capture != "none" and (recording or settings.details_event):
+            content = self._content(reply)
+        if span is not None and recording:
+            span.set_attributes(_values(attributes))
+            if settings.capture in ("span", "both"):
+                for name, value in content.items():
+                    span.set_attribute(name, _compact(value))
+            if isinstance(error, Exception) and settings.exceptions != "logs":
+                self._tell_exception(span, error, at)
+        if logger is None:
+            return
+        if settings.details_event:
+            provider = names.provider_name(self.call.route.provider)
+            said = content if settings.capture in ("event", "both") else {}
+            everything = {**self._named, **request_attributes(self.call, provider, settings.tags), **attributes, **said}
+            emit_details(logger, everything, self.context, at)
+        if isinstance(error, Exception) and settings.exceptions != "span":
+            emit_exception(logger, error, self._named, self.context, at, whole=settings.capture != "none")
+
+    def _tell_exception(self, span: "Span", error: Exception, at: int) -> None:
+        told = exception_attributes(error, whole=self.recorder.settings.capture != "none")
+        span.add_event(names.SPAN_EXCEPTION_EVENT, told, at)
+
+    def _content(self, reply: Reply[object] | None) -> Mapping[str, Sequence[Json]]:
+        settings = self.recorder.settings
+        content = input_content(self.call.request)
+        value: object = None
+        if self._chunks is not None:
+            value = accumulate(self._chunks)
+        elif reply is not None and not reply.streamed:
+            value = reply.value
+        content.update(output_content(value, finish_reason=settings.semconv != "latest"))
+        if settings.redact is None:
+            return content
+        redacted: dict[str, Sequence[Json]] = {}
+        for name, said in content.items():
+            left = settings.redact(name, said)
+            if left is not None:
+                redacted[name] = left
+        return redacted
+
+    def _usage(self, reply: Reply[object] | None) -> Usage | None:
+        if reply is not None:
+            return reply.usage
+        told = [attempt.usage for attempt in self._attempts.attempts if attempt.usage is not None]
+        return told[-1] if told else None
+
+    def _cost(self, reply: Reply[object] | None) -> Cost | None:
+        """Return what all attempts cost together. What one of them has cost may be unknown, and so is the sum."""
+        attempts = self._attempts.attempts
+        if attempts and all(attempt.cost is not None for attempt in attempts):
+            return _sum([attempt.cost for attempt in attempts if attempt.cost is not None])
+        return None if reply is None else reply.cost
+
+
+def _sum(costs: list[Cost]) -> Cost:
+    if len(costs) == 1:
+        return costs[0]
+    return Cost(
+        total=sum((cost.total for cost in costs), Decimal(0)),
+        source=costs[0].source,
+        estimated=any(cost.estimated for cost in costs),
+    )
+
+
+def _creation_attributes(operation: str, route: Route) -> Attributes:
+    provider = names.provider_name(route.provider)
+    name = names.operation_name(operation, provider)
+    return {} if name is None else creation_attributes(name, provider, route.model, route.base_url)
+
+
+def _span_name(attributes: Attributes) -> str:
+    model = attributes.get(names.REQUEST_MODEL)
+    return f"{attributes[names.OPERATION]} {model}" if model else str(attributes[names.OPERATION])
+
+
+def _values(attributes: Attributes) -> "dict[str, AttributeValue]":
+    # The same thing in OpenTelemetry's words.
+    return cast("dict[str, AttributeValue]", attributes)
+
+
+def _compact(value: Sequence[Json]) -> str:
+    return msgspec.json.encode(value).decode()

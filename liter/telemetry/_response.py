@@ -1,0 +1,153 @@
+"""What came back, as attributes: ids, finish reasons, usage, cost."""
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+from .._errors import LlmError, LlmTimeoutError
+from ..money import Cost
+from ..types import Usage
+from . import _names as names
+from ._request import Attributes
+
+_MODALITIES: Final = ("text", "image", "audio")
+
+
+class Facts:
+    """What a reply has told so far, from a whole value or from the events of a stream."""
+
+    __slots__ = ("fingerprint", "id", "model", "native", "reasons", "tier")
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.model = ""
+        self.tier = ""
+        self.fingerprint = ""
+        self.reasons: dict[int, str | None] = {}
+        self.native: dict[int, str] = {}
+
+    def add(self, part: object) -> None:
+        """Take in a value, or an event. Any type will do: what it does not have, it does not tell."""
+        # An event of the Responses API carries the response that it is about.
+        part = getattr(part, "response", part)
+        self.id = self.id or _text(part, "id")
+        self.model = self.model or _text(part, "model")
+        self.tier = _text(part, "service_tier") or self.tier
+        self.fingerprint = self.fingerprint or _text(part, "system_fingerprint")
+        choices = getattr(part, "choices", None)
+        if isinstance(choices, list):
+            for choice in cast("list[object]", choices):
+                self._add_choice(choice)
+
+    def _add_choice(self, choice: object) -> None:
+        index = getattr(choice, "index", 0)
+        reason = _text(choice, "finish_reason")
+        if reason or index not in self.reasons:
+            self.reasons[index] = reason or None
+        native = _text(choice, "native_finish_reason") or reason
+        if native:
+            self.native[index] = native
+
+    def attributes(self, provider: str) -> Attributes:
+        """Tell ids and models."""
+        attributes: Attributes = {}
+        if self.id:
+            attributes[names.RESPONSE_ID] = self.id
+        if self.model:
+            attributes[names.RESPONSE_MODEL] = self.model
+        if provider in ("openai", "azure.ai.openai"):
+            if self.tier:
+                attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = self.tier
+            if self.fingerprint:
+                attributes[names.OPENAI_SYSTEM_FINGERPRINT] = self.fingerprint
+        return attributes
+
+    def finish_reasons(self, expected: int, *, complete: bool) -> Attributes:
+        """Tell why each choice ended, in the conventions' words, and in the provider's where they differ.
+
+        :param expected: how many choices were asked for
+        :param complete: whether all has come; else each of these that has no reason has failed
+        """
+        if complete and not any(self.reasons.values()):
+            return {}
+        count = max(len(self.reasons), max(self.reasons, default=-1) + 1, 0 if complete else expected)
+        told = [self.reasons.get(index) for index in range(count)]
+        reasons = [names.FINISH_REASON.get(reason, reason.lower()) if reason else names.NO_REASON for reason in told]
+        attributes: Attributes = {names.FINISH_REASONS: reasons}
+        native = [self.native.get(index, names.NO_REASON) for index in range(count)]
+        if native != reasons:
+            attributes[names.OWN_FINISH_REASONS] = native
+        return attributes
+
+
+def usage_attributes(usage: Usage, cache_write_key: names.CacheWriteKey) -> Attributes:
+    """Tell the token counts. Parts are told where the provider reported them and they are not zero."""
+    attributes: Attributes = {names.INPUT_TOKENS: usage.prompt_tokens, names.OUTPUT_TOKENS: usage.completion_tokens}
+    given, made = usage.prompt_tokens_details, usage.completion_tokens_details
+    if given is not None and given.cached_tokens:
+        attributes[names.CACHE_READ_TOKENS] = given.cached_tokens
+    if given is not None and given.cache_write_tokens:
+        attributes[names.CACHE_WRITE_TOKENS[cache_write_key]] = given.cache_write_tokens
+    if made is not None and made.reasoning_tokens:
+        attributes[names.REASONING_TOKENS] = made.reasoning_tokens
+    for details, name in ((given, names.INPUT_TOKENS_OF), (made, names.OUTPUT_TOKENS_OF)):
+        parts = modalities(details)
+        if parts.keys() - {"text"}:
+            attributes.update({name.format(modality): count for modality, count in parts.items()})
+    return attributes
+
+
+def modalities(details: object) -> dict[str, int]:
+    """Return the parts of a token count by modality, as far as they were reported and are not zero."""
+    counts = ((modality, getattr(details, f"{modality}_tokens", None)) for modality in _MODALITIES)
+    return {modality: count for modality, count in counts if count}
+
+
+def cost_attributes(cost: Cost, conventions: Sequence[str]) -> Attributes:
+    """Tell what a call cost, in US dollars, under the names that the conventions' consumers read."""
+    amount = float(cost)
+    attributes: Attributes = {names.COST_SOURCE: cost.source, names.COST_CURRENCY: "USD"}
+    if cost.estimated:
+        attributes[names.COST_ESTIMATED] = True
+    if "usage_cost" in conventions:
+        attributes[names.USAGE_COST] = amount
+    if "operation_cost" in conventions:
+        attributes[names.OPERATION_COST] = amount
+    if "openinference" in conventions:
+        attributes[names.LLM_COST_TOTAL] = amount
+    return attributes
+
+
+def error_type(error: BaseException) -> str:
+    """Return the ``error.type`` of an exception: ``timeout`` for a limit that passed, else its class's full name.
+
+    Those of liter are ``liter.RateLimitedError`` and so on: there are as many as there are error classes.
+    """
+    return names.TIMEOUT_ERROR_TYPE if isinstance(error, LlmTimeoutError) else class_name(error)
+
+
+def class_name(error: BaseException) -> str:
+    """Return the full name of an exception's class: builtins bare, those of liter as they are imported."""
+    kind = type(error)
+    if kind.__module__ == "builtins":
+        return kind.__qualname__
+    module = "liter" if isinstance(error, LlmError) and kind.__module__.startswith("liter.") else kind.__module__
+    return f"{module}.{kind.__qualname__}"
+
+
+def error_description(error: BaseException) -> str | None:
+    """Say what happened, in words that hold nothing of the request.
+
+    An error's own message may: providers quote what they refuse, and hooks say why. So it is the class's meaning, and
+    the message for limits of the client's own, which is ours.
+    """
+    if isinstance(error, LlmTimeoutError) and error.limit is not None and error.status is None:
+        return error.message
+    if isinstance(error, LlmError):
+        kind = next(kind for kind in type(error).__mro__ if kind.__module__.startswith("liter."))
+        return (kind.__doc__ or "").partition("\n")[0] or None
+    return None
+
+
+def _text(part: object, name: str) -> str:
+    value = getattr(part, name, None)
+    return value if isinstance(value, str) else ""
