@@ -12,6 +12,7 @@ from .middleware import (
     Mock,
     RateLimit,
     Retry,
+    Tracing,
 )
 
 # Outside, inside, and why that cannot be meant. The other order is right.
@@ -20,6 +21,8 @@ _WRONG: tuple[tuple[type, type, str], ...] = (
     (Concurrency, Cache, "a hit would wait for a permit, though nothing is sent"),
     (RateLimit, Guardrails, "a request that is blocked would use up the limit, though nothing is sent"),
     (Hedge, Fallback, "it would race whole chains of models, each to its end; hedge each model's own attempts"),
+    (Retry, Tracing, "each try would be a call of its own, and a failure that was mended an error; see attempt spans"),
+    (Hedge, Tracing, "each of the raced attempts would be a call of its own; see attempt spans"),
     (Hedge, Retry, "each of the raced attempts would be retried, and the slow one with them"),
 )
 
@@ -36,6 +39,7 @@ def check_order(layers: Sequence[Layer]) -> None:
     if len(retries) > 1:
         tries = " x ".join(str(1 + retry.max_retries) for retry in retries)
         raise ValueError(f"middleware: {len(retries)} Retry layers multiply, to {tries} attempts: keep one")
+    _check_tracing([layer for layer in layers if isinstance(layer, Tracing)])
     for position, layer in enumerate(layers):
         # A function may let a call through, all else answers every call.
         if isinstance(layer, Mock) and not callable(layer.response) and position < len(layers) - 1:
@@ -49,6 +53,19 @@ def check_order(layers: Sequence[Layer]) -> None:
                         f"middleware: {inside.__name__} is inside {outside.__name__}: {reason}. "
                         f"Right is [{inside.__name__}, ..., {outside.__name__}]"
                     )
+
+
+def _check_tracing(tracing: Sequence[Tracing]) -> None:
+    for position, layer in enumerate(tracing):
+        innermost = position == len(tracing) - 1
+        if innermost and layer.settings.route:
+            raise ValueError(
+                "middleware: Tracing(route=True) holds together the calls of a Tracing further in, and there is none"
+            )
+        if not innermost and not layer.settings.route:
+            raise ValueError(
+                "middleware: two Tracing layers would count each call twice: keep one, or give the outer route=True"
+            )
 
 
 def explain(layers: Sequence[Layer], innermost: object) -> str:

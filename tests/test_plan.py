@@ -6,7 +6,19 @@ import pytest
 
 from liter import LlmClient
 from liter._contract import Layer
-from liter.middleware import Cache, Concurrency, Fallback, Guardrails, Hedge, Limit, Mock, RateLimit, Retry, Rule
+from liter.middleware import (
+    Cache,
+    Concurrency,
+    Fallback,
+    Guardrails,
+    Hedge,
+    Limit,
+    Mock,
+    RateLimit,
+    Retry,
+    Rule,
+    Tracing,
+)
 
 
 def make(name: str) -> Layer:
@@ -20,6 +32,7 @@ def make(name: str) -> Layer:
         "Mock": Mock("hi"),
         "RateLimit": RateLimit(Limit(60, "requests")),
         "Retry": Retry(),
+        "Tracing": Tracing(),
     }
     return layers[name]
 
@@ -32,6 +45,8 @@ def make(name: str) -> Layer:
         ("Concurrency", "Cache"),
         ("Hedge", "Fallback"),
         ("Hedge", "Retry"),
+        ("Retry", "Tracing"),
+        ("Hedge", "Tracing"),
     ],
 )
 def test_an_order_that_cannot_be_meant_is_refused(outside: str, inside: str) -> None:
@@ -48,6 +63,18 @@ def test_two_retries_multiply() -> None:
     """Two retry layers are refused, with what they would come to."""
     with pytest.raises(ValueError, match=r"2 Retry layers multiply, to 4 x 3 attempts"):
         LlmClient(api_key="sk", middleware=[Retry(), Concurrency(1), Retry(max_retries=2)])
+
+
+def test_one_tracing_counts_each_call() -> None:
+    """Two would count it twice, unless the outer one makes spans of routes alone; and that one needs another inside."""
+    route, fallback = Tracing(route=True), make("Fallback")
+    for wrong, reason in (
+        ([Tracing(), fallback, Tracing()], "two Tracing layers would count each call twice"),
+        ([route, fallback, Retry()], "there is none"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            LlmClient(api_key="sk", middleware=wrong)
+    LlmClient(api_key="sk", middleware=[route, fallback, Tracing(), Retry()])
 
 
 def test_nothing_is_inside_a_mock() -> None:

@@ -7,6 +7,7 @@ from .._circuit_scope import CoolingDown as CoolingDown
 from .._events import Retrying as Retrying
 from ._cache import Cache as Cache
 from ._cache import CacheHit as CacheHit
+from ._cache import CacheMiss as CacheMiss
 from ._cache import CacheStoreFailed as CacheStoreFailed
 from ._cache_semantic import CacheEmbedFailed as CacheEmbedFailed
 from ._cache_semantic import Semantic as Semantic
@@ -40,6 +41,7 @@ __all__ = [
     "Cache",
     "CacheEmbedFailed",
     "CacheHit",
+    "CacheMiss",
     "CacheStoreFailed",
     "CircuitBreaker",
     "CircuitClosed",

@@ -44,6 +44,15 @@ class CacheHit(msgspec.Struct, frozen=True, kw_only=True):
     similarity: float | None = None
 
 
+class CacheMiss(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that a cache looked for has no answer there, and goes on.
+
+    :param call: the call
+    """
+
+    call: Call[object]
+
+
 class CacheStoreFailed(msgspec.Struct, frozen=True, kw_only=True):
     """The store of a cache failed.
 
@@ -250,6 +259,12 @@ class _Cached(Generic[R]):
         return await self._find(flight) or await self._request(flight)
 
     async def _find(self, flight: Flight | None) -> Reply[R] | None:
+        answer = await self._search(flight)
+        if answer is None:
+            await self._call.notify(CacheMiss(call=cast("Call[object]", self._call)))
+        return answer
+
+    async def _search(self, flight: Flight | None) -> Reply[R] | None:
         """Look for the answer, then for one to a question that means the same, and give it to those who wait."""
         answer = await self._find_at(self._key, None, flight)
         if answer is not None:

@@ -273,7 +273,7 @@ class Observation:
         recording = span is not None and span.is_recording()
         content: Mapping[str, Sequence[Json]] = {}
         if settings.capture != "none" and (recording or settings.details_event):
-            content = self._content(reply)
+            content = self._content(reply) or {}
         if span is not None and recording:
             span.set_attributes(_values(attributes))
             if settings.capture in ("span", "both"):
@@ -295,6 +295,7 @@ class Observation:
         told = exception_attributes(error, whole=self.recorder.settings.capture != "none")
         span.add_event(names.SPAN_EXCEPTION_EVENT, told, at)
 
+    @quiet
     def _content(self, reply: Reply[object] | None) -> Mapping[str, Sequence[Json]]:
         settings = self.recorder.settings
         content = input_content(self.call.request)

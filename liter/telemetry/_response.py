@@ -130,7 +130,7 @@ def class_name(error: BaseException) -> str:
     kind = type(error)
     if kind.__module__ == "builtins":
         return kind.__qualname__
-    module = "liter" if isinstance(error, LlmError) and kind.__module__.startswith("liter.") else kind.__module__
+    module = "liter" if kind.__module__.startswith("liter.") else kind.__module__
     return f"{module}.{kind.__qualname__}"
 
 

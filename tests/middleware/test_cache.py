@@ -12,7 +12,7 @@ from liter._contract import Call, Route, Stack, Timeouts
 from liter._errors import LlmError, RateLimitedError, ServerError, StreamingError
 from liter._reply import Reply
 from liter._secret import Secret
-from liter.middleware import Cache, CacheHit, CacheStoreFailed, Concurrency, Retry
+from liter.middleware import Cache, CacheHit, CacheMiss, CacheStoreFailed, Concurrency, Retry
 from liter.stores import Bucket, MemoryStore, StoreError, Taken
 from liter.testing import (
     Outcome,
@@ -23,6 +23,8 @@ from liter.testing import (
     check_layer,
 )
 from liter.types import ChatCompletionRequest, Usage, UserMessage
+
+from ._cache_events import but_misses
 
 MakeCall = Callable[..., Call[object]]
 
@@ -154,7 +156,7 @@ async def test_tells_what_a_hit_saved(make_call: MakeCall, streamed: bool) -> No
     """The listeners are told of a hit, with the tokens that it saved, and of nothing else."""
     layer = Cache()
     told: list[object] = []
-    call = make_call(stream=streamed, listeners=(told.append,))
+    call = make_call(stream=streamed, listeners=(but_misses(told),))
     outcome = Outcome(events=["one"], usage=USAGE) if streamed else Outcome(value="whole", usage=USAGE)
     handler = ScriptedHandler(outcome)
     await read(layer, call, handler)
@@ -554,7 +556,7 @@ async def test_a_failed_look_up_is_gone_around(make_call: MakeCall, streamed: bo
     store = FailingStore("get", hangs=hangs)
     layer = Cache(store=store)
     told: list[object] = []
-    call = make_call(stream=streamed, listeners=(told.append,))
+    call = make_call(stream=streamed, listeners=(but_misses(told),))
     assert (await read(layer, call, ScriptedHandler(["one"] if streamed else "whole")))[1] == "provider"
     assert anyio.current_time() - call.started == (2.0 if hangs else 0.0)
     assert store.cancelled == hangs
@@ -583,7 +585,7 @@ async def test_a_closed_cache_raises_what_its_store_did(make_call: MakeCall, str
     handler = ScriptedHandler(["one"] if streamed else "whole")
     for _ in range(2):
         with pytest.raises(StoreError, match="unreachable"):
-            await read(layer, make_call(stream=streamed, listeners=(told.append,)), handler)
+            await read(layer, make_call(stream=streamed, listeners=(but_misses(told),)), handler)
     assert handler.calls == []
     assert [cast("CacheStoreFailed", failed).goes_on for failed in told] == [False, False]
     assert layer.under_way == 0
@@ -598,7 +600,7 @@ async def test_an_answer_that_cannot_be_kept_is_handed_out(make_call: MakeCall, 
     layer = Cache(store=store, on_store_error="closed")
     told: list[object] = []
     handler = ScriptedHandler(["one"] if streamed else "whole")
-    call = make_call(stream=streamed, listeners=(told.append,))
+    call = make_call(stream=streamed, listeners=(but_misses(told),))
     assert (await read(layer, call, handler))[0] == (["one"] if streamed else "whole")
     (failed,) = told
     assert isinstance(failed, CacheStoreFailed)
@@ -629,13 +631,28 @@ async def test_a_listener_that_raises_leaves_nothing_open(make_call: MakeCall) -
     """What a listener raises fails that one call as it is, and the request that was made is closed."""
 
     def fail(event: object) -> None:
-        raise KeyError(type(event).__name__)
+        if type(event) is told:
+            raise KeyError(type(event).__name__)
 
     layer = Cache(store=FailingStore("put"))
     handler = ScriptedHandler("whole")
-    with pytest.raises(KeyError, match="CacheStoreFailed"):
-        await read(layer, make_call(listeners=(fail,)), handler)
-    assert (handler.entered, handler.open, layer.under_way) == (1, 0, 0)
+    for told, entered in ((CacheMiss, 0), (CacheStoreFailed, 1)):
+        with pytest.raises(KeyError, match=told.__name__):
+            await read(layer, make_call(listeners=(fail,)), handler)
+        assert (handler.entered, handler.open, layer.under_way) == (entered, 0, 0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("streamed", [False, True], ids=["unary", "stream"])
+async def test_tells_a_miss(make_call: MakeCall, streamed: bool) -> None:
+    """The listeners are told once that there is no answer, and not of what is asked anew by the tag."""
+    layer, told = Cache(), list[object]()
+    call = make_call(stream=streamed, listeners=(told.append,))
+    await read(layer, call, ScriptedHandler(["one"] if streamed else "whole"))
+    assert told == [CacheMiss(call=call)]
+    refresh = msgspec.structs.replace(call, tags={"cache": "refresh"})
+    await read(layer, refresh, ScriptedHandler(["one"] if streamed else "whole"))
+    assert told == [CacheMiss(call=call)]
 
 
 @pytest.mark.parametrize(

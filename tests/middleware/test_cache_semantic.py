@@ -21,6 +21,8 @@ from liter.stores import MemoryStore, StoreError
 from liter.testing import Outcome, ScriptedHandler, Simulator, check_layer
 from liter.types import ChatCompletionRequest, ListModelsRequest, Usage
 
+from ._cache_events import but_misses
+
 MakeCall = Callable[..., Call[object]]
 
 USAGE = Usage(prompt_tokens=5, completion_tokens=4, total_tokens=9)
@@ -71,7 +73,7 @@ async def test_answers_a_question_that_means_the_same(make_call: MakeCall, strea
     handler = ScriptedHandler(outcome)
     told: list[object] = []
     seen, _ = await read(layer, make_call(request=asks("turn 0"), stream=streamed), handler)
-    call = make_call(request=asks("please turn 10"), stream=streamed, listeners=(told.append,))
+    call = make_call(request=asks("please turn 10"), stream=streamed, listeners=(but_misses(told),))
     assert await read(layer, call, handler) == (seen, "cache")
     assert told == [CacheHit(call=call, saved=USAGE, shared=False, similarity=round(math.cos(math.radians(10)), 6))]
     assert len(handler.calls) == 1
@@ -105,7 +107,7 @@ async def test_an_exact_hit_embeds_nothing(make_call: MakeCall) -> None:
     handler = ScriptedHandler("whole")
     told: list[object] = []
     for _ in range(2):
-        await read(layer, make_call(request=asks("turn 0"), listeners=(told.append,)), handler)
+        await read(layer, make_call(request=asks("turn 0"), listeners=(but_misses(told),)), handler)
     assert embed.texts == ["turn 0"]
     assert [hit.similarity for hit in told if isinstance(hit, CacheHit)] == [None]
 
@@ -308,7 +310,7 @@ async def test_an_embedding_that_fails_fails_no_call(
     layer = Cache(semantic=Semantic(embed))
     handler = ScriptedHandler(["one"] if streamed else "whole")
     told: list[object] = []
-    call = make_call(request=asks("0"), stream=streamed, listeners=(told.append,))
+    call = make_call(request=asks("0"), stream=streamed, listeners=(but_misses(told),))
     assert (await read(layer, call, handler))[1] == "provider"
     (failed,) = told
     assert isinstance(failed, CacheEmbedFailed)
@@ -333,7 +335,7 @@ async def test_an_embedding_that_hangs_is_left(
     """It takes ``timeout`` seconds at most, and none that the call does not have, which then ends as it does."""
     layer = Cache(semantic=semantic)
     told: list[object] = []
-    call = make_call(request=asks("0"), timeouts=timeouts, listeners=(told.append,))
+    call = make_call(request=asks("0"), timeouts=timeouts, listeners=(but_misses(told),))
     with pytest.raises(LlmTimeoutError) if timeouts.first_event else nullcontext():
         assert (await read(layer, call, ScriptedHandler("whole")))[1] == "provider"
     assert anyio.current_time() - call.started == seconds
@@ -353,7 +355,7 @@ async def test_identical_calls_embed_once(make_call: MakeCall) -> None:
     told: list[object] = []
     async with anyio.create_task_group() as tasks:
         for _ in range(3):
-            tasks.start_soon(read, layer, make_call(request=asks("1"), listeners=(told.append,)), handler)
+            tasks.start_soon(read, layer, make_call(request=asks("1"), listeners=(but_misses(told),)), handler)
     hits = [hit for hit in told if isinstance(hit, CacheHit)]
     assert [(hit.shared, hit.similarity) for hit in hits] == [(False, 0.999848), (True, 0.999848), (True, 0.999848)]
     assert (embed.texts, len(handler.calls), layer.under_way) == (["0", "1"], 1, 0)
@@ -366,7 +368,7 @@ async def test_a_call_cancelled_while_it_embeds_leaves_nothing(make_call: MakeCa
     handler = ScriptedHandler("whole")
     told: list[object] = []
     with anyio.move_on_after(0.5) as scope:
-        await read(layer, make_call(request=asks("0"), listeners=(told.append,)), handler)
+        await read(layer, make_call(request=asks("0"), listeners=(but_misses(told),)), handler)
     assert scope.cancelled_caught
     assert (told, handler.calls, layer.under_way) == ([], [], 0)
     assert (await read(layer, make_call(request=asks("0")), handler))[1] == "provider"
@@ -437,7 +439,7 @@ async def test_an_index_that_cannot_be_written_fails_no_call(make_call: MakeCall
     """A store that fails at the index is told of like one that fails at the answer."""
     layer = Cache(store=BusyStore(fails=True), semantic=Semantic(Embedding()), on_store_error="closed")
     told: list[object] = []
-    call = make_call(request=asks("0"), listeners=(told.append,))
+    call = make_call(request=asks("0"), listeners=(but_misses(told),))
     assert await read(layer, call, ScriptedHandler("whole")) == ("whole", "provider")
     (failed,) = told
     assert isinstance(failed, CacheStoreFailed)
