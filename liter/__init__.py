@@ -2,6 +2,7 @@
 
 from ._client import LlmClient as LlmClient
 from ._contract import Attempt as Attempt
+from ._contract import AttemptWatcher as AttemptWatcher
 from ._contract import Call as Call
 from ._contract import Handler as Handler
 from ._contract import Layer as Layer
@@ -30,6 +31,7 @@ from ._reply import Events as Events
 from ._reply import Reply as Reply
 from ._secret import Secret as Secret
 from ._stream import ChatStream as ChatStream
+from ._stream import EventStream as EventStream
 from ._version import __version__ as __version__
 from .types import AssistantMessage as AssistantMessage
 from .types import ChatCompletionChunk as ChatCompletionChunk

@@ -2,52 +2,27 @@
 
 import ssl
 from collections.abc import Mapping, Sequence
-from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self
 
-import anyio
-import msgspec
-
-from ._contract import Call, Layer, Stack, Timeouts
-from ._errors import LlmError
-from ._http import encode_headers
-from ._operation import operation
-from ._options import CallOptions, check_timeout, check_unsupported, resolve_timeout
+from ._contract import Layer, Stack, Timeouts
+from ._methods_chat import ChatMethods
+from ._methods_media import MediaMethods
+from ._methods_text import TextMethods
+from ._options import check_timeout, check_unsupported, resolve_timeout
 from ._plan import check_order, explain
 from ._routing import RouteTable
 from ._secret import Secret
-from ._stream import ChatStream
 from .middleware import Retry
 from .providers import Provider, known_providers
-from .types import (
-    ApiResponse,
-    ChatCompletionChunk,
-    ChatCompletionRequest,
-    ChatCompletionResponse,
-    ListModelsRequest,
-    ModelsListResponse,
-)
 
 if TYPE_CHECKING:
     import httpcore
 
-    class ChatKeywords(ChatCompletionRequest, CallOptions, frozen=True):
-        """What ``chat`` and ``chat_stream`` take, for type checkers."""
-
-    class ListModelsKeywords(ListModelsRequest, CallOptions, frozen=True):
-        """What ``list_models`` takes, for type checkers."""
-else:
-    ChatKeywords = ListModelsKeywords = CallOptions
-
-R = TypeVar("R")
-Value = TypeVar("Value", bound=ApiResponse)
-
 DEFAULT_MAX_RETRIES = 3
-_NO_TAGS: Mapping[str, str] = {}
 
 
-class LlmClient:
+class LlmClient(ChatMethods, TextMethods, MediaMethods):
     """One async client for every LLM provider, on Trio and asyncio.
 
     Immutable, and safe to share between tasks, event loops and threads. Use it as ``async with LlmClient() as
@@ -109,7 +84,7 @@ class LlmClient:
                 raise ValueError(f"{name} must be 1 or more, not {size}")
         check_timeout(timeout)
         check_unsupported(unsupported)
-        self._unsupported: Literal["raise", "drop"] = unsupported
+        self._unsupported = unsupported
         self._timeouts = {stream: resolve_timeout(timeout, stream=stream) for stream in (False, True)}
         home = "openai" if model_hint is None else model_hint.partition("/")[0]
         self._routes = RouteTable(known_providers(), home, api_key=api_key, base_url=base_url, api_keys=api_keys)
@@ -129,100 +104,6 @@ class LlmClient:
             max_event_bytes=max_event_bytes,
         )
         self._stack = Stack(_layers(middleware, max_retries), exchange)
-
-    @operation(ChatCompletionRequest, CallOptions, ChatKeywords)
-    async def chat(self, request: ChatCompletionRequest, options: CallOptions) -> ChatCompletionResponse:
-        """Complete a chat.
-
-        Takes the parameters of OpenAI's Chat Completions API as keywords, or a ready ``ChatCompletionRequest``,
-        and the options of every call: ``timeout``, ``extra_headers``, ``api_key``, ``base_url``, ``tags``.
-        ``response_format`` may be a type: the reply's ``parsed`` is then an instance of it.
-
-        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
-        :raises LlmError: see ``liter``'s error tree
-        """
-        return await self._run("chat", request.model, request, options, ChatCompletionResponse)
-
-    @operation(ChatCompletionRequest, CallOptions, ChatKeywords)
-    async def chat_stream(self, request: ChatCompletionRequest, options: CallOptions) -> ChatStream:
-        """Complete a chat, chunk by chunk. Takes what ``chat`` takes.
-
-        The request goes out at once; this returns when the first event is in, so whatever can be retried has
-        been. Iterate over what it returns; to leave early, use it as ``async with stream``.
-
-        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
-        :raises LlmError: see ``liter``'s error tree; also while iterating, then with ``partial``
-        """
-        call = self._call("chat", request.model, request, options, ChatCompletionChunk, stream=True)
-        scope = self._stack(call)
-        try:
-            reply = await scope.__aenter__()
-        except LlmError as error:
-            call.complete(error)
-            raise
-        return ChatStream(call, scope, reply)
-
-    @operation(ListModelsRequest, CallOptions, ListModelsKeywords)
-    async def list_models(self, request: ListModelsRequest, options: CallOptions) -> ModelsListResponse:
-        """List the models of the client's own provider, or of the one named by ``provider``.
-
-        :raises LlmError: see ``liter``'s error tree
-        """
-        whose = request.provider or self._routes.home
-        return await self._run("list_models", f"{whose}/", request, options, ModelsListResponse)
-
-    async def _run(
-        self, operation: str, model: str, request: msgspec.Struct, options: CallOptions, kind: type[Value]
-    ) -> Value:
-        call = self._call(operation, model, request, options, kind)
-        try:
-            async with self._stack(call) as reply:
-                value = reply.value
-        except LlmError as error:
-            call.complete(error)
-            raise
-        return value.attach(
-            request_id=reply.request_id,
-            headers=reply.headers,
-            raw=reply.raw,
-            attempts=tuple(call.attempts),
-            request=request,
-            origin=reply.origin,
-            cost=reply.cost,
-        )
-
-    def _call(
-        self,
-        operation: str,
-        model: str,
-        request: msgspec.Struct,
-        options: CallOptions,
-        kind: type[R],
-        *,
-        stream: bool = False,
-    ) -> Call[R]:
-        """Make a call whose reply holds ``kind``."""
-        timeouts = self._timeouts[stream]
-        if options.timeout is not None:
-            timeouts = resolve_timeout(check_timeout(options.timeout), stream=stream)
-        unsupported = self._unsupported
-        if options.unsupported is not None:
-            check_unsupported(options.unsupported)
-            unsupported = options.unsupported
-        route = self._routes.route(model, operation, options)
-        return Call(
-            operation=operation,
-            request=request,
-            route=route,
-            resolve=partial(self._routes.reroute, first=route.provider, operation=operation, options=options),
-            stream=stream,
-            started=anyio.current_time(),
-            timeouts=timeouts,
-            headers=encode_headers(options.extra_headers) if options.extra_headers else (),
-            tags=options.tags or _NO_TAGS,
-            unsupported=unsupported,
-            attempts=[],
-        )
 
     def explain(self) -> str:
         """Describe the stack, outermost first: each layer, whether it sees calls or attempts, and its settings.

@@ -1,9 +1,9 @@
-"""What ``chat_stream`` returns: an iterator over chunks that owns the call's scope."""
+"""What the streaming methods return: an iterator over events that owns the call's scope."""
 
 import warnings
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from ._contract import Call
 from ._errors import LlmError
@@ -13,9 +13,11 @@ from ._reply import Reply
 from .money import Cost
 from .types import ChatCompletionChunk, ChatCompletionResponse, Usage, accumulate
 
+R = TypeVar("R")
 
-class ChatStream:
-    """The chunks of one streamed chat completion. The request has gone out, and the first event is in.
+
+class EventStream(Generic[R]):
+    """The events of one streamed reply. The request has gone out, and the first event is in.
 
     Iterate over it. It closes itself at its end, on an error, and on cancellation; to leave it early, use
     ``async with stream``, ``await stream.aclose()`` or ``stream.cancel()``. Leaving early closes the
@@ -25,31 +27,34 @@ class ChatStream:
     Any task of the same event loop may iterate over it or close it, one at a time.
     """
 
-    def __init__(
-        self,
-        call: Call[ChatCompletionChunk],
-        scope: AbstractAsyncContextManager[Reply[ChatCompletionChunk]],
-        reply: Reply[ChatCompletionChunk],
-    ) -> None:
+    def __init__(self, call: Call[R], scope: AbstractAsyncContextManager[Reply[R]], reply: Reply[R]) -> None:
         self._call = call
-        self._scope: AbstractAsyncContextManager[Reply[ChatCompletionChunk]] | None = scope
+        self._scope: AbstractAsyncContextManager[Reply[R]] | None = scope
         self._reply = reply
-        self._chunks: list[ChatCompletionChunk] = []
+        self._count = 0
         self._loop = EventLoop.current()
         self._reading = False
 
-    def __aiter__(self) -> "ChatStream":
+    def _take(self, event: R) -> None:
+        """Note an event that is handed out."""
+        self._count += 1
+
+    def _partial(self) -> object | None:
+        """What has come so far, for the error that breaks the stream."""
+        return None
+
+    def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> ChatCompletionChunk:
+    async def __anext__(self) -> R:
         self._reading = True
         try:
-            chunk = await self._reply.__anext__()
+            event = await self._reply.__anext__()
         except StopAsyncIteration:
             await self._close(None)
             raise
         except LlmError as error:
-            error.partial = self.response()
+            error.partial = self._partial()
             try:
                 await self._close(error)
             finally:
@@ -61,8 +66,8 @@ class ChatStream:
             raise
         finally:
             self._reading = False
-        self._chunks.append(chunk)
-        return chunk
+        self._take(event)
+        return event
 
     async def _close(self, error: BaseException | None) -> None:
         scope, self._scope = self._scope, None
@@ -97,21 +102,6 @@ class ChatStream:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._close(error)
-
-    def response(self) -> ChatCompletionResponse:
-        """Put together what has come so far: content, tool calls with their arguments joined, usage.
-
-        After the end this is the whole reply; ``finished`` tells.
-        """
-        return accumulate(self._chunks).attach(
-            request_id=self.request_id,
-            headers=self.headers,
-            raw=b"",
-            attempts=tuple(self._call.attempts),
-            request=self._call.request,
-            origin=self._reply.origin,
-            cost=self._reply.cost,
-        )
 
     @property
     def finished(self) -> bool:
@@ -149,7 +139,8 @@ class ChatStream:
 
     def __repr__(self) -> str:
         state = "finished" if self.finished else "closed" if self.closed else "open"
-        return f"<ChatStream {self._call.route.provider}/{self._call.route.model} {state}, {len(self._chunks)} chunks>"
+        what = f"{self._call.route.provider}/{self._call.route.model}"
+        return f"<{type(self).__name__} {what} {state}, {self._count} events>"
 
     def __del__(self) -> None:
         # An instance whose __init__ failed has no scope.
@@ -163,3 +154,38 @@ class ChatStream:
                 source=self,
                 stacklevel=2,
             )
+
+
+class ChatStream(EventStream[ChatCompletionChunk]):
+    """The chunks of one streamed chat completion; see :class:`EventStream`."""
+
+    def __init__(
+        self,
+        call: Call[ChatCompletionChunk],
+        scope: AbstractAsyncContextManager[Reply[ChatCompletionChunk]],
+        reply: Reply[ChatCompletionChunk],
+    ) -> None:
+        super().__init__(call, scope, reply)
+        self._chunks: list[ChatCompletionChunk] = []
+
+    def _take(self, event: ChatCompletionChunk) -> None:
+        self._count += 1
+        self._chunks.append(event)
+
+    def _partial(self) -> ChatCompletionResponse:
+        return self.response()
+
+    def response(self) -> ChatCompletionResponse:
+        """Put together what has come so far: content, tool calls with their arguments joined, usage.
+
+        After the end this is the whole reply; ``finished`` tells.
+        """
+        return accumulate(self._chunks).attach(
+            request_id=self.request_id,
+            headers=self.headers,
+            raw=b"",
+            attempts=tuple(self._call.attempts),
+            request=self._call.request,
+            origin=self._reply.origin,
+            cost=self._reply.cost,
+        )

@@ -100,7 +100,7 @@ async def test_a_dropped_stream_warns_and_closes() -> None:
         LlmClient(network_backend=network, api_key="sk", middleware=[Concurrency(1)]) as client,
     ):
         stream = await open_stream(client)
-        with pytest.warns(ResourceWarning, match=r"<ChatStream openai/gpt-simulated open, 1 chunks> was dropped"):
+        with pytest.warns(ResourceWarning, match=r"<ChatStream openai/gpt-simulated open, 1 events> was dropped"):
             del stream
             gc.collect()
         with anyio.fail_after(5):

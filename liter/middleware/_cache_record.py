@@ -1,26 +1,31 @@
 """What is kept of an answer: its value, or the events of a stream, in MessagePack, and a few facts about it."""
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 
 from .. import types
 from .._reply import Reply
-from ..types import Usage
+from ..types import BinaryContent, Usage
+from ..types._vector import packed, unpacked
 
 R = TypeVar("R")
 
 # What msgspec raises of its own and of the interpreter's: text that is not UTF-8, numbers too large, nesting too deep.
 _NOT_ENCODABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
 _NOT_DECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-_ENCODER = msgspec.msgpack.Encoder()
+_BINARY = BinaryContent.__name__
+_PLAIN: Mapping[str, type] = {"str": str, "bytes": bytes, _BINARY: BinaryContent}
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=packed)
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
     """An answer as it is kept. Headers and raw bytes are not: they tell of an exchange that a hit has none of.
 
-    :param kind: the type of its parts, by its name in ``liter.types``, or ``"str"`` or ``"bytes"``
+    :param kind: the type of its parts, by its name in ``liter.types``, or ``"str"`` or ``"bytes"``;
+        ``"BinaryContent"`` is kept as bytes
     :param parts: the value, or the events, as one array
     :param times: seconds from the start of the call to each event; empty when they were not taken
     """
@@ -36,9 +41,12 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
         """Make the parts anew, so that no two callers share one; ``None`` when they cannot be read (any more)."""
         decoder = _decoder(self.kind)
         try:
-            return None if decoder is None else decoder.decode(self.parts)
+            parts = None if decoder is None else decoder.decode(self.parts)
         except _NOT_DECODABLE:
             return None
+        if parts is not None and self.kind == _BINARY:
+            return [BinaryContent(cast("bytes", part)) for part in parts]
+        return parts
 
 
 _RECORD_DECODER = msgspec.msgpack.Decoder(Record)
@@ -81,7 +89,7 @@ class Recording:
             self._parts = None
             return
         try:
-            _ENCODER.encode_into(part, parts, -1)
+            _ENCODER.encode_into(bytes(part) if isinstance(part, BinaryContent) else part, parts, -1)
         except _NOT_ENCODABLE:
             self._parts = None
             return
@@ -103,13 +111,15 @@ class Recording:
 
 def _type(name: str) -> type | None:
     """Find the type of a kind. What a store gives names a struct of liter's own, and nothing else."""
-    if name in ("str", "bytes"):
-        return str if name == "str" else bytes
+    if name in _PLAIN:
+        return _PLAIN[name]
     kind: object = getattr(types, name, None)
     return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
 
 
 @lru_cache(maxsize=64)
 def _decoder(name: str) -> "msgspec.msgpack.Decoder[list[object]] | None":
-    kind = _type(name)
-    return None if kind is None else msgspec.msgpack.Decoder(list[kind])  # type: ignore[valid-type] # known at run time only
+    kind = bytes if name == _BINARY else _type(name)
+    if kind is None:
+        return None
+    return msgspec.msgpack.Decoder(list[kind], dec_hook=unpacked)  # type: ignore[valid-type] # known at run time only

@@ -26,3 +26,14 @@ def merged(own: RawHeaders, callers: RawHeaders) -> RawHeaders:
         return own
     names = {name for name, _ in callers}
     return tuple(pair for pair in own if pair[0] not in names) + callers
+
+
+# What codecs ask for: a whole JSON reply, a stream, a reply to a request without a body.
+JSON: RawHeaders = ((b"content-type", b"application/json"), (b"accept", b"application/json"))
+# Proxies that compress hold a stream back until they have enough of it.
+STREAM: RawHeaders = (
+    (b"content-type", b"application/json"),
+    (b"accept", b"text/event-stream"),
+    (b"accept-encoding", b"identity"),
+)
+GET: RawHeaders = ((b"accept", b"application/json"),)

@@ -24,6 +24,7 @@ from ..types import (
     format_of_type,
 )
 from ._headers import bearer, merged
+from ._openai_operations import OPERATIONS
 from ._openai_reply import read_models, read_reply
 from ._openai_stream import ChatStreamDecoder
 from ._wire import OperationWire, WireProvider
@@ -48,6 +49,11 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
 
     :param renames: parameters that it takes under another name: ``{"seed": "random_seed"}``
     :param stream_options: whether it understands ``stream_options``; if so, liter asks for usage on streams
+    :param paths: operations that it has elsewhere than OpenAI: ``{"rerank": "/v2/rerank"}``
+    :param base64_embeddings: whether it sends vectors as base64, which is smaller and faster than numbers
+    :param embedding_renames: parameters of embeddings that it takes under another name; ``input_type`` goes to those
+        who have it here
+    :param rerank_renames: the same for reranking: ``{"top_n": "top_k"}``
     :param reasoning_field: the field in which it wants a reply's reasoning back, ``None`` where it wants none
     """
 
@@ -57,6 +63,10 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     renames: Mapping[str, str] = {}
     stream_options: bool = True
     reasoning_field: str | None = None
+    paths: Mapping[str, str] = {}
+    base64_embeddings: bool = True
+    embedding_renames: Mapping[str, str] = {}
+    rerank_renames: Mapping[str, str] = {}
 
     request_ids: ClassVar[tuple[str, ...]] = (
         "x-request-id",
@@ -176,4 +186,5 @@ def _file(part: DocumentPart) -> FilePart:
 _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     "chat": OperationWire(encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream),
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
+    **OPERATIONS,
 }

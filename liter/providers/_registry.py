@@ -4,11 +4,16 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
+from msgspec.structs import replace
+
 from ._anthropic import Anthropic
 from ._codec import Provider
 from ._cohere import Cohere
 from ._mistral import Mistral
 from ._openai import OpenAI
+
+# What imitators offer, as far as is known here.
+_OFFERED = frozenset({"chat", "list_models"})
 
 _MAX_TOKENS = {"max_completion_tokens": "max_tokens"}
 
@@ -84,5 +89,6 @@ _OPENAI_LIKE = (
 @cache
 def known_providers() -> Mapping[str, Provider]:
     """All providers, by the name that routes to them."""
-    providers: tuple[Provider, ...] = (*_OPENAI_LIKE, Anthropic(), Cohere(), Mistral())
+    others = (replace(one, offers=_OFFERED) for one in _OPENAI_LIKE if one.name != "openai")
+    providers: tuple[Provider, ...] = (OpenAI(), *others, Anthropic(), Cohere(), Mistral())
     return MappingProxyType({provider.name: provider for provider in providers})

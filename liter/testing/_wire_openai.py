@@ -14,10 +14,9 @@ from ._simulator_exchange import ReceivedRequest
 from ._simulator_model import Ask, Generation, Model
 from ._simulator_steps import Step, stream_answer, whole_answer
 from ._simulator_text import prompt_tokens, tokenize
+from ._wire_openai_operations import ANSWERS, CREATED
 from ._wire_protocol import Headers, Refusal
 
-# 2026-01-01: the simulator has no calendar.
-CREATED = 1_767_225_600
 # Prompts from this many tokens on are cached, in steps of so many.
 CACHE_FROM, CACHE_STEP = 1024, 128
 
@@ -121,6 +120,9 @@ class OpenAIWire:
             ]
             body = msgspec.json.encode({"object": "list", "data": data})
             return whole_answer(200, headers, "application/json", body)
+        for ending, answer in ANSWERS.items():
+            if path.endswith(ending) and request.method == "POST":
+                return answer(request, model, headers)
         raise Refusal(404, f"Invalid URL ({request.method} {path})", code="unknown_url")
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:

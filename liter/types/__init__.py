@@ -1,6 +1,7 @@
 """Requests and replies, in OpenAI's form."""
 
 from ._accumulate import accumulate as accumulate
+from ._binary import BinaryContent as BinaryContent
 from ._chat_chunk import ChatCompletionChunk as ChatCompletionChunk
 from ._chat_chunk import ChunkChoice as ChunkChoice
 from ._chat_chunk import CustomCallDelta as CustomCallDelta
@@ -17,6 +18,10 @@ from ._chat_response import Choice as Choice
 from ._chat_response import Logprobs as Logprobs
 from ._chat_response import TokenLogprob as TokenLogprob
 from ._chat_response import TopLogprob as TopLogprob
+from ._completion import CompletionChoice as CompletionChoice
+from ._completion import CompletionLogprobs as CompletionLogprobs
+from ._completion import CompletionRequest as CompletionRequest
+from ._completion import CompletionResponse as CompletionResponse
 from ._content import CacheControl as CacheControl
 from ._content import ContentPart as ContentPart
 from ._content import DocumentPart as DocumentPart
@@ -28,6 +33,13 @@ from ._content import InputAudio as InputAudio
 from ._content import InputAudioPart as InputAudioPart
 from ._content import RefusalPart as RefusalPart
 from ._content import TextPart as TextPart
+from ._embedding import Embedding as Embedding
+from ._embedding import EmbeddingRequest as EmbeddingRequest
+from ._embedding import EmbeddingResponse as EmbeddingResponse
+from ._image import Image as Image
+from ._image import ImageEvent as ImageEvent
+from ._image import ImageGenerationRequest as ImageGenerationRequest
+from ._image import ImagesResponse as ImagesResponse
 from ._message import Annotation as Annotation
 from ._message import AssistantMessage as AssistantMessage
 from ._message import Audio as Audio
@@ -43,6 +55,15 @@ from ._message import UserMessage as UserMessage
 from ._models import ListModelsRequest as ListModelsRequest
 from ._models import Model as Model
 from ._models import ModelsListResponse as ModelsListResponse
+from ._moderation import ModerationRequest as ModerationRequest
+from ._moderation import ModerationResponse as ModerationResponse
+from ._moderation import ModerationResult as ModerationResult
+from ._ocr import OcrPage as OcrPage
+from ._ocr import OcrRequest as OcrRequest
+from ._ocr import OcrResponse as OcrResponse
+from ._rerank import RerankRequest as RerankRequest
+from ._rerank import RerankResponse as RerankResponse
+from ._rerank import RerankResult as RerankResult
 from ._response import ApiResponse as ApiResponse
 from ._response_format import JsonObjectFormat as JsonObjectFormat
 from ._response_format import JsonSchema as JsonSchema
@@ -51,6 +72,12 @@ from ._response_format import ResponseFormat as ResponseFormat
 from ._response_format import TextFormat as TextFormat
 from ._response_format import decode_as as decode_as
 from ._response_format import format_of_type as format_of_type
+from ._search import SearchRequest as SearchRequest
+from ._search import SearchResponse as SearchResponse
+from ._search import SearchResult as SearchResult
+from ._speech import SpeechRequest as SpeechRequest
+from ._token_count import CountTokensRequest as CountTokensRequest
+from ._token_count import TokenCount as TokenCount
 from ._tool import AllowedTools as AllowedTools
 from ._tool import AllowedToolsChoice as AllowedToolsChoice
 from ._tool import CustomCall as CustomCall
@@ -68,4 +95,5 @@ from ._tool import ToolName as ToolName
 from ._usage import CompletionTokensDetails as CompletionTokensDetails
 from ._usage import PromptTokensDetails as PromptTokensDetails
 from ._usage import Usage as Usage
+from ._vector import Vector as Vector
 from ._whole_chunk import chunk_of_reply as chunk_of_reply

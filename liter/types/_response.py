@@ -1,79 +1,59 @@
 """What every reply of a provider has in common."""
 
-from typing import TYPE_CHECKING, Self
+import difflib
+from collections.abc import Iterator
 
 import msgspec
 
-from .._http import Headers
-
-if TYPE_CHECKING:
-    from .._contract import Attempt
-    from ..money import Cost
+from ._answer import Answer
+from ._vector import plain
 
 JsonObject = dict[str, object]
 
-_NO_HEADERS = Headers()
 
-
-class ApiResponse(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, dict=True):
+class ApiResponse(Answer, msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, dict=True):
     """The base of all replies.
 
-    The facts of the answer travel beside the fields, in the instance's ``__dict__``: they are not
-    encoded, not compared, and ``msgspec.structs.replace`` leaves them behind.
+    The facts of the answer (``request_id``, ``headers``, ``raw``, ``attempts``, ``origin``, ``cost``) travel beside the
+    fields: they are not encoded, not compared, and ``msgspec.structs.replace`` leaves them behind.
+
+    Beside attributes, a reply can be read like a dict: ``response["choices"][0]["message"]["content"]``.
     """
 
-    @property
-    def request_id(self) -> str | None:
-        """The provider's id of the request; ``None`` when it gave none."""
-        request_id: str | None = vars(self).get("_request_id")
-        return request_id
+    def to_dict(self) -> JsonObject:
+        """The reply as plain dicts and lists."""
+        fields: JsonObject = msgspec.to_builtins(self, enc_hook=plain)
+        return fields
 
-    @property
-    def headers(self) -> Headers:
-        """The response headers; empty before :meth:`attach`."""
-        headers: Headers = vars(self).get("_headers", _NO_HEADERS)
-        return headers
+    def to_json(self, *, indent: int = 0) -> str:
+        """The reply as JSON text; with ``indent``, on several lines."""
+        encoded = msgspec.json.encode(self, enc_hook=plain)
+        return (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()
 
-    @property
-    def raw(self) -> bytes:
-        """The body as it came; empty for a reply that was not decoded from one body."""
-        raw: bytes = vars(self).get("_raw", b"")
-        return raw
+    def __getitem__(self, name: str) -> object:
+        """A field by its name, as plain dicts and lists. :raises KeyError: there is no such field"""
+        if name not in self.__struct_fields__:
+            near = difflib.get_close_matches(name, self.__struct_fields__, n=1)
+            raise KeyError(f"{name}: did you mean {near[0]!r}?" if near else name)
+        value: object = msgspec.to_builtins(getattr(self, name), enc_hook=plain)
+        return value
 
-    @property
-    def attempts(self) -> "tuple[Attempt, ...]":
-        """What was tried for this reply, oldest first; the last one succeeded."""
-        attempts: tuple[Attempt, ...] = vars(self).get("_attempts", ())
-        return attempts
+    def __contains__(self, name: object) -> bool:
+        return name in self.__struct_fields__
 
-    @property
-    def cost(self) -> "Cost | None":
-        """What the call cost, all its attempts together; ``None`` is unknown, never zero."""
-        cost: Cost | None = vars(self).get("_cost")
-        return cost
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__struct_fields__)
 
-    @property
-    def origin(self) -> str:
-        """Who made it: ``"provider"``, or the layer that answered in its place, as ``"cache"``."""
-        origin: str = self.__dict__.get("_origin", "provider")
-        return origin
+    def __len__(self) -> int:
+        return len(self.__struct_fields__)
 
-    def attach(
-        self,
-        *,
-        request_id: str | None,
-        headers: Headers,
-        raw: bytes,
-        attempts: "tuple[Attempt, ...]" = (),
-        request: msgspec.Struct | None = None,
-        origin: str = "provider",
-        cost: "Cost | None" = None,
-    ) -> Self:
-        """Attach the facts of the answer, and return the reply itself.
+    def keys(self) -> tuple[str, ...]:
+        """The names of the fields."""
+        return self.__struct_fields__
 
-        :param request: what was asked, for replies whose reading depends on it
-        """
-        vars(self).update(
-            _request_id=request_id, _headers=headers, _raw=raw, _attempts=attempts, _origin=origin, _cost=cost
-        )
-        return self
+    def get(self, name: str, default: object = None) -> object:
+        """A field by its name, as plain dicts and lists; ``default`` where there is no such field."""
+        try:
+            return self[name]
+        except KeyError:
+            return default

@@ -204,8 +204,8 @@ def test_other_operations_are_refused_before_any_io(call_of):
     class Other(msgspec.Struct):
         pass
 
-    with pytest.raises(EndpointNotSupportedError, match="does not offer embed; it offers chat, list_models"):
-        OpenAI().encode(call_of(Other(), operation="embed"))
+    with pytest.raises(EndpointNotSupportedError, match="does not offer dance; it offers chat, completions"):
+        OpenAI().encode(call_of(Other(), operation="dance"))
 
 
 def decode(call_of, body: bytes) -> ChatCompletionResponse:

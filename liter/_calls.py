@@ -1,0 +1,111 @@
+"""How a client's methods become calls through its stack."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Literal, Protocol, Self, TypeVar
+
+import anyio
+import msgspec
+
+from ._contract import Attempt, Call, Reply, Stack, Timeouts
+from ._errors import LlmError
+from ._http import Headers, encode_headers
+from ._options import CallOptions, check_timeout, check_unsupported, resolve_timeout
+from ._routing import RouteTable
+from .money import Cost
+
+R = TypeVar("R")
+
+_NO_TAGS: Mapping[str, str] = {}
+
+
+class _Answer(Protocol):
+    """A value that the facts of its answer can be attached to."""
+
+    def attach(
+        self,
+        *,
+        request_id: str | None,
+        headers: Headers,
+        raw: bytes,
+        attempts: tuple[Attempt, ...] = (),
+        request: msgspec.Struct | None = None,
+        origin: str = "provider",
+        cost: Cost | None = None,
+    ) -> Self: ...
+
+
+Value = TypeVar("Value", bound=_Answer)
+
+
+class Calls:
+    """What the methods of a client stand on."""
+
+    _stack: Stack
+    _routes: RouteTable
+    _timeouts: Mapping[bool, Timeouts]
+    _unsupported: Literal["raise", "drop"]
+
+    async def _run(
+        self, operation: str, model: str, request: msgspec.Struct, options: CallOptions, kind: type[Value]
+    ) -> Value:
+        """Make a call, and take its whole reply. ``model`` as the caller wrote it; ``kind`` is what the reply holds."""
+        call = self._call(operation, model, request, options, kind)
+        try:
+            async with self._stack(call) as reply:
+                value = reply.value
+        except LlmError as error:
+            call.complete(error)
+            raise
+        return value.attach(
+            request_id=reply.request_id,
+            headers=reply.headers,
+            raw=reply.raw,
+            attempts=tuple(call.attempts),
+            request=request,
+            origin=reply.origin,
+            cost=reply.cost,
+        )
+
+    def _call(
+        self,
+        operation: str,
+        model: str,
+        request: msgspec.Struct,
+        options: CallOptions,
+        kind: type[R],
+        *,
+        stream: bool = False,
+    ) -> Call[R]:
+        """Make a call whose reply holds ``kind``."""
+        timeouts = self._timeouts[stream]
+        if options.timeout is not None:
+            timeouts = resolve_timeout(check_timeout(options.timeout), stream=stream)
+        unsupported = self._unsupported
+        if options.unsupported is not None:
+            check_unsupported(options.unsupported)
+            unsupported = options.unsupported
+        route = self._routes.route(model, operation, options)
+        return Call(
+            operation=operation,
+            request=request,
+            route=route,
+            resolve=partial(self._routes.reroute, first=route.provider, operation=operation, options=options),
+            stream=stream,
+            started=anyio.current_time(),
+            timeouts=timeouts,
+            headers=encode_headers(options.extra_headers) if options.extra_headers else (),
+            tags=options.tags or _NO_TAGS,
+            unsupported=unsupported,
+        )
+
+    async def _open(self, call: Call[R]) -> tuple[Call[R], AbstractAsyncContextManager[Reply[R]], Reply[R]]:
+        """Enter a call whose reply is a stream. Whoever gets the scope closes it."""
+        scope = self._stack(call)
+        try:
+            reply = await scope.__aenter__()
+        except LlmError as error:
+            call.complete(error)
+            raise
+        return call, scope, reply

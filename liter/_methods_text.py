@@ -1,0 +1,90 @@
+"""The client's methods: texts as vectors, in order, checked, continued, counted."""
+
+from typing import TYPE_CHECKING
+
+from ._calls import Calls
+from ._operation import operation
+from ._options import CallOptions
+from ._stream import EventStream
+from .types import (
+    CompletionRequest,
+    CompletionResponse,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    ModerationRequest,
+    ModerationResponse,
+    RerankRequest,
+    RerankResponse,
+)
+
+if TYPE_CHECKING:
+
+    class EmbeddingKeywords(EmbeddingRequest, CallOptions, frozen=True):
+        """What ``embed`` takes, for type checkers."""
+
+    class RerankKeywords(RerankRequest, CallOptions, frozen=True):
+        """What ``rerank`` takes, for type checkers."""
+
+    class ModerationKeywords(ModerationRequest, CallOptions, frozen=True):
+        """What ``moderate`` takes, for type checkers."""
+
+    class CompletionKeywords(CompletionRequest, CallOptions, frozen=True):
+        """What ``completions`` and ``completions_stream`` take, for type checkers."""
+else:
+    EmbeddingKeywords = RerankKeywords = ModerationKeywords = CompletionKeywords = CallOptions
+
+
+class TextMethods(Calls):
+    """Texts as vectors, in order, checked, continued, counted."""
+
+    @operation(EmbeddingRequest, CallOptions, EmbeddingKeywords)
+    async def embed(self, request: EmbeddingRequest, options: CallOptions) -> EmbeddingResponse:
+        """Make vectors of texts, one for each input, in the same order.
+
+        Vectors travel as base64 where the provider has it, and are decoded to ``array``; ``.array()`` gives numpy's.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree
+        """
+        return await self._run("embed", request.model, request, options, EmbeddingResponse)
+
+    @operation(RerankRequest, CallOptions, RerankKeywords)
+    async def rerank(self, request: RerankRequest, options: CallOptions) -> RerankResponse:
+        """Order documents by how well they answer a query, best first.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree
+        """
+        return await self._run("rerank", request.model, request, options, RerankResponse)
+
+    @operation(ModerationRequest, CallOptions, ModerationKeywords)
+    async def moderate(self, request: ModerationRequest, options: CallOptions) -> ModerationResponse:
+        """Check texts and images for what is harmful.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree
+        """
+        return await self._run(
+            "moderate", request.model or f"{self._routes.home}/", request, options, ModerationResponse
+        )
+
+    @operation(CompletionRequest, CallOptions, CompletionKeywords)
+    async def completions(self, request: CompletionRequest, options: CallOptions) -> CompletionResponse:
+        """Continue a text: the API that was there before chat.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree
+        """
+        return await self._run("completions", request.model, request, options, CompletionResponse)
+
+    @operation(CompletionRequest, CallOptions, CompletionKeywords)
+    async def completions_stream(
+        self, request: CompletionRequest, options: CallOptions
+    ) -> EventStream[CompletionResponse]:
+        """Continue a text, piece by piece. Takes what ``completions`` takes.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree
+        """
+        call = self._call("completions", request.model, request, options, CompletionResponse, stream=True)
+        return EventStream(*await self._open(call))

@@ -1,0 +1,65 @@
+"""Embeddings on OpenAI's wire."""
+
+from binascii import a2b_base64
+
+import msgspec
+from msgspec.structs import replace
+
+from .._contract import Call
+from .._errors import SerializationError
+from .._http import Headers
+from ..types import Embedding, EmbeddingResponse, Usage, Vector
+from ._lenient import decode_leniently
+from ._openai_usage import normal_usage
+
+
+class _Embedding(msgspec.Struct):
+    index: int = 0
+    embedding: str | list[float] = ""
+
+
+class _Reply(msgspec.Struct):
+    data: list[_Embedding]
+    object: str = "list"
+    model: str = ""
+    usage: Usage | None = None
+
+
+_REPLY = msgspec.json.Decoder(_Reply)
+
+
+def read_embeddings(call: Call[object], body: bytes, headers: Headers) -> EmbeddingResponse:
+    """Decode a list of embeddings.
+
+    :raises SerializationError: it cannot be read
+    """
+    provider = call.route.provider
+    try:
+        told = decode_leniently(_REPLY, body)
+        data = [
+            Embedding(
+                index=one.index,
+                embedding=Vector.of_bytes(a2b_base64(one.embedding))
+                if isinstance(one.embedding, str)
+                else Vector.of(one.embedding),
+            )
+            for one in told.data
+        ]
+    except (msgspec.DecodeError, ValueError) as error:
+        raise SerializationError(
+            f"the reply is no list of embeddings: {error}",
+            status=200,
+            provider=provider,
+            model=call.route.model,
+            body=body,
+        ) from error
+    return EmbeddingResponse(object=told.object, data=data, model=told.model, usage=input_usage(told.usage, body))
+
+
+def input_usage(usage: Usage | None, body: bytes) -> Usage | None:
+    """The normal form of a usage that is all input; some tell the total alone (Voyage, Jina)."""
+    if usage is None:
+        return None
+    if not usage.prompt_tokens:
+        usage = replace(usage, prompt_tokens=usage.total_tokens)
+    return normal_usage(usage, body)
