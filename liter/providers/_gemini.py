@@ -1,0 +1,97 @@
+"""Google's Gemini API (AI Studio), in its own protocol."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
+from .._contract import Call
+from .._errors import LlmError
+from .._http import Headers, HttpRequest, RawHeaders
+from .._secret import Secret
+from ..types import ChatCompletionRequest, ChatCompletionResponse, ModelsListResponse
+from ._gemini_listing import read_models
+from ._gemini_request import chat_body, model_path
+from ._gemini_stream import GenerateContentDecoder, read_reply
+from ._gemini_target import target_of
+from ._google_error import classify_google
+from ._headers import credential, merged
+from ._wire import OperationWire, WireProvider
+
+JSON: RawHeaders = ((b"content-type", b"application/json"), (b"accept", b"application/json"))
+STREAM: RawHeaders = (
+    (b"content-type", b"application/json"),
+    (b"accept", b"text/event-stream"),
+    (b"accept-encoding", b"identity"),
+)
+GET: RawHeaders = ((b"accept", b"application/json"),)
+
+
+class Gemini(WireProvider, frozen=True, kw_only=True):
+    """A provider that speaks the Gemini API."""
+
+    name: str = "gemini"
+    base_url: str = "https://generativelanguage.googleapis.com/v1beta"
+    key_variables: tuple[str, ...] = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY")
+
+    request_ids: ClassVar[tuple[str, ...]] = ("x-goog-request-id", "x-request-id")
+
+    @property
+    def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
+        """The operations of the protocol, by name."""
+        return _WIRES
+
+    def error(self, call: Call[Any], status: int, headers: Headers, body: bytes) -> LlmError:
+        """Classify an answer that is no success."""
+        return classify_google(
+            body,
+            status=status,
+            provider=self.name,
+            model=call.route.model,
+            headers=headers,
+            request_id=self.request_id(headers),
+        )
+
+
+def google_key(key: Secret | None) -> RawHeaders:
+    """An API key as a header: in the URL, which Google also takes, it would be in every log."""
+    return () if not key else ((b"x-goog-api-key", credential(key)),)
+
+
+def generate_path(model: str, *, stream: bool) -> str:
+    """The path of ``generateContent``, of ``streamGenerateContent`` for a stream."""
+    return f"{model_path(model)}:{'streamGenerateContent?alt=sse' if stream else 'generateContent'}"
+
+
+def _encode_chat(provider: Gemini, call: Call[object]) -> HttpRequest:
+    route = call.route
+    return HttpRequest(
+        method="POST",
+        base_url=route.base_url,
+        path=generate_path(route.model, stream=call.stream),
+        headers=merged((STREAM if call.stream else JSON) + google_key(route.api_key), call.headers),
+        body=chat_body(cast("ChatCompletionRequest", call.request), target_of(call, provider.name)),
+    )
+
+
+def _decode_chat(provider: Gemini, call: Call[object], body: bytes, headers: Headers) -> ChatCompletionResponse:
+    return read_reply(body, provider=provider.name, model=call.route.model)
+
+
+def _open_chat_stream(provider: Gemini, call: Call[object]) -> GenerateContentDecoder:
+    return GenerateContentDecoder(provider.name, call.route.model)
+
+
+def _encode_list_models(provider: Gemini, call: Call[object]) -> HttpRequest:
+    route = call.route
+    headers = merged(GET + google_key(route.api_key), call.headers)
+    # The most it gives at once.
+    return HttpRequest(method="GET", base_url=route.base_url, path="/models?pageSize=1000", headers=headers)
+
+
+def _decode_models(provider: Gemini, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:
+    return read_models(body, provider=provider.name)
+
+
+_WIRES: Mapping[str, OperationWire[Any, Any]] = {
+    "chat": OperationWire(encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream),
+    "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
+}

@@ -1,0 +1,71 @@
+"""Reads Google's JSON field by field: what has another form than expected reads as absent, and nothing raises."""
+
+from typing import cast
+
+import msgspec
+
+JsonObject = dict[str, object]
+
+# A count of tokens beyond this is no count.
+_LARGEST = 2**53
+
+
+def decode_json(body: bytes) -> object:
+    """Decode JSON.
+
+    :raises ValueError: it is not JSON, or is nested too deeply to be read
+    """
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def fields_of(value: object) -> JsonObject:
+    """A JSON object, as it is; an empty one in place of anything else."""
+    return cast("JsonObject", value) if isinstance(value, dict) else {}
+
+
+def items_of(value: object) -> list[object]:
+    """A JSON array, as it is; an empty one in place of anything else."""
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def objects_of(value: object) -> list[JsonObject]:
+    """The JSON objects in an array."""
+    return [cast("JsonObject", item) for item in items_of(value) if isinstance(item, dict)]
+
+
+def documents_of(body: object) -> list[JsonObject]:
+    """The JSON objects that a body is, or is a list of: without ``alt=sse``, streams and errors come in an array."""
+    return objects_of(body) or [fields_of(body)]
+
+
+def text_of(value: object) -> str | None:
+    """A text, or ``None``."""
+    return value if isinstance(value, str) else None
+
+
+def word_of(value: object) -> str | None:
+    """The word of an enumeration; Google's servers send its number where they are asked to."""
+    if isinstance(value, bool):
+        return None
+    return str(value) if isinstance(value, int) else text_of(value)
+
+
+def count_of(value: object) -> int | None:
+    """A whole number of zero or more, which may come as text (64-bit integers do), or ``None``."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 17:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and 0 <= value < _LARGEST else None
+
+
+def number_of(value: object) -> float | None:
+    """A number, or ``None``."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

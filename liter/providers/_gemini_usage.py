@@ -1,0 +1,96 @@
+"""Gemini's usage in the normal form."""
+
+from collections.abc import Mapping
+
+from ..types import CompletionTokensDetails, PromptTokensDetails, Usage
+from ._gemini_json import count_of, fields_of, items_of, objects_of, text_of
+
+# What Vertex calls the tiers that the Gemini API names.
+_TIERS = {
+    "ON_DEMAND": "standard",
+    "ON_DEMAND_PRIORITY": "priority",
+    "ON_DEMAND_FLEX": "flex",
+    "PROVISIONED_THROUGHPUT": "provisioned",
+}
+
+
+def usage_of(told: Mapping[str, object], *, searches: int = 0) -> Usage | None:
+    """Bring ``usageMetadata`` to the normal form; ``None`` where it counts nothing.
+
+    Prompts of tools (pages they read, code they ran) are input that Gemini counts apart, and thoughts are output
+    that it counts apart. One count that is missing is what the total leaves for it.
+
+    :param searches: searches of the web that the reply was grounded on
+    """
+    counts = {
+        name: count_of(told.get(f"{name}TokenCount")) for name in ("prompt", "candidates", "thoughts", "toolUsePrompt")
+    }
+    total = count_of(told.get("totalTokenCount"))
+    if total is None and all(count is None for count in counts.values()):
+        return None
+    missing = max(0, (total or 0) - sum(count or 0 for count in counts.values()))
+    # Of a request that was cut short the candidates are not counted, of some replies the prompt is not.
+    if counts["prompt"] is None:
+        counts["prompt"] = missing
+    elif counts["candidates"] is None:
+        counts["candidates"] = missing
+    prompt = (counts["prompt"] or 0) + (counts["toolUsePrompt"] or 0)
+    completion = (counts["candidates"] or 0) + (counts["thoughts"] or 0)
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=prompt + completion,
+        prompt_tokens_details=_prompt_details(told),
+        completion_tokens_details=_completion_details(told, counts["thoughts"]),
+        server_tool_use={"web_search_requests": searches} if searches else None,
+    )
+
+
+def tier_of(told: Mapping[str, object]) -> str | None:
+    """The service tier that was used: the Gemini API's word for it, where there is one."""
+    traffic = text_of(told.get("trafficType"))
+    return text_of(told.get("serviceTier")) or (None if traffic is None else _TIERS.get(traffic, traffic))
+
+
+def searches_of(candidates: object) -> int:
+    """How often the web was searched for a reply."""
+    return sum(
+        len(items_of(fields_of(candidate.get("groundingMetadata")).get("webSearchQueries")))
+        for candidate in objects_of(candidates)
+    )
+
+
+def _prompt_details(told: Mapping[str, object]) -> PromptTokensDetails | None:
+    cached = count_of(told.get("cachedContentTokenCount"))
+    by_kind = _by_kind(told, "promptTokensDetails", "toolUsePromptTokensDetails")
+    if cached is None and not by_kind:
+        return None
+    return PromptTokensDetails(
+        cached_tokens=cached,
+        text_tokens=by_kind.get("TEXT"),
+        audio_tokens=by_kind.get("AUDIO"),
+        image_tokens=by_kind.get("IMAGE"),
+        video_tokens=by_kind.get("VIDEO"),
+    )
+
+
+def _completion_details(told: Mapping[str, object], thoughts: int | None) -> CompletionTokensDetails | None:
+    by_kind = _by_kind(told, "candidatesTokensDetails")
+    if thoughts is None and not by_kind:
+        return None
+    return CompletionTokensDetails(
+        reasoning_tokens=thoughts,
+        text_tokens=by_kind.get("TEXT"),
+        audio_tokens=by_kind.get("AUDIO"),
+        image_tokens=by_kind.get("IMAGE"),
+    )
+
+
+def _by_kind(told: Mapping[str, object], *lists: str) -> dict[str, int]:
+    made: dict[str, int] = {}
+    for name in lists:
+        for one in objects_of(told.get(name)):
+            kind, count = text_of(one.get("modality")), count_of(one.get("tokenCount"))
+            if kind is not None and count is not None:
+                made[kind] = made.get(kind, 0) + count
+    return made

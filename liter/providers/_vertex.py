@@ -1,0 +1,214 @@
+"""Google's Vertex AI: Gemini in its own protocol, Claude in Anthropic's, and all others in OpenAI's.
+
+The name of the model says which: ``gemini-3-pro`` and ``endpoints/123`` (a tuned Gemini) are Google's,
+``claude-opus-4-1@20250805`` is Anthropic's, and ``meta/llama-4-maverick`` is asked for by its publisher's name.
+``google/...`` and ``anthropic/...`` are taken, too; ``openapi/`` before a name asks for OpenAI's protocol.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, cast
+from urllib.parse import quote
+
+import msgspec
+from msgspec.structs import replace
+
+from .._contract import Call
+from .._errors import BadRequestError, LlmError
+from .._http import Headers, HttpRequest, RawHeaders
+from .._secret import Secret
+from ..types import ChatCompletionRequest, ChatCompletionResponse, ModelsListResponse
+from ._anthropic import Anthropic
+from ._codec import StreamDecoder
+from ._gemini import GET, JSON, STREAM, google_key
+from ._gemini_listing import read_models
+from ._gemini_request import chat_body, tier_of
+from ._gemini_stream import GenerateContentDecoder, read_reply
+from ._gemini_target import target_of
+from ._google_error import classify_google
+from ._headers import bearer, merged
+from ._openai import OpenAI
+from ._wire import OperationWire, WireProvider
+
+Publisher = Literal["google", "anthropic", "openapi"]
+
+_CLAUDE_VERSION = "vertex-2023-10-16"
+_RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ENCODER = msgspec.json.Encoder()
+
+# A region's own host; the places that are no region have others.
+_REGIONAL = re.compile(r"^https://([a-z0-9-]+)-aiplatform\.googleapis\.com(?=/|$)")
+_ELSEWHERE = {
+    "global": "https://aiplatform.googleapis.com",
+    "us": "https://aiplatform.us.rep.googleapis.com",
+    "eu": "https://aiplatform.eu.rep.googleapis.com",
+}
+_PUBLISHERS = re.compile(r"/publishers/[a-z0-9-]+(?:/models)?/?$")
+
+# Of express mode; what google-auth fetches are access tokens.
+_API_KEYS = ("AIza", "AQ.")
+
+# Headers that only the provider itself takes.
+_ANTHROPICS_OWN = frozenset({b"anthropic-version", b"x-api-key"})
+
+
+class Vertex(WireProvider, frozen=True, kw_only=True):
+    """A provider that is Vertex AI. Its key is an access token, or an API key of express mode."""
+
+    name: str = "vertex"
+    base_url: str = (
+        "https://{location}-aiplatform.googleapis.com/v1/projects/{project}/locations/{location}/publishers/google"
+    )
+    key_variables: tuple[str, ...] = ()
+
+    request_ids: ClassVar[tuple[str, ...]] = ("x-goog-request-id", "x-request-id", "request-id")
+
+    @property
+    def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
+        """The operations of the protocol, by name."""
+        return _WIRES
+
+    def error(self, call: Call[Any], status: int, headers: Headers, body: bytes) -> LlmError:
+        """Classify an answer that is no success."""
+        return classify_google(
+            body,
+            status=status,
+            provider=self.name,
+            model=call.route.model,
+            headers=headers,
+            request_id=self.request_id(headers),
+        )
+
+
+def publisher_of(model: str) -> tuple[Publisher, str]:
+    """Whose protocol a model is spoken to in, and its name there."""
+    publisher, slash, name = model.partition("/")
+    if not slash:
+        return ("anthropic" if model.startswith("claude-") else "google"), model
+    if publisher in ("endpoints", "models"):
+        return "google", model
+    if publisher == "openapi":
+        return "openapi", name
+    if publisher == "google":
+        return "google", name
+    if publisher == "anthropic":
+        return "anthropic", name
+    return "openapi", model
+
+
+def root_of(base_url: str) -> str:
+    """The address of a project's location, on the right host: what stands before ``/publishers``.
+
+    :raises BadRequestError: project or location is not known
+    """
+    if "{" in base_url:
+        raise BadRequestError(
+            "Vertex AI must be told the project and the location: set GOOGLE_CLOUD_PROJECT and GOOGLE_CLOUD_LOCATION"
+            " ('global', 'us', 'europe-west4', ...), or give base_url"
+        )
+    match = _REGIONAL.match(base_url)
+    if match is not None and (host := _ELSEWHERE.get(match.group(1))) is not None:
+        base_url = host + base_url[match.end() :]
+    return _PUBLISHERS.sub("", base_url)
+
+
+def _login(key: Secret | None) -> RawHeaders:
+    return google_key(key) if key and key.reveal().startswith(_API_KEYS) else bearer(key)
+
+
+def _encode_chat(provider: Vertex, call: Call[object]) -> HttpRequest:
+    publisher, model = publisher_of(call.route.model)
+    if publisher == "anthropic":
+        return _encode_claude(provider, call, model)
+    if publisher == "openapi":
+        request = _openapi(provider).encode(_as_other(call, model, root_of(call.route.base_url) + "/endpoints/openapi"))
+        return replace(request, headers=merged(_login(call.route.api_key), request.headers))
+    target = target_of(call, provider.name, vertex=True)
+    asked = cast("ChatCompletionRequest", call.request)
+    own = (STREAM if call.stream else JSON) + _login(call.route.api_key)
+    tier = None if asked.service_tier is None else tier_of(asked.service_tier, target)
+    if tier in ("flex", "priority"):
+        # Without the first header, bought throughput would be used before.
+        own += ((b"x-vertex-ai-llm-request-type", b"shared"),)
+        own += ((b"x-vertex-ai-llm-shared-request-type", tier.encode()),)
+    method = "streamGenerateContent?alt=sse" if call.stream else "generateContent"
+    return HttpRequest(
+        method="POST",
+        base_url=root_of(call.route.base_url),
+        path=f"{_google_path(model)}:{method}",
+        headers=merged(own, call.headers),
+        body=chat_body(asked, target),
+    )
+
+
+def _google_path(model: str) -> str:
+    folder, slash, name = model.partition("/")
+    if slash and folder == "endpoints":
+        return f"/endpoints/{quote(name, safe='')}"
+    return f"/publishers/google/models/{quote(name if slash else model, safe='@')}"
+
+
+def _as_other(call: Call[object], model: str, base_url: str) -> Call[object]:
+    """The call as another protocol's codec is to see it, without the key."""
+    return replace(call, route=replace(call.route, model=model, base_url=base_url, api_key=None))
+
+
+def _claude(provider: Vertex) -> Anthropic:
+    return Anthropic(name=provider.name)
+
+
+def _openapi(provider: Vertex) -> OpenAI:
+    return OpenAI(name=provider.name)
+
+
+def _encode_claude(provider: Vertex, call: Call[object], model: str) -> HttpRequest:
+    root = root_of(call.route.base_url)
+    request = _claude(provider).encode(_as_other(call, model, root))
+    fields: dict[str, object] = {"anthropic_version": _CLAUDE_VERSION, **_RAW.decode(request.body)}
+    del fields["model"]
+    headers = tuple(header for header in request.headers if header[0] not in _ANTHROPICS_OWN)
+    method = "streamRawPredict" if call.stream else "rawPredict"
+    return replace(
+        request,
+        path=f"/publishers/anthropic/models/{quote(model, safe='@')}:{method}",
+        headers=merged(_login(call.route.api_key), headers),
+        body=_ENCODER.encode(fields),
+    )
+
+
+def _decode_chat(provider: Vertex, call: Call[object], body: bytes, headers: Headers) -> ChatCompletionResponse:
+    publisher, model = publisher_of(call.route.model)
+    if publisher == "google":
+        return read_reply(body, provider=provider.name, model=model)
+    codec = _claude(provider) if publisher == "anthropic" else _openapi(provider)
+    return cast("ChatCompletionResponse", codec.decode(call, body, headers))
+
+
+def _open_chat_stream(provider: Vertex, call: Call[object]) -> StreamDecoder[object]:
+    publisher, model = publisher_of(call.route.model)
+    if publisher == "google":
+        return GenerateContentDecoder(provider.name, model)
+    codec = _claude(provider) if publisher == "anthropic" else _openapi(provider)
+    return codec.open_stream(call)
+
+
+def _encode_list_models(provider: Vertex, call: Call[object]) -> HttpRequest:
+    # Google's models are listed by the location's host, beside all projects.
+    root = root_of(call.route.base_url)
+    host = root.partition("/v1")[0]
+    return HttpRequest(
+        method="GET",
+        base_url=host,
+        path="/v1beta1/publishers/google/models?pageSize=1000",
+        headers=merged(GET + _login(call.route.api_key), call.headers),
+    )
+
+
+def _decode_models(provider: Vertex, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:
+    return read_models(body, provider=provider.name)
+
+
+_WIRES: Mapping[str, OperationWire[Any, Any]] = {
+    "chat": OperationWire(encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream),
+    "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
+}
