@@ -12,7 +12,6 @@ from ._cohere import Cohere
 from ._gemini import Gemini
 from ._mistral import Mistral
 from ._openai import OpenAI
-from ._vertex import Vertex
 
 # What imitators offer, as far as is known here.
 _OFFERED = frozenset({"chat", "list_models"})
@@ -92,5 +91,5 @@ _OPENAI_LIKE = (
 def known_providers() -> Mapping[str, Provider]:
     """All providers, by the name that routes to them."""
     others = (replace(one, offers=_OFFERED) for one in _OPENAI_LIKE if one.name != "openai")
-    providers: tuple[Provider, ...] = (OpenAI(), *others, Anthropic(), Cohere(), Gemini(), Mistral(), Vertex())
+    providers: tuple[Provider, ...] = (OpenAI(), *others, Anthropic(), Cohere(), Gemini(), Mistral())
     return MappingProxyType({provider.name: provider for provider in providers})
