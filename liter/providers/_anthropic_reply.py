@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import cast
 
 import msgspec
+from msgspec.structs import replace
 
 from .._errors import SerializationError
 from ..types import (
@@ -59,10 +60,12 @@ class Iteration(msgspec.Struct, frozen=True):
     """One of several runs of a model behind one reply."""
 
     type: str = ""
+    model: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    cache_creation: CacheCreation | None = None
 
 
 class WireUsage(msgspec.Struct, frozen=True):
@@ -76,12 +79,14 @@ class WireUsage(msgspec.Struct, frozen=True):
     output_tokens_details: OutputDetails | None = None
     server_tool_use: dict[str, int] | None = None
     service_tier: str | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
     iterations: list[Iteration] | None = None
 
     def updated(self, later: "WireUsage") -> "WireUsage":
         """With what a later report tells in place of what was told before."""
         told = {name: value for name in later.__struct_fields__ if (value := getattr(later, name)) is not None}
-        return msgspec.structs.replace(self, **told)
+        return replace(self, **told)
 
 
 class WireMessage(msgspec.Struct, frozen=True):
@@ -132,7 +137,7 @@ def read_reply(body: bytes, *, provider: str, model: str) -> ChatCompletionRespo
         raise classify(body, status=None, provider=provider, model=model)
     message = message_of(told.content, provider)
     if told.stop_reason == "refusal":
-        message = msgspec.structs.replace(message, refusal=refusal_of(told.stop_details))
+        message = replace(message, refusal=refusal_of(told.stop_details))
     choice = Choice(
         message=message,
         finish_reason=finish_reason(told.stop_reason),
@@ -202,31 +207,48 @@ def refusal_of(details: Mapping[str, object] | None) -> str | None:
 def normal_usage(told: WireUsage) -> Usage:
     """Bring usage to the normal form: Anthropic counts cached input apart, and compaction only by itself.
 
-    Runs of other models (advisors) have another price and are not added.
+    Runs of other models (advisors) have another price, and stand beside the totals.
     """
-    compaction = [one for one in told.iterations or () if one.type == "compaction"]
-    runs: list[WireUsage | Iteration] = [told, *compaction]
+    runs: list[WireUsage | Iteration] = [told]
+    others: dict[str, list[Iteration]] = {}
+    unreported = () if told.input_tokens is not None else ("prompt_tokens",)
+    for run in told.iterations or ():
+        if run.type == "compaction":
+            runs.append(run)
+        elif run.type != "message" and run.model is not None:
+            others.setdefault(run.model, []).append(run)
+    return replace(
+        _sum(runs),
+        server_tool_use=told.server_tool_use,
+        unreported=unreported,
+        others={model: _sum(passes) for model, passes in others.items()} or None,
+        service_tier=told.service_tier,
+        speed=told.speed,
+        inference_geo=told.inference_geo,
+    )
+
+
+def _sum(runs: Sequence[WireUsage | Iteration]) -> Usage:
     reads = sum(run.cache_read_input_tokens or 0 for run in runs)
     writes = sum(run.cache_creation_input_tokens or 0 for run in runs)
+    hours = [run.cache_creation.ephemeral_1h_input_tokens for run in runs if run.cache_creation is not None]
+    kept = [hour for hour in hours if hour is not None]
     prompt = sum(run.input_tokens or 0 for run in runs) + reads + writes
     completion = sum(run.output_tokens or 0 for run in runs)
-    cached = told.cache_read_input_tokens is not None or told.cache_creation_input_tokens is not None
-    thinking = None if told.output_tokens_details is None else told.output_tokens_details.thinking_tokens
+    cached = any(run.cache_read_input_tokens is not None or run.cache_creation_input_tokens is not None for run in runs)
+    first = runs[0]
+    details = first.output_tokens_details if isinstance(first, WireUsage) else None
+    thinking = None if details is None else details.thinking_tokens
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=prompt + completion,
         prompt_tokens_details=PromptTokensDetails(
-            cached_tokens=reads,
-            cache_write_tokens=writes,
-            cache_write_1h_tokens=None
-            if told.cache_creation is None
-            else told.cache_creation.ephemeral_1h_input_tokens,
+            cached_tokens=reads, cache_write_tokens=writes, cache_write_1h_tokens=sum(kept) if kept else None
         )
         if cached
         else None,
         completion_tokens_details=None if thinking is None else CompletionTokensDetails(reasoning_tokens=thinking),
-        server_tool_use=told.server_tool_use,
     )
 
 

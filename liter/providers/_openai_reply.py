@@ -63,7 +63,7 @@ def read_reply(body: bytes, *, provider: str, model: str) -> ChatCompletionRespo
     for choice in reply.choices:
         _normalise(choice)
     if reply.usage is not None:
-        force_setattr(reply, "usage", normal_usage(reply.usage, body))
+        force_setattr(reply, "usage", normal_usage(reply.usage, body, service_tier=reply.service_tier))
     return reply
 
 

@@ -55,7 +55,7 @@ class ChatStreamDecoder:
             ) from error
         chunk.attach(raw=data)
         if chunk.usage is not None:
-            self.usage = normal_usage(chunk.usage, data)
+            self.usage = normal_usage(chunk.usage, data, service_tier=chunk.service_tier)
             force_setattr(chunk, "usage", self.usage)
         if not chunk.choices:
             if chunk.usage is None or event.event == "error":

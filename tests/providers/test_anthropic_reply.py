@@ -73,7 +73,7 @@ def counts(usage: Usage) -> tuple[object, ...]:
                     {"type": "advisor_message", "model": "other", "input_tokens": 1000, "output_tokens": 1000},
                 ],
             },
-            (151, 12, 163, None, None),
+            (151, 12, 163, (50, 0, None), None),
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """Requests on OpenAI's wire, and whole replies of it and of its imitators."""
 
 import json
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -303,7 +304,7 @@ def test_unknown_finish_reasons_are_kept(call_of, reason):
                 "completion_tokens_details": {"reasoning_tokens": 290},
                 "cost_in_usd_ticks": 15_000_000,
             },
-            (12, 291, 303, 11, 290, 0.0015),
+            (12, 291, 303, 11, 290, Decimal("0.0015")),
         ),
         # OpenAI counts it in.
         (
@@ -320,7 +321,7 @@ def test_unknown_finish_reasons_are_kept(call_of, reason):
         ({"prompt_tokens": 9, "completion_tokens": 1, "cached_tokens": 4}, (9, 1, 10, 4, None, None)),
         ({"prompt_tokens": 9, "completion_tokens": 1, "num_cached_tokens": 4}, (9, 1, 10, 4, None, None)),
         # OpenRouter tells a price, Perplexity an itemised one.
-        ({"prompt_tokens": 9, "completion_tokens": 1, "cost": 0.25}, (9, 1, 10, None, None, 0.25)),
+        ({"prompt_tokens": 9, "completion_tokens": 1, "cost": 0.1}, (9, 1, 10, None, None, Decimal("0.1"))),
         ({"prompt_tokens": 9, "completion_tokens": 1, "cost": {"total_cost": 0.5}}, (9, 1, 10, None, None, 0.5)),
     ],
 )
