@@ -13,7 +13,7 @@ _LARGEST = 2**53
 def decode_json(body: bytes) -> object:
     """Decode JSON.
 
-    :raises ValueError: it is not JSON, or is nested too deeply to be read
+    :raises ValueError: it is not JSON (which is UTF-8), or is nested too deeply to be read
     """
     try:
         return msgspec.json.decode(body)

@@ -65,14 +65,15 @@ class GenerateContentDecoder:
                 self._native[name] = (
                     {**fields_of(self._native.get(name)), **value} if isinstance(value, dict) else value
                 )
-        self._counted.update(fields_of(told.get("usageMetadata")))
         choices = [
             choice
             for place, candidate in enumerate(objects_of(told.get("candidates")))
             for choice in self._candidate(candidate, place).take(candidate, self._id)
         ]
         choices += self._refused(fields_of(told.get("promptFeedback")))
-        self._count()
+        if "usageMetadata" in told:
+            self._counted.update(fields_of(told["usageMetadata"]))
+            self._count()
         return [self._chunk(choice).attach(raw=data) for choice in choices]
 
     def _candidate(self, told: JsonObject, place: int) -> Candidate:
@@ -143,6 +144,7 @@ class GenerateContentDecoder:
 
     def _close(self) -> Sequence[ChatCompletionChunk]:
         self.done = True
+        self._count()
         candidates = [candidate for _, candidate in sorted(self._candidates.items())]
         chunks = [self._chunk(choice) for candidate in candidates for choice in candidate.close()]
         rest = [facts for candidate in candidates if (facts := candidate.rest) is not None]

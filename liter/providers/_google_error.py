@@ -1,11 +1,9 @@
 """Failures of Google's APIs: ``google.rpc.Status`` with details of known types."""
 
-from msgspec import DecodeError, json
-
 from .._errors import AuthenticationError, LlmError, RateLimitedError
 from .._http import Headers
 from ._classify import classify
-from ._gemini_json import JsonObject, documents_of, fields_of, objects_of, text_of
+from ._gemini_json import JsonObject, decode_json, documents_of, fields_of, objects_of, text_of
 
 _NO_HEADERS = Headers()
 
@@ -35,8 +33,8 @@ def classify_google(
 
 def _details(body: bytes) -> list[JsonObject]:
     try:
-        told: object = json.decode(body)
-    except (DecodeError, RecursionError):
+        told = decode_json(body)
+    except ValueError:
         return []
     return objects_of(fields_of(documents_of(told)[0].get("error")).get("details"))
 
