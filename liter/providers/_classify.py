@@ -7,6 +7,8 @@ words of the message. Providers echo prompts in their messages, so phrases are l
 from collections.abc import Callable
 from functools import partial
 
+from msgspec.structs import replace
+
 from .._errors import BadRequestError, ContextWindowExceededError, LlmError, RateLimitedError, ServerError
 from .._http import Headers
 from ._error_body import Facts, read_facts
@@ -34,9 +36,15 @@ def classify(
     model: str | None = None,
     headers: Headers = _NO_HEADERS,
     request_id: str | None = None,
+    code: str | None = None,
 ) -> LlmError:
-    """Make the error of a failed answer, or of an error told inside a stream (``status=None``). Never raises."""
+    """Make the error of a failed answer, or of an error told inside a stream (``status=None``). Never raises.
+
+    :param code: the provider's code where it stands beside the body and not in it
+    """
     facts = read_facts(body)
+    if code is not None:
+        facts = replace(facts, code=code, codes=(code.lower(), *facts.codes))
     kind = _kind(facts, status, provider)
     should_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
     message = facts.message or (f"HTTP status {status}" if status is not None else "the provider reports an error")

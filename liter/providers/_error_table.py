@@ -38,7 +38,7 @@ _CODES: Mapping[Kind, str] = {
     QuotaError: """
         insufficient_quota billing_hard_limit_reached billing_not_active exceeded_current_quota_error
         insufficient_balance insufficient_funds_credits exceed_budget_limit no_more_credits quota_exceeded
-        billing_error insufficient_credits payment_required
+        billing_error insufficient_credits payment_required servicequotaexceededexception
     """,
     RateLimitedError: """
         rate_limit_exceeded rate_limit_error rate_limit_reached_error dynamic_request_limited dynamic_token_limited
@@ -56,11 +56,17 @@ _CODES: Mapping[Kind, str] = {
     """,
     AuthenticationError: """
         invalid_api_key authentication_error api_key_invalid unrecognizedclientexception expiredtokenexception
-        invalidsignatureexception unauthenticated permission_error permission_denied forbidden accessdeniedexception
+        invalidsignatureexception incompletesignatureexception missingauthenticationtokenexception requestexpired
+        invalidclienttokenid unauthenticated permission_error permission_denied forbidden accessdeniedexception
     """,
-    LlmTimeoutError: "timeout_error deadline_exceeded request_timeout",
-    ServerError: "server_error api_error internal_server_error internal_error internalservererror internal",
-    BadRequestError: "invalid_request_error unsupported_parameter unsupported_value invalid_value tool_use_failed",
+    LlmTimeoutError: "timeout_error deadline_exceeded request_timeout modeltimeoutexception",
+    ServerError: """
+        server_error api_error internal_server_error internal_error internalservererror internal internalserverexception
+        internalfailure modelerrorexception modelstreamerrorexception
+    """,
+    BadRequestError: """
+        invalid_request_error unsupported_parameter unsupported_value invalid_value tool_use_failed validationexception
+    """,
 }
 KIND_OF_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
 
@@ -102,6 +108,9 @@ VAGUE_CODES = frozenset(
         "internal_error",
         "internal",
         "not_found",
+        "validationexception",
+        "modelerrorexception",
+        "modelstreamerrorexception",
     }
 )
 
