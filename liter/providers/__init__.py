@@ -1,6 +1,7 @@
 """Providers: codecs between liter's requests and replies and each provider's wire."""
 
 from ._anthropic import Anthropic as Anthropic
+from ._bedrock import Bedrock as Bedrock
 from ._codec import Provider as Provider
 from ._codec import StreamDecoder as StreamDecoder
 from ._cohere import Cohere as Cohere

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from msgspec.structs import replace
 
 from ._anthropic import Anthropic
+from ._bedrock import Bedrock
 from ._codec import Provider
 from ._cohere import Cohere
 from ._gemini import Gemini
@@ -91,5 +92,5 @@ _OPENAI_LIKE = (
 def known_providers() -> Mapping[str, Provider]:
     """All providers, by the name that routes to them."""
     others = (replace(one, offers=_OFFERED) for one in _OPENAI_LIKE if one.name != "openai")
-    providers: tuple[Provider, ...] = (OpenAI(), *others, Anthropic(), Cohere(), Gemini(), Mistral())
+    providers: tuple[Provider, ...] = (OpenAI(), *others, Anthropic(), Bedrock(), Cohere(), Gemini(), Mistral())
     return MappingProxyType({provider.name: provider for provider in providers})
