@@ -168,6 +168,8 @@ def _part(part: Json) -> Json:
     if isinstance(url, str):
         return _located(url, modality)
     media_type = facts.get("media_type") or (f"audio/{facts['format']}" if "format" in facts else None)
+    if kind == "document":
+        media_type = media_type or "application/pdf"
     blob: Json = {"type": "blob", "modality": modality, "content": str(facts.get("data", ""))}
     if isinstance(media_type, str):
         blob["mime_type"] = media_type

@@ -6,7 +6,6 @@ the current span of every task stays what it was. What goes wrong here is told o
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -324,18 +323,8 @@ class Observation:
         """Return what all attempts cost together. What one of them has cost may be unknown, and so is the sum."""
         attempts = self._attempts.attempts
         if attempts and all(attempt.cost is not None for attempt in attempts):
-            return _sum([attempt.cost for attempt in attempts if attempt.cost is not None])
+            return Cost.sum(attempt.cost for attempt in attempts)
         return None if reply is None else reply.cost
-
-
-def _sum(costs: list[Cost]) -> Cost:
-    if len(costs) == 1:
-        return costs[0]
-    return Cost(
-        total=sum((cost.total for cost in costs), Decimal(0)),
-        source=costs[0].source,
-        estimated=any(cost.estimated for cost in costs),
-    )
 
 
 def _creation_attributes(operation: str, route: Route) -> Attributes:

@@ -103,11 +103,19 @@ def modalities(details: object) -> dict[str, int]:
 
 
 def cost_attributes(cost: Cost, conventions: Sequence[str]) -> Attributes:
-    """Tell what a call cost, in US dollars, under the names that the conventions' consumers read."""
+    """Tell what a call cost, in US dollars, under the names that the conventions' consumers read.
+
+    Beside it, under names of our own: how it is made up, where it is from, and what it does not include.
+    """
     amount = float(cost)
     attributes: Attributes = {names.COST_SOURCE: cost.source, names.COST_CURRENCY: "USD"}
+    attributes.update({names.COST_OF.format(name): float(part) for name, part in cost.classes.items()})
+    if cost.price_version is not None:
+        attributes[names.COST_PRICE_VERSION] = cost.price_version
     if cost.estimated:
         attributes[names.COST_ESTIMATED] = True
+    if cost.unpriced:
+        attributes[names.COST_UNPRICED] = list(cost.unpriced)
     if "usage_cost" in conventions:
         attributes[names.USAGE_COST] = amount
     if "operation_cost" in conventions:
