@@ -1,5 +1,6 @@
 """One async client for every LLM provider, on structured concurrency: Trio and asyncio alike."""
 
+from ._capabilities import Capabilities as Capabilities
 from ._client import LlmClient as LlmClient
 from ._contract import Attempt as Attempt
 from ._contract import AttemptWatcher as AttemptWatcher
@@ -33,6 +34,9 @@ from ._secret import Secret as Secret
 from ._stream import ChatStream as ChatStream
 from ._stream import EventStream as EventStream
 from ._version import __version__ as __version__
+from .providers import CustomProviderConfig as CustomProviderConfig
+from .providers import register_custom_provider as register_custom_provider
+from .providers import unregister_custom_provider as unregister_custom_provider
 from .types import AssistantMessage as AssistantMessage
 from .types import ChatCompletionChunk as ChatCompletionChunk
 from .types import ChatCompletionRequest as ChatCompletionRequest

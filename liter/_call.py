@@ -47,6 +47,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     :param api_key: the key, where it is known already
     :param credentials: where to get it right before the request, for one that is fetched, refreshed or rotated
+    :param settings: the provider's settings beside its address: a region, a project, a version of the API
     """
 
     provider: str
@@ -54,6 +55,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     api_key: Secret | None = None
     credentials: CredentialSource | None = None
+    settings: Mapping[str, str] = {}
 
 
 class Attempt(msgspec.Struct, kw_only=True):

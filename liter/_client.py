@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
+from ._capabilities import Capabilities, capabilities_of
 from ._contract import Layer, Stack, Timeouts
+from ._key import ApiKey
 from ._methods_chat import ChatMethods
 from ._methods_media import MediaMethods
 from ._methods_text import TextMethods
 from ._options import check_timeout, check_unsupported, resolve_timeout
 from ._plan import check_order, explain
 from ._routing import RouteTable
-from ._secret import Secret
 from .middleware import Retry
-from .providers import Provider, known_providers
+from .providers import Catalog, CustomProviderConfig, Provider
 
 if TYPE_CHECKING:
     import httpcore
@@ -28,12 +29,19 @@ class LlmClient(ChatMethods, TextMethods, MediaMethods):
     Immutable, and safe to share between tasks, event loops and threads. Use it as ``async with LlmClient() as
     client``, or without and call ``await client.aclose()`` at the end; one that is dropped closes itself.
 
-    :param api_key: key for the client's own provider (see ``model_hint``), never sent to another. By default
-        from the provider's environment variable, and only to the provider's own address
+    :param api_key: key for the client's own provider (see ``model_hint``), never sent to another: a text; a function,
+        async or not, that gives it; one of ``liter.credentials``; or several of these, of which the next is used when
+        the provider refuses one. By default from the provider's environment variable, and only to the provider's own
+        address
     :param base_url: address of the client's own provider; any that speaks its protocol
     :param model_hint: the client's own provider, for models without a known ``provider/`` prefix: a provider's
-        name, or a model with its prefix. By default ``"openai"``
+        name, or a model of its. By default ``"openai"``; only then, and without ``base_url``, names such as
+        ``"claude-sonnet-4-5"`` go to the provider that names its models so
     :param api_keys: keys for other providers, by name
+    :param provider_settings: what the addresses of providers leave open, by provider and setting, as
+        ``{"databricks": {"workspace_host": "..."}}``. By default from environment variables; ``liter providers NAME``
+        tells which
+    :param providers: providers of one's own, see ``CustomProviderConfig``; also ``register_custom_provider``
     :param max_retries: how often the default stack tries again
     :param timeout: seconds, or ``Timeouts``. A number bounds a unary call as a whole, retries and waits included;
         of a stream, it bounds the time to the first event and each gap between events
@@ -57,13 +65,15 @@ class LlmClient(ChatMethods, TextMethods, MediaMethods):
     def __init__(
         self,
         *,
-        api_key: str | Secret | None = None,
+        api_key: ApiKey | None = None,
         base_url: str | None = None,
         model_hint: str | None = None,
         max_retries: int = DEFAULT_MAX_RETRIES,
         timeout: float | Timeouts = 60,
         middleware: Sequence[Layer] | None = None,
-        api_keys: Mapping[str, str | Secret] | None = None,
+        api_keys: Mapping[str, ApiKey] | None = None,
+        provider_settings: Mapping[str, Mapping[str, str]] | None = None,
+        providers: Sequence[CustomProviderConfig | Provider] = (),
         unsupported: Literal["raise", "drop"] = "raise",
         http2: bool = False,
         ssl_context: ssl.SSLContext | None = None,
@@ -86,8 +96,14 @@ class LlmClient(ChatMethods, TextMethods, MediaMethods):
         check_unsupported(unsupported)
         self._unsupported = unsupported
         self._timeouts = {stream: resolve_timeout(timeout, stream=stream) for stream in (False, True)}
-        home = "openai" if model_hint is None else model_hint.partition("/")[0]
-        self._routes = RouteTable(known_providers(), home, api_key=api_key, base_url=base_url, api_keys=api_keys)
+        self._routes = RouteTable(
+            Catalog(providers),
+            model_hint,
+            api_key=api_key,
+            base_url=base_url,
+            api_keys=api_keys,
+            settings=provider_settings,
+        )
         self._transport = Transport(
             http2=http2,
             ssl_context=ssl_context,
@@ -128,6 +144,14 @@ class LlmClient(ChatMethods, TextMethods, MediaMethods):
     def providers(self) -> Mapping[str, Provider]:
         """The providers this client reaches, by name."""
         return self._routes.providers
+
+    def capabilities(self, model: str) -> Capabilities:
+        """What can be done with a model: operations, streams, and what becomes of each parameter. Asks nobody.
+
+        :raises NotFoundError: the model's prefix is nearly that of a provider
+        """
+        name, model = self._routes.split(model)
+        return capabilities_of(self._routes.provider(name), model)
 
     def __repr__(self) -> str:
         routes = self._routes

@@ -27,6 +27,7 @@ from ._call import Listener as Listener
 from ._call import Route as Route
 from ._call import Timeouts as Timeouts
 from ._credentials import CredentialSource as CredentialSource
+from ._credentials import RenewableSource as RenewableSource
 from ._credentials import Signer as Signer
 from ._reply import Events as Events
 from ._reply import Reply as Reply

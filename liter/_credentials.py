@@ -1,7 +1,7 @@
 """What stands for a caller at a provider: a key, or something that signs requests; and where it comes from."""
 
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ._http import HttpRequest
 from ._secret import Secret
@@ -27,5 +27,18 @@ class CredentialSource(Protocol):
         Called right before each attempt, so an answer that is still good must come at once.
 
         :raises AuthenticationError: there is none, and one is needed; says where it was looked for
+        """
+        ...
+
+
+@runtime_checkable
+class RenewableSource(CredentialSource, Protocol):
+    """A source that may have a better credential than the one that was refused: a newer one, or the next of several."""
+
+    def refused(self, credential: Secret | Signer, /) -> bool:
+        """The provider refused a credential that came from here: do not give it again, if there is a choice.
+
+        Return whether ``get`` may give another one now. The request is then sent once more, unless it gives one that
+        was refused already.
         """
         ...

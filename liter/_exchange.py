@@ -7,8 +7,8 @@ from typing import Generic, TypeVar, cast
 import anyio
 from msgspec.structs import replace
 
-from ._contract import Attempt, Call, Signer
-from ._errors import LlmError, LlmTimeoutError, SerializationError
+from ._contract import Attempt, Call, CredentialSource, RenewableSource, Signer
+from ._errors import AuthenticationError, LlmError, LlmTimeoutError, SerializationError
 from ._http import HttpRequest
 from ._reply import Reply
 from ._routing import RouteTable
@@ -65,25 +65,42 @@ class _Scope(Generic[R]):
         self._reply: Reply[R] | None = None
 
     async def __aenter__(self) -> Reply[R]:
-        exchange, enter_by = self._exchange, self._call.enter_by
-        if self._call.route.credentials is not None:
-            with anyio.CancelScope(deadline=enter_by) as scope:
-                await self._log_in()
-            if scope.cancelled_caught:
-                raise self._too_late()
-        call = self._call
-        route = call.route
-        provider = exchange.routes.providers[route.provider]
+        source = self._call.route.credentials
+        if source is None:
+            return await self._enter(self._call.waited)
+        refused: list[Secret | Signer] = []
+        credential = await self._log_in(source)
+        waited = self._call.waited
+        while True:
+            try:
+                return await self._enter(waited)
+            except AuthenticationError as error:
+                # 403 is no doubt about who is calling.
+                if credential is None or error.status in (None, 403) or not isinstance(source, RenewableSource):
+                    raise
+                refused.append(credential)
+                if not source.refused(credential):
+                    raise
+                credential = await self._log_in(source)
+                if credential is None or credential in refused:
+                    raise
+                waited, self._response, self._decoder = 0.0, None, None
+
+    async def _enter(self, waited: float) -> Reply[R]:
+        """Make one request, and enter its reply."""
+        exchange, call = self._exchange, self._call
+        route, enter_by = call.route, call.enter_by
+        provider = exchange.routes.provider(route.provider)
         if self._signer is None:
             exchange.routes.check(route)
         request = provider.encode(call)
         if call.gates:
             with anyio.CancelScope(deadline=enter_by) as scope:
-                await self._begin(request, call.waited)
+                await self._begin(request, waited)
             if scope.cancelled_caught:
                 raise self._too_late()
         else:
-            await self._begin(request, call.waited)
+            await self._begin(request, waited)
         try:
             with anyio.CancelScope(deadline=enter_by):
                 response = await self._send(request, enter_by)
@@ -108,13 +125,19 @@ class _Scope(Generic[R]):
             await self._failed(error)
             raise
 
-    async def _log_in(self) -> None:
-        route = self._call.route
-        credential = None if route.credentials is None else await route.credentials.get()
+    async def _log_in(self, source: CredentialSource) -> Secret | Signer | None:
+        """Get the credential to use, within the call's time."""
+        credential = None
+        with anyio.CancelScope(deadline=self._call.enter_by) as scope:
+            credential = await source.get()
+        if scope.cancelled_caught:
+            raise self._too_late()
         if credential is None or isinstance(credential, Secret):
+            route = self._call.route
             self._call = replace(self._call, route=replace(route, api_key=credential or route.api_key))
         else:
             self._signer = credential
+        return credential
 
     async def _begin(self, request: HttpRequest, waited: float) -> None:
         call = self._call

@@ -108,6 +108,16 @@ def parse_base_url(url: str) -> BaseUrl:
     return BaseUrl(Origin(parts.scheme, host, port), parts.path.rstrip("/"), parts.query)
 
 
+def same_origin(one: str, other: str) -> bool:
+    """Whether two base URLs are of one server. One that is not known (empty, or with settings to fill in) is not."""
+    if one == other:
+        return True
+    try:
+        return parse_base_url(one).origin == parse_base_url(other).origin
+    except ValueError:
+        return False
+
+
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A whole HTTP request as a codec makes it.
 

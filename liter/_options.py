@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from ._contract import Timeouts
-from ._secret import Secret
+from ._key import ApiKey
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,7 +14,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     :param timeout: seconds, or ``Timeouts``; instead of the client's. See ``LlmClient``
     :param extra_headers: added to the request, replacing the provider's own of the same name
-    :param api_key: instead of the client's, for this call's provider
+    :param api_key: instead of the client's, for this call's provider: a key, or where to get it
     :param base_url: instead of the provider's own
     :param tags: labels for layers, hooks and telemetry
     :param unsupported: instead of the client's: whether a parameter that the provider does not take is an error
@@ -23,7 +23,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     timeout: float | Timeouts | None = None
     extra_headers: Mapping[str, str] | None = None
-    api_key: str | Secret | None = None
+    api_key: ApiKey | None = None
     base_url: str | None = None
     tags: Mapping[str, str] | None = None
     unsupported: Literal["raise", "drop"] | None = None
@@ -68,15 +68,3 @@ def check_unsupported(unsupported: str) -> None:
     """
     if unsupported not in ("raise", "drop"):
         raise ValueError(f"unsupported must be 'raise' or 'drop', not {unsupported!r}")
-
-
-def check_key(api_key: str | Secret, field: str) -> Secret:
-    """Wrap and check a key, before it can break a header.
-
-    :raises ValueError: it is empty, or has blanks, line breaks or characters that are not ASCII
-    """
-    secret = api_key if isinstance(api_key, Secret) else Secret(api_key)
-    text = secret.reveal()
-    if not text or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError(f"{field} is empty, or has blanks, line breaks or non-ASCII characters in it: copied whole?")
-    return secret

@@ -1,74 +1,141 @@
 """From a model's name to a route: provider, model, address and key. No key ever goes to another provider."""
 
-import difflib
 import os
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from ._contract import Route
-from ._errors import AuthenticationError, EndpointNotSupportedError
-from ._http import parse_base_url
-from ._options import DEFAULTS, CallOptions, check_key
+from ._credentials import CredentialSource
+from ._errors import AuthenticationError, BadRequestError, EndpointNotSupportedError, NotFoundError
+from ._http import parse_base_url, same_origin
+from ._key import ApiKey, check_key, key_or_source
+from ._options import DEFAULTS, CallOptions
 from ._secret import Secret
-from .providers import Provider
+from .providers import Catalog, Provider, Unspoken, WireProvider
+
+# How many of those who offer an operation an error names.
+_MOST_NAMED = 12
+
+
+# Names of models that a client remembers the providers of.
+_MOST_REMEMBERED = 1024
+
+
+class _Place(NamedTuple):
+    """What is looked up once of a provider."""
+
+    provider: Provider
+    operations: frozenset[str]
+    settings: Mapping[str, str]
+    address: str
 
 
 class RouteTable:
     """Resolves routes for one client.
 
-    ``"anthropic/claude-sonnet-4-5"`` goes to the provider of that name. A model without a known prefix goes,
-    name unchanged, to the client's own provider.
+    Of a model's name, the first of these decides that fits:
 
-    :param home: name of the client's own provider, which ``api_key`` and ``base_url`` belong to
+    1. a custom provider's name, alias or prefix;
+    2. ``provider/`` at its beginning, by name or alias, as in ``"anthropic/claude-sonnet-4-5"``; it is taken off;
+    3. how a provider's models are named, as in ``"claude-sonnet-4-5"``: only while neither the client's own provider
+       nor an address is given, as who gives one wants calls to go there;
+    4. the client's own provider.
+
+    :param home: the client's own provider, which ``api_key`` and ``base_url`` belong to: its name, or a model of its;
+        ``None`` is ``"openai"``
+    :param settings: values for what the providers' addresses leave open, by provider and setting
     """
 
     def __init__(
         self,
-        providers: Mapping[str, Provider],
-        home: str,
+        providers: Catalog,
+        home: str | None = None,
         *,
-        api_key: str | Secret | None = None,
+        api_key: ApiKey | None = None,
         base_url: str | None = None,
-        api_keys: Mapping[str, str | Secret] | None = None,
+        api_keys: Mapping[str, ApiKey] | None = None,
+        settings: Mapping[str, Mapping[str, str]] | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.providers = providers
         self._environ = environ
-        if home not in providers:
-            raise ValueError(f"model_hint: {unknown(home, providers)}")
-        self.home = home
+        self._guesses = home is None and base_url is None
+        self.home = "openai" if home is None else self._home(home)
         if base_url is not None:
             parse_base_url(base_url)
         self.base_url = base_url
-        self._keys: dict[str, Secret] = {}
-        for name, key in (api_keys or {}).items():
-            if name not in providers:
-                raise ValueError(f"api_keys: {unknown(name, providers)}")
-            self._keys[name] = check_key(key, f"api_keys[{name!r}]")
+        self._keys: dict[str, Secret | CredentialSource] = {}
+        for given, key in (api_keys or {}).items():
+            name = self._known(given, "api_keys")
+            self._keys[name] = key_or_source(key, f"api_keys[{given!r}]")
         if api_key is not None:
-            if home in self._keys:
-                raise ValueError(f"api_key and api_keys[{home!r}] are both given: they are for the same provider")
-            self._keys[home] = check_key(api_key, "api_key")
+            if self.home in self._keys:
+                raise ValueError(f"api_key and api_keys[{self.home!r}] are both given: they are for the same provider")
+            self._keys[self.home] = key_or_source(api_key, "api_key")
+        self._places: dict[str, _Place] = {}
+        self._splits: dict[str, tuple[Mapping[str, object], tuple[str, str]]] = {}
+        self._settings: dict[str, Mapping[str, str]] = {}
+        for given, values in (settings or {}).items():
+            name = self._known(given, "provider_settings")
+            self._settings[name] = self._checked_settings(name, values)
+
+    def _home(self, home: str) -> str:
+        providers = self.providers
+        name = providers.find(home.partition("/")[0])
+        if name is None and "/" not in home:
+            name = providers.custom_of_model(home) or providers.known_of_model(home)
+        if name is None:
+            raise ValueError(f"model_hint: {providers.unknown(home.partition('/')[0])}")
+        return name
+
+    def _known(self, name: str, field: str) -> str:
+        found = self.providers.find(name)
+        if found is None:
+            raise ValueError(f"{field}: {self.providers.unknown(name)}")
+        return found
+
+    def _checked_settings(self, name: str, values: Mapping[str, str]) -> Mapping[str, str]:
+        provider = self.providers[name]
+        known = provider.settings if isinstance(provider, WireProvider) else values
+        for setting, value in values.items():
+            if setting not in known:
+                there = f"it has {', '.join(known)}" if known else "it has none"
+                raise ValueError(f"provider_settings[{name!r}]: unknown setting {setting!r}; {there}")
+            if not isinstance(value, str) or not value:
+                raise ValueError(f"provider_settings[{name!r}][{setting!r}] must be a text, not {value!r}")
+        return dict(values)
+
+    def provider(self, name: str) -> Provider:
+        """The codec of a provider that a route names.
+
+        :raises NotFoundError: it is not registered any more
+        """
+        try:
+            return self.providers[name]
+        except KeyError:
+            raise NotFoundError(f"the provider {name!r} is not registered any more", provider=name) from None
 
     def route(self, model: str, operation: str, options: CallOptions) -> Route:
-        """Resolve where a call goes. A missing key is no error yet: a layer may send the call elsewhere.
+        """Resolve where a call goes. A missing key or setting is no error yet: a layer may send the call elsewhere.
 
         :raises EndpointNotSupportedError: the provider does not offer the operation
+        :raises NotFoundError: the model's prefix is nearly that of a provider
         """
-        name, model = self._split(model)
-        provider = self.providers[name]
-        if operation not in provider.operations:
-            able = sorted(other for other, codec in self.providers.items() if operation in codec.operations)
-            raise EndpointNotSupportedError(
-                f"{name} does not offer {operation}; these do: {', '.join(able)}", provider=name, model=model or None
-            )
+        name, model = self.split(model, options)
+        provider, operations, settings, own = self._place(name)
         if options.base_url is not None:
             parse_base_url(options.base_url)
-        base_url = options.base_url or (self.base_url if name == self.home else None)
+        given = options.base_url or (self.base_url if name == self.home else None)
+        if operation not in operations and not self._elsewhere(provider, operation, given, own):
+            raise EndpointNotSupportedError(self._not_offered(provider, operation), provider=name, model=model or None)
+        key = self._key(name, provider, given, own, options.api_key)
         return Route(
             provider=name,
             model=model,
-            base_url=base_url or provider.base_url,
-            api_key=self._key(name, provider, base_url, options.api_key),
+            base_url=given or own,
+            api_key=key if isinstance(key, Secret) else None,
+            credentials=None if isinstance(key, Secret) else key,
+            settings=settings,
         )
 
     def reroute(self, model: str, *, first: str, operation: str, options: CallOptions) -> Route:
@@ -76,19 +143,95 @@ class RouteTable:
 
         :raises EndpointNotSupportedError: the provider does not offer the operation
         """
-        name, _ = self._split(model)
+        name, _ = self.split(model, options)
         return self.route(model, operation, options if name == first else DEFAULTS)
 
-    def _split(self, model: str) -> tuple[str, str]:
-        prefix, slash, rest = model.partition("/")
-        return (prefix, rest) if slash and prefix in self.providers else (self.home, model)
+    def split(self, model: str, options: CallOptions = DEFAULTS) -> tuple[str, str]:
+        """The provider that a model's name routes to, and the model as that provider names it.
 
-    def _key(self, name: str, provider: Provider, base_url: str | None, given: str | Secret | None) -> Secret | None:
+        :raises NotFoundError: the model's prefix is nearly that of a provider
+        """
+        if options.base_url is not None:
+            return self._split(model, guesses=False)
+        customs, found = self._splits.get(model, _NEVER)
+        if customs is not self.providers.registered:
+            # What is registered has changed since, or the name is new.
+            found = self._split(model, guesses=self._guesses)
+            if len(self._splits) >= _MOST_REMEMBERED:
+                self._splits.clear()
+            self._splits[model] = self.providers.registered, found
+        return found
+
+    def _split(self, model: str, *, guesses: bool) -> tuple[str, str]:
+        providers = self.providers
+        prefix, slash, rest = model.partition("/")
+        if slash and (name := providers.find(prefix)) is not None:
+            return name, rest
+        if (name := providers.custom_of_model(model)) is not None:
+            return name, model
+        if slash and not rest:
+            raise NotFoundError(providers.unknown(prefix))
+        if guesses:
+            if (name := providers.known_of_model(model)) is not None:
+                return name, model
+            if slash and (near := providers.near(prefix)) is not None:
+                raise NotFoundError(
+                    f"there is no provider {prefix!r}: did you mean {f'{near}/{rest}'!r}? (A model of {self.home} that "
+                    f"is named so is {f'{self.home}/{model}'!r}.)",
+                    model=model,
+                )
+        return self.home, model
+
+    def _elsewhere(self, provider: Provider, operation: str, given: str | None, own: str) -> bool:
+        """Whether the protocol has the operation, and the call goes where nothing is known of what is offered."""
+        if given is None or same_origin(given, own) or not isinstance(provider, WireProvider):
+            return False
+        return operation in provider.wires
+
+    def _not_offered(self, provider: Provider, operation: str) -> str:
+        if isinstance(provider, Unspoken):
+            return f"liter does not speak the protocol of {provider.name} ({provider.protocol}) yet"
+        able = sorted(name for name, other in self.providers.items() if operation in other.operations)
+        more = f" and {len(able) - _MOST_NAMED} more" if len(able) > _MOST_NAMED else ""
+        return f"{provider.name} does not offer {operation}; these do: {', '.join(able[:_MOST_NAMED]) or 'none'}{more}"
+
+    def _place(self, name: str) -> _Place:
+        provider = self.providers[name]
+        place = self._places.get(name)
+        if place is None or place.provider is not provider:
+            settings, address = self._address(provider)
+            place = self._places[name] = _Place(provider, provider.operations, settings, address)
+        return place
+
+    def _address(self, provider: Provider) -> tuple[Mapping[str, str], str]:
+        """A provider's settings, and its own address: what the environment says, or what it always is."""
+        if not isinstance(provider, WireProvider) or not (provider.settings or provider.base_variables):
+            return _NOTHING, provider.base_url
+        environ = self._environ
+        settings = {
+            setting: text
+            for setting, variables in provider.settings.items()
+            if (text := next((environ[variable] for variable in variables if environ.get(variable)), None))
+        }
+        settings.update(self._settings.get(provider.name, _NOTHING))
+        for variable, end in provider.base_variables.items():
+            if text := environ.get(variable):
+                try:
+                    parse_base_url(text)
+                except ValueError as error:
+                    raise ValueError(f"the environment variable {variable}: {error}") from None
+                address = text.rstrip("/")
+                return settings, address if address.endswith(end) else address + end
+        return settings, provider.address(settings)
+
+    def _key(
+        self, name: str, provider: Provider, given_url: str | None, own_url: str, given: ApiKey | None
+    ) -> Secret | CredentialSource | None:
         if given is not None:
-            return check_key(given, "api_key")
+            return key_or_source(given, "api_key")
         if (key := self._keys.get(name)) is not None:
             return key
-        if base_url is not None and not _same_origin(base_url, provider.base_url):
+        if given_url is not None and not same_origin(given_url, own_url):
             # Somebody else's address: a key from the environment was not meant for it, and it may need none.
             return None
         for variable in provider.key_variables:
@@ -97,31 +240,48 @@ class RouteTable:
         return None
 
     def check(self, route: Route) -> None:
-        """Check, right before the request, that its key is there if it needs one.
+        """Check, right before the request, that its address is known and its key is there if it needs one.
 
         :raises AuthenticationError: no key; the message names where it was looked for
+        :raises BadRequestError: no address, or a part of it is open; the message names what would fill it in
         """
+        provider = self.provider(route.provider)
+        if not route.base_url or "{" in route.base_url:
+            raise BadRequestError(_open_address(provider, route), provider=route.provider, model=route.model or None)
         if route.api_key is not None:
             return
-        name = route.provider
-        provider = self.providers[name]
-        if not provider.key_variables or not _same_origin(route.base_url, provider.base_url):
+        optional = provider.key_optional if isinstance(provider, WireProvider) else not provider.key_variables
+        if optional or not same_origin(route.base_url, self._place(route.provider).address):
             return
-        looked = " or ".join(provider.key_variables)
+        name = route.provider
+        if provider.key_variables:
+            told = f"set the environment variable {' or '.join(provider.key_variables)}, or pass "
+        else:
+            told = "pass "
         hint = ""
         if self.home in self._keys and name != self.home:
             hint = f"; api_key= is for {self.home!r}, the client's own provider (see model_hint=), and for no other"
-        raise AuthenticationError(
-            f"no key for {name}: set the environment variable {looked}, or pass api_keys={{{name!r}: ...}}{hint}",
-            provider=name,
-        )
+        raise AuthenticationError(f"no key for {name}: {told}api_keys={{{name!r}: ...}}{hint}", provider=name)
 
 
-def _same_origin(one: str, other: str) -> bool:
-    return parse_base_url(one).origin == parse_base_url(other).origin
+_NOTHING: Mapping[str, str] = {}
+_NEVER: tuple[None, tuple[str, str]] = (None, ("", ""))
 
 
-def unknown(name: str, known: Mapping[str, object]) -> str:
-    """Say that a provider's name is unknown, and what was probably meant."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"unknown provider {name!r}" + (f": did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
+def _open_address(provider: Provider, route: Route) -> str:
+    """Say what is missing from an address, and where it may come from."""
+    name = provider.name
+    known: Mapping[str, tuple[str, ...]] = {}
+    variables: list[str] = []
+    if isinstance(provider, WireProvider):
+        known, variables = provider.settings, list(provider.base_variables)
+    missing = [setting for setting in known if "{" + setting + "}" in route.base_url]
+    ways: list[str] = []
+    for setting in missing:
+        by_variable = f"set {' or '.join(known[setting])}, or " if known[setting] else ""
+        ways.append(f"{by_variable}pass provider_settings={{{name!r}: {{{setting!r}: ...}}}}")
+    if variables:
+        ways.append(f"set {' or '.join(variables)} to the whole address")
+    ways.append("pass base_url")
+    what = f"the {' and '.join(missing)} of {name}" if missing else f"the address of {name}"
+    return f"{what} is not known: {'; or '.join(ways)}"

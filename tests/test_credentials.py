@@ -96,3 +96,90 @@ async def test_fetching_is_on_the_clock_of_the_call() -> None:
 
     with pytest.raises(LlmTimeoutError, match="within 2 s"):
         await requests_of(Hanging(), Simulator(), timeout=2)
+
+
+async def keys_tried(simulator: Simulator, api_key: object, good: str) -> tuple[list[str], object]:
+    """The keys that a chat sends, in order, to a provider that takes one of them; and how the chat ends."""
+    tried: list[str] = []
+
+    class Watch:
+        def begin(self, call, attempt, request):
+            tried.append(dict(request.headers)[b"authorization"].decode().removeprefix("Bearer "))
+            return ()
+
+        def entered(self, attempt, reply):
+            pass
+
+        def ended(self, attempt, error):
+            pass
+
+    def watched(call, call_next):
+        return call_next(replace(call, watchers=(Watch(),)))
+
+    async with (
+        simulator.serve_memory() as network,
+        LlmClient(
+            api_key=api_key, network_backend=network, trust_environment=False, middleware=[Retry(), watched]
+        ) as client,
+    ):
+        try:
+            ended: object = await client.chat(model="m", messages=HI)
+        except AuthenticationError as error:
+            ended = error
+    return tried, ended
+
+
+async def test_the_next_key_after_a_401():
+    """A refused key is not used again: the request goes out once more at once, and both are on record."""
+    refusal = Refuse(401, code="invalid_api_key")
+    tried, ended = await keys_tried(Simulator(faults=[refusal]), ["sk-old", "sk-new"], "sk-new")
+    assert tried == ["sk-old", "sk-new"]
+    assert [attempt.status for attempt in ended.attempts] == [401, 200]
+
+
+async def test_when_every_key_is_refused():
+    """Each is tried once, and the last refusal is the call's."""
+    tried, ended = await keys_tried(Simulator(faults=[Refuse(401)] * 3), ["sk-1", "sk-2", "sk-3"], "none")
+    assert tried == ["sk-1", "sk-2", "sk-3"]
+    assert isinstance(ended, AuthenticationError)
+    assert len(ended.attempts) == 3
+
+
+async def test_a_lack_of_permission_is_no_doubt_about_the_key():
+    """403 is not met with another key."""
+    tried, ended = await keys_tried(Simulator(faults=[Refuse(403)]), ["sk-1", "sk-2"], "none")
+    assert tried == ["sk-1"]
+    assert isinstance(ended, AuthenticationError)
+
+
+async def test_a_function_as_key_is_asked_again_after_a_401():
+    """What it gave before is not used again; when it gives the same, there is nothing to try."""
+    given = iter(["sk-old", "sk-new"])
+
+    async def login() -> str:
+        return next(given)
+
+    tried, _ = await keys_tried(Simulator(faults=[Refuse(401)]), login, "sk-new")
+    assert tried == ["sk-old", "sk-new"]
+
+    async def same() -> str:
+        return "sk-same"
+
+    tried, ended = await keys_tried(Simulator(faults=[Refuse(401)]), same, "none")
+    assert tried == ["sk-same"]
+    assert isinstance(ended, AuthenticationError)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([], "must be a key"),
+        (5, "must be a key"),
+        (["sk", "a b"], r"api_key\[1\]"),
+        ([["sk", ""]], r"api_key\[0\]\[1\]"),
+    ],
+)
+def test_what_is_no_key(given: object, told: str):
+    """Told when the client is made, and never shown."""
+    with pytest.raises(ValueError, match=told):
+        LlmClient(api_key=given)

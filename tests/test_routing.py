@@ -2,16 +2,18 @@
 
 import pytest
 
-from liter import AuthenticationError, EndpointNotSupportedError, Secret
+from liter import AuthenticationError, BadRequestError, EndpointNotSupportedError, NotFoundError, Secret
 from liter._options import CallOptions
 from liter._routing import RouteTable
-from liter.providers import known_providers
+from liter.providers import Catalog, CustomProviderConfig, OpenAI, known_providers
 
 HERE = CallOptions()
 
 
-def router(home: str = "openai", *, environ: dict[str, str] | None = None, **options: object) -> RouteTable:
-    return RouteTable(known_providers(), home, environ=environ or {}, **options)  # type: ignore[arg-type]
+def router(
+    home: str | None = "openai", *own: object, environ: dict[str, str] | None = None, **options: object
+) -> RouteTable:
+    return RouteTable(Catalog(own), home, environ=environ or {}, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,8 @@ def router(home: str = "openai", *, environ: dict[str, str] | None = None, **opt
         ("openai", "openai/gpt-4o", "openai", "gpt-4o"),
         ("openai", "anthropic/claude-x", "anthropic", "claude-x"),
         ("openai", "openrouter/meta/llama", "openrouter", "meta/llama"),
+        ("openai", "together_ai/meta/llama", "together", "meta/llama"),
+        ("openai", "claude-x", "openai", "claude-x"),
         ("openai", "meta-llama/Llama-3", "openai", "meta-llama/Llama-3"),
         ("anthropic", "claude-x", "anthropic", "claude-x"),
         ("ollama", "qwen3:8b", "ollama", "qwen3:8b"),
@@ -92,6 +96,8 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
         router("antropic")
     with pytest.raises(ValueError, match=r"api_keys: unknown provider 'grok'"):
         router(api_keys={"grok": "k"})
+    with pytest.raises(ValueError, match=r"provider_settings: unknown provider 'azur': did you mean 'azure'\?"):
+        router(settings={"azur": {}})
     with pytest.raises(ValueError, match="both given"):
         router(api_key="a", api_keys={"openai": "b"})
     with pytest.raises(ValueError, match="base_url"):
@@ -102,8 +108,18 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
 
 def test_an_operation_that_is_not_offered() -> None:
     """What a provider does not do is refused, with a list of those who do."""
-    with pytest.raises(EndpointNotSupportedError, match="openai does not offer rerank"):
-        router(api_key="k").route("gpt-4o", "rerank", HERE)
+    with pytest.raises(EndpointNotSupportedError, match="openai does not offer dance; these do: none"):
+        router(api_key="k").route("gpt-4o", "dance", HERE)
+    with pytest.raises(EndpointNotSupportedError, match=r"arcee does not offer fly; these do: bird$"):
+        router("openai", Bird(name="bird", base_url="https://b.example")).route("arcee/x", "fly", HERE)
+    with pytest.raises(EndpointNotSupportedError, match=r"these do: 302ai, .* and \d+ more$"):
+        router("openai", Bird(name="bird", base_url="https://b.example")).route("bird/x", "chat", HERE)
+
+
+def test_a_protocol_that_is_not_spoken() -> None:
+    """A provider whose protocol has no codec is known, and its calls say so."""
+    with pytest.raises(EndpointNotSupportedError, match=r"does not speak the protocol of nvidia-riva \(grpc\) yet"):
+        router().route("nvidia-riva/x", "chat", HERE)
 
 
 def test_a_calls_own_key_does_not_follow_it_to_another_provider() -> None:
@@ -118,3 +134,136 @@ def test_a_calls_own_key_does_not_follow_it_to_another_provider() -> None:
     assert reroute("gpt-4o-mini") == ("openai", "http://mine/v1", Secret("sk-call"))
     assert reroute("anthropic/c") == ("anthropic", known_providers()["anthropic"].base_url, Secret("sk-other"))
     assert reroute("groq/x") == ("groq", known_providers()["groq"].base_url, None)
+
+
+class Bird(OpenAI, frozen=True, kw_only=True):
+    """A codec of a user's own."""
+
+    @property
+    def operations(self) -> frozenset[str]:
+        return frozenset({"fly"})
+
+
+ACME = CustomProviderConfig(
+    name="acme", base_url="https://acme.example/v1", model_prefixes=["acme-", "acme-x-", "internal/"]
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "sent"),
+    [
+        ("claude-sonnet-4-5", "anthropic", "claude-sonnet-4-5"),
+        ("gpt-4o", "openai", "gpt-4o"),
+        ("deepseek-chat", "deepseek", "deepseek-chat"),
+        ("unheard-of", "openai", "unheard-of"),
+        ("openai/claude-x", "openai", "claude-x"),
+        ("completely-else/x", "openai", "completely-else/x"),
+    ],
+)
+def test_bare_names_go_where_models_are_named_so(model: str, provider: str, sent: str) -> None:
+    """Of a client that names no provider and no address, a bare name goes to the provider it tells."""
+    route = router(None).route(model, "chat", HERE)
+    assert (route.provider, route.model) == (provider, sent)
+
+
+def test_who_names_a_provider_or_an_address_gets_it() -> None:
+    """A gateway serves models of many names: with an address or a provider given, bare names go there."""
+    assert router("groq").route("gpt-oss", "chat", HERE).provider == "groq"
+    assert router(None, base_url="http://gateway/v1").route("claude-x", "chat", HERE).provider == "openai"
+    options = CallOptions(base_url="http://gateway/v1")
+    assert router(None).route("claude-x", "chat", options).base_url == "http://gateway/v1"
+
+
+def test_home_may_be_told_by_a_model() -> None:
+    """``model_hint`` is a provider's name or alias, or a model of its, with or without prefix."""
+    hints = ("together_ai", "together/meta/llama", "claude-x", "acme-1", "acme")
+    assert [router(hint, ACME).home for hint in hints] == ["together", "together", "anthropic", "acme", "acme"]
+    with pytest.raises(ValueError, match="model_hint: unknown provider 'qqq'"):
+        router("qqq")
+
+
+def test_a_prefix_that_is_nearly_right() -> None:
+    """A slip in a prefix is told before anything is sent, and how to mean what was said."""
+    with pytest.raises(NotFoundError, match="did you mean 'anthropic/claude-x'") as caught:
+        router(None).route("antropic/claude-x", "chat", HERE)
+    assert "'openai/antropic/claude-x'" in str(caught.value)
+    assert router("together").route("antropic/claude-x", "chat", HERE).model == "antropic/claude-x"
+    with pytest.raises(NotFoundError, match="unknown provider 'antropic'"):
+        router("together").route("antropic/", "list_models", HERE)
+
+
+@pytest.mark.parametrize(
+    ("model", "sent"),
+    [("acme/m", "m"), ("internal/m", "m"), ("acme-small", "acme-small"), ("acme-x-large", "acme-x-large")],
+)
+def test_custom_providers_come_first(model: str, sent: str) -> None:
+    """Their names, prefixes and beginnings route to them, whatever the client's own provider is."""
+    for home in (None, "groq"):
+        route = router(home, ACME).route(model, "chat", HERE)
+        assert (route.provider, route.model, route.base_url) == ("acme", sent, "https://acme.example/v1")
+
+
+def test_the_longest_beginning_decides() -> None:
+    """Of two custom providers the one whose beginning says more is meant."""
+    other = CustomProviderConfig(name="other", base_url="https://o.example", model_prefixes=["acme-x"])
+    routes = router(None, ACME, other)
+    assert [routes.route(model, "chat", HERE).provider for model in ("acme-xy", "acme-x-1", "acme-1")] == [
+        "other",
+        "acme",
+        "acme",
+    ]
+
+
+def test_a_custom_provider_gets_no_keys_of_others() -> None:
+    """Neither the environment's nor the client's keys go to it, even under the name of a known one."""
+    fake = CustomProviderConfig(name="openai", base_url="https://fake.example/v1")
+    environ = {"OPENAI_API_KEY": "sk-env"}
+    route = router(None, fake, environ=environ, api_keys={"anthropic": "k"}).route("openai/gpt-4o", "chat", HERE)
+    assert (route.base_url, route.api_key) == ("https://fake.example/v1", None)
+
+
+def test_settings_fill_the_address() -> None:
+    """They come from the client, or from the environment; what is missing is told right before the request."""
+    model = "cloudflare-gateway/openai/gpt-4o"
+    environ = {"CLOUDFLARE_ACCOUNT_ID": "acc", "CLOUDFLARE_API_TOKEN": "key"}
+    given = {"cloudflare-gateway": {"gateway_id": "gate"}}
+    route = router(environ=environ, settings=given).route(model, "chat", HERE)
+    assert route.base_url == "https://gateway.ai.cloudflare.com/v1/acc/gate/compat"
+    assert (route.api_key, route.settings) == (Secret("key"), {"account_id": "acc", "gateway_id": "gate"})
+    routes = router(environ=environ)
+    with pytest.raises(BadRequestError, match="CLOUDFLARE_GATEWAY_ID") as caught:
+        routes.check(routes.route(model, "chat", HERE))
+    assert "provider_settings={'cloudflare-gateway': {'gateway_id': ...}}" in str(caught.value)
+    routes.check(routes.route(model, "chat", CallOptions(base_url="https://mine.example")))
+    with pytest.raises(ValueError, match="unknown setting 'gate'; it has account_id, gateway_id"):
+        router(settings={"cloudflare-gateway": {"gate": "x"}})
+    with pytest.raises(ValueError, match="must be a text"):
+        router(settings={"cloudflare-gateway": {"gateway_id": ""}})
+
+
+def test_an_address_from_the_environment() -> None:
+    """A variable's address is the provider's own: its key goes there, and the path that others leave out is added."""
+    environ = {"ANTHROPIC_BASE_URL": "https://proxy.example/", "ANTHROPIC_API_KEY": "sk-ant"}
+    routes = router(environ=environ)
+    route = routes.route("anthropic/c", "chat", HERE)
+    assert (route.base_url, route.api_key) == ("https://proxy.example/v1", Secret("sk-ant"))
+    environ["ANTHROPIC_BASE_URL"] = "https://other.example/v1"
+    assert routes.route("anthropic/c", "chat", HERE) == route, "looked up once"
+    assert router(environ=environ).route("anthropic/c", "chat", HERE).base_url == "https://other.example/v1"
+    environ["ANTHROPIC_BASE_URL"] = "proxy.example"
+    with pytest.raises(ValueError, match="variable ANTHROPIC_BASE_URL"):
+        router(environ=environ).route("anthropic/c", "chat", HERE)
+
+
+def test_a_provider_without_an_address() -> None:
+    """One that is always self-hosted says what tells its address."""
+    routes = router()
+    with pytest.raises(BadRequestError, match="LITELLM_PROXY_API_BASE to the whole address; or pass base_url"):
+        routes.check(routes.route("litellm-proxy/x", "chat", HERE))
+
+
+def test_a_provider_whose_key_has_no_variable() -> None:
+    """The error says how to give it."""
+    routes = router()
+    with pytest.raises(AuthenticationError, match=r"no key for arcee: pass api_keys=\{'arcee': \.\.\.\}"):
+        routes.check(routes.route("arcee/x", "chat", HERE))

@@ -1,6 +1,10 @@
 """Where keys and tokens come from, when they are not simply given."""
 
+from .._key import Fetched as Fetched
 from ._azure import AzureCredentials as AzureCredentials
 from ._copilot import CopilotCredentials as CopilotCredentials
-from ._refreshing import Fetched as Fetched
+from ._environment import FromEnvironment as FromEnvironment
+from ._file import FromFile as FromFile
+from ._function import FromFunction as FromFunction
 from ._refreshing import Refreshing as Refreshing
+from ._rotation import Rotation as Rotation

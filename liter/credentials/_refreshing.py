@@ -23,6 +23,7 @@ import msgspec
 
 from .._credentials import Signer
 from .._errors import AuthenticationError, LlmError
+from .._key import Fetched as Fetched
 from .._loop import EventLoop
 from .._secret import Secret
 
@@ -41,13 +42,6 @@ _NEXT_TRY = timedelta(seconds=30)
 
 # One that was fetched because its predecessor was refused, and is refused as soon: the fault is not its age.
 _FRESH = timedelta(minutes=1)
-
-
-class Fetched(msgspec.Struct, frozen=True, kw_only=True):
-    """A credential, and until when it is good; ``None`` is for ever."""
-
-    credential: Credential
-    expires: datetime | None = None
 
 
 class _Held(msgspec.Struct, frozen=True, kw_only=True):

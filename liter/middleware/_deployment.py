@@ -8,9 +8,9 @@ import msgspec
 from msgspec.structs import force_setattr, replace
 
 from .._circuit import Circuit
-from .._contract import Call, Route
-from .._http import parse_base_url
-from .._options import check_key
+from .._contract import Call
+from .._http import parse_base_url, same_origin
+from .._key import check_key
 from .._secret import Secret
 
 R = TypeVar("R")
@@ -100,15 +100,12 @@ class Deployment(msgspec.Struct, frozen=True):
         if self.api_key is None and self.base_url is None:
             return call
         route = call.route
-        key = self._key(route)
-        return call.at(replace(route, base_url=self.base_url or route.base_url, api_key=key))
-
-    def _key(self, route: Route) -> Secret | None:
+        base_url = self.base_url or route.base_url
         if isinstance(self.api_key, Secret):
-            return self.api_key
-        if self.base_url is not None and parse_base_url(self.base_url).origin != parse_base_url(route.base_url).origin:
-            return None
-        return route.api_key
+            route = replace(route, api_key=self.api_key, credentials=None)
+        elif not same_origin(base_url, route.base_url):
+            route = replace(route, api_key=None, credentials=None)
+        return call.at(replace(route, base_url=base_url))
 
 
 class Estimate:

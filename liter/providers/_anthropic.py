@@ -10,7 +10,8 @@ from ..types import ChatCompletionRequest, ChatCompletionResponse, ModelsListRes
 from ._anthropic_reply import read_models, read_reply
 from ._anthropic_request import encode_chat
 from ._anthropic_stream import MessageStreamDecoder
-from ._headers import bearer, credential, merged
+from ._auth import Auth
+from ._headers import bearer, merged
 from ._wire import OperationWire, WireProvider
 
 _VERSION: RawHeaders = ((b"anthropic-version", b"2023-06-01"),)
@@ -33,6 +34,7 @@ class Anthropic(WireProvider, frozen=True, kw_only=True):
     name: str = "anthropic"
     base_url: str = "https://api.anthropic.com/v1"
     key_variables: tuple[str, ...] = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+    auth: Auth = Auth(kind="header", header="x-api-key")
 
     request_ids: ClassVar[tuple[str, ...]] = ("request-id", "x-request-id")
 
@@ -48,7 +50,7 @@ def _encode_chat(provider: Anthropic, call: Call[object]) -> HttpRequest:
         method="POST",
         base_url=route.base_url,
         path="/messages",
-        headers=merged((_STREAM if call.stream else _JSON) + _key(route.api_key), call.headers),
+        headers=merged((_STREAM if call.stream else _JSON) + _key(provider, route.api_key), call.headers),
         body=encode_chat(request, model=route.model, stream=call.stream, provider=provider.name),
     )
 
@@ -63,7 +65,7 @@ def _open_chat_stream(provider: Anthropic, call: Call[object]) -> MessageStreamD
 
 def _encode_list_models(provider: Anthropic, call: Call[object]) -> HttpRequest:
     route = call.route
-    headers = merged(_GET + _key(route.api_key), call.headers)
+    headers = merged(_GET + _key(provider, route.api_key), call.headers)
     # The most it gives at once.
     return HttpRequest(method="GET", base_url=route.base_url, path="/models?limit=1000", headers=headers)
 
@@ -78,7 +80,7 @@ _WIRES: Mapping[str, OperationWire[Any, Any]] = {
 }
 
 
-def _key(key: Secret | None) -> RawHeaders:
+def _key(provider: Anthropic, key: Secret | None) -> RawHeaders:
     if key and key.reveal().startswith(_LOGIN_TOKEN):
         return bearer(key)
-    return () if not key else ((b"x-api-key", credential(key)),)
+    return provider.auth.headers(key)

@@ -12,7 +12,7 @@ from ._bedrock_errors import classify_answer
 from ._bedrock_list import read_models
 from ._bedrock_models import model_path
 from ._bedrock_reply import read_reply
-from ._bedrock_request import encode_converse
+from ._bedrock_request import PARAMETERS, encode_converse
 from ._bedrock_stream import ConverseStreamDecoder
 from ._bedrock_tools import schema_of
 from ._headers import bearer, merged
@@ -117,6 +117,8 @@ def _decode_models(provider: Bedrock, call: Call[object], body: bytes, headers: 
 
 
 _WIRES: Mapping[str, OperationWire[Any, Any]] = {
-    "chat": OperationWire(encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream),
+    "chat": OperationWire(
+        encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream, parameters=PARAMETERS
+    ),
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
 }

@@ -8,7 +8,7 @@ from .._http import Headers, HttpRequest, RawHeaders
 from ..types import ChatCompletionRequest, ChatCompletionResponse, ModelsListResponse
 from ._cohere_models import read_models
 from ._cohere_reply import read_reply
-from ._cohere_request import encode_chat
+from ._cohere_request import PARAMETERS, encode_chat
 from ._cohere_stream import ChatStreamDecoder
 from ._headers import bearer, merged
 from ._wire import OperationWire, WireProvider
@@ -73,6 +73,8 @@ def _decode_models(provider: Cohere, call: Call[object], body: bytes, headers: H
 
 
 _WIRES: Mapping[str, OperationWire[Any, Any]] = {
-    "chat": OperationWire(encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream),
+    "chat": OperationWire(
+        encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream, parameters=PARAMETERS
+    ),
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
 }

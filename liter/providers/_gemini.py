@@ -9,7 +9,7 @@ from .._http import Headers, HttpRequest, RawHeaders
 from .._secret import Secret
 from ..types import ChatCompletionRequest, ChatCompletionResponse, ModelsListResponse
 from ._gemini_listing import read_models
-from ._gemini_request import chat_body, model_path
+from ._gemini_request import PARAMETERS, chat_body, model_path
 from ._gemini_stream import GenerateContentDecoder, read_reply
 from ._gemini_target import target_of
 from ._google_error import classify_google
@@ -92,6 +92,8 @@ def _decode_models(provider: Gemini, call: Call[object], body: bytes, headers: H
 
 
 _WIRES: Mapping[str, OperationWire[Any, Any]] = {
-    "chat": OperationWire(encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream),
+    "chat": OperationWire(
+        encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream, parameters=PARAMETERS
+    ),
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
 }

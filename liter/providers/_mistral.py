@@ -10,7 +10,7 @@ from .._http import Headers, HttpRequest, RawHeaders, ServerSentEvent
 from ..types import ChatCompletionChunk, ChatCompletionRequest, ChatCompletionResponse, chunk_of_reply
 from ._headers import bearer, merged
 from ._mistral_reply import Blocks, look_again, native_of, read_chat, tier_of
-from ._mistral_request import encode_chat
+from ._mistral_request import PARAMETERS, encode_chat
 from ._openai import OpenAI
 from ._openai_stream import ChatStreamDecoder as OpenAIStreamDecoder
 from ._wire import OperationWire
@@ -99,5 +99,5 @@ def _open_chat_stream(provider: Mistral, call: Call[object]) -> ChatStreamDecode
 
 
 _CHAT: OperationWire[Mistral, ChatCompletionResponse] = OperationWire(
-    encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream
+    encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream, parameters=PARAMETERS
 )

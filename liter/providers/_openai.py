@@ -1,9 +1,10 @@
 """OpenAI's wire, and that of the many who imitate it: each is an instance with its own base URL and habits."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self, cast
 
 import msgspec
+from msgspec import structs
 from msgspec.structs import replace
 
 from .._contract import Call
@@ -13,6 +14,8 @@ from ..types import (
     AssistantMessage,
     ChatCompletionRequest,
     ChatCompletionResponse,
+    ContentPart,
+    DeveloperMessage,
     DocumentPart,
     FileData,
     FilePart,
@@ -20,14 +23,18 @@ from ..types import (
     Message,
     ModelsListResponse,
     StreamOptions,
+    SystemMessage,
+    TextPart,
     ToolMessage,
     format_of_type,
 )
-from ._headers import bearer, merged
+from ._entry import Entry
+from ._headers import merged
 from ._openai_operations import OPERATIONS
 from ._openai_reply import read_models, read_reply
 from ._openai_stream import ChatStreamDecoder
-from ._wire import OperationWire, WireProvider
+from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, refuse, supported
+from ._wire import OperationWire, WireProvider, fields_of
 
 _ENCODER = msgspec.json.Encoder()
 _ANY = msgspec.json.Decoder(dict[str, object])
@@ -48,25 +55,34 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     """A provider that speaks OpenAI's API.
 
     :param renames: parameters that it takes under another name: ``{"seed": "random_seed"}``
+    :param unsupported: parameters that it does not take
     :param stream_options: whether it understands ``stream_options``; if so, liter asks for usage on streams
-    :param paths: operations that it has elsewhere than OpenAI: ``{"rerank": "/v2/rerank"}``
     :param base64_embeddings: whether it sends vectors as base64, which is smaller and faster than numbers
     :param embedding_renames: parameters of embeddings that it takes under another name; ``input_type`` goes to those
         who have it here
     :param rerank_renames: the same for reranking: ``{"top_n": "top_k"}``
     :param reasoning_field: the field in which it wants a reply's reasoning back, ``None`` where it wants none
+    :param reasoning_effort: the fields that say each effort, where that is not the parameter of this name; ``"*"`` is
+        any other effort
+    :param developer_role: whether it knows messages of this role; as ``system`` they are sent to those that do not
+    :param content_as_text: it takes no lists of parts, so texts are joined
+    :param body: fields that it gets unless they are given
     """
 
     name: str = "openai"
     base_url: str = "https://api.openai.com/v1"
     key_variables: tuple[str, ...] = ("OPENAI_API_KEY",)
     renames: Mapping[str, str] = {}
+    unsupported: tuple[str, ...] = ()
     stream_options: bool = True
     reasoning_field: str | None = None
-    paths: Mapping[str, str] = {}
     base64_embeddings: bool = True
     embedding_renames: Mapping[str, str] = {}
     rerank_renames: Mapping[str, str] = {}
+    reasoning_effort: Mapping[str, Mapping[str, object]] = {}
+    developer_role: bool = True
+    content_as_text: bool = False
+    body: Mapping[str, object] = {}
 
     request_ids: ClassVar[tuple[str, ...]] = (
         "x-request-id",
@@ -82,18 +98,43 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
         """The operations of the protocol, by name."""
         return _WIRES
 
-    def chat_body(self, request: ChatCompletionRequest, model: str, stream: bool) -> bytes:
+    @classmethod
+    def of(cls, record: Entry) -> Self:
+        """Make one of its record in the registry."""
+        return cls(**fields_of(record), **structs.asdict(record.quirks))  # type: ignore[arg-type] # as the record says
+
+    def parameters(self, operation: str) -> Mapping[str, Rule]:
+        """What becomes of each parameter: the protocol's own table, and this provider's differences."""
+        rules = super().parameters(operation)
+        if operation != "chat":
+            return rules
+        return {
+            **rules,
+            **({} if self.stream_options else {"stream_options": Unsupported("usage comes without asking")}),
+            **({"reasoning_effort": Mapped(_told(self.reasoning_effort))} if self.reasoning_effort else {}),
+            **{name: Renamed(to) for name, to in self.renames.items()},
+            **{name: Unsupported(neutral=_NEUTRAL.get(name, ())) for name in self.unsupported},
+        }
+
+    def chat_body(self, request: ChatCompletionRequest, call: Call[object]) -> bytes:
         """Make the body of a chat completion's request."""
-        extra = request.extra_body
+        stream, extra = call.stream, request.extra_body
+        if self.unsupported or not self.stream_options:
+            request = supported(self.parameters("chat"), request, call)
         options = request.stream_options
         if stream and options is None and self.stream_options:
             options = _WITH_USAGE
         response_format = request.response_format
+        effort = request.reasoning_effort
+        thinking = None
+        if effort is not None and self.reasoning_effort:
+            thinking = self.reasoning_effort.get(effort, self.reasoning_effort.get("*"))
         sent = replace(
             request,
-            model=model,
-            messages=[self._sent(message) for message in request.conversation],
+            model=call.route.model,
+            messages=[self._sent(message, call) for message in request.conversation],
             response_format=format_of_type(response_format) if isinstance(response_format, type) else response_format,
+            reasoning_effort=effort if thinking is None else None,
             stream_options=options if stream else None,
             extra_body=None,
         )
@@ -102,21 +143,25 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
             # The request has no such field: whether to stream is the call's to say.
             body = b'{"stream":true,' + body[1:]
         renamed = [old for old in self.renames if getattr(request, old) is not None]
-        if not renamed and not extra:
+        if not renamed and not extra and not thinking and not self.body:
             return body
         fields = _ANY.decode(body)
         for old in renamed:
             fields[self.renames[old]] = fields.pop(old)
-        return _ENCODER.encode({**fields, **(extra or {})})
+        return _ENCODER.encode({**self.body, **fields, **(thinking or {}), **(extra or {})})
 
-    def _sent(self, message: Message) -> Message | Mapping[str, object]:
+    def _sent(self, message: Message, call: Call[object]) -> Message | Mapping[str, object]:
         """The message as this wire takes it: without what only replies have, documents as files."""
+        if self.content_as_text and not isinstance(message.content, str | None):
+            message = replace(message, content=_joined(message.content, call))
         if isinstance(message, AssistantMessage):
             return self._sent_assistant(message)
         if isinstance(message, ToolMessage) and message.is_error is not None:
             message = replace(message, is_error=None)
         if not isinstance(message, FunctionMessage) and message.native_content is not None:
             message = replace(message, native_content=None)
+        if isinstance(message, DeveloperMessage) and not self.developer_role:
+            message = SystemMessage(content=message.content, name=message.name, cache_control=message.cache_control)
         content = message.content
         if content is None or isinstance(content, str) or not any(isinstance(part, DocumentPart) for part in content):
             return message
@@ -142,13 +187,14 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
 
 
 def _encode_chat(provider: OpenAI, call: Call[object]) -> HttpRequest:
-    route = call.route
+    base_url, path = provider.locate(call, "/chat/completions")
+    key = provider.auth.headers(call.route.api_key)
     return HttpRequest(
         method="POST",
-        base_url=route.base_url,
-        path="/chat/completions",
-        headers=merged((_STREAM if call.stream else _JSON) + bearer(route.api_key), call.headers),
-        body=provider.chat_body(cast("ChatCompletionRequest", call.request), route.model, call.stream),
+        base_url=base_url,
+        path=path,
+        headers=merged((_STREAM if call.stream else _JSON) + key, call.headers),
+        body=provider.chat_body(cast("ChatCompletionRequest", call.request), call),
     )
 
 
@@ -161,9 +207,9 @@ def _open_chat_stream(provider: OpenAI, call: Call[object]) -> ChatStreamDecoder
 
 
 def _encode_list_models(provider: OpenAI, call: Call[object]) -> HttpRequest:
-    route = call.route
-    headers = merged(_GET + bearer(route.api_key), call.headers)
-    return HttpRequest(method="GET", base_url=route.base_url, path="/models", headers=headers)
+    base_url, path = provider.locate(call, "/models")
+    headers = merged(_GET + provider.auth.headers(call.route.api_key), call.headers)
+    return HttpRequest(method="GET", base_url=base_url, path=path, headers=headers)
 
 
 def _decode_models(provider: OpenAI, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:
@@ -183,8 +229,48 @@ def _file(part: DocumentPart) -> FilePart:
     return FilePart(file=file, cache_control=part.cache_control)
 
 
+def _joined(content: Sequence[ContentPart | Mapping[str, object]], call: Call[object]) -> str:
+    """The texts of a list of parts; what is no text is refused."""
+    texts: list[str] = []
+    for part in content:
+        if isinstance(part, TextPart):
+            texts.append(part.text)
+        else:
+            refuse(call, "parts that are no text", "give the content as text")
+    return "\n".join(texts)
+
+
+def _told(efforts: Mapping[str, Mapping[str, object]]) -> str:
+    """Say in a sentence how efforts are sent."""
+    return "; ".join(
+        f"{'any other' if effort == '*' else effort} as {_ENCODER.encode(fields).decode()}"
+        for effort, fields in efforts.items()
+    )
+
+
+# What asks for nothing that a provider does not do anyway.
+_NEUTRAL: Mapping[str, tuple[object, ...]] = {
+    "frequency_penalty": (0, 0.0),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "n": (1,),
+    "presence_penalty": (0, 0.0),
+    "tools": ([],),
+    "top_logprobs": (0,),
+}
+
+PARAMETERS: Mapping[str, Rule] = {
+    **{field: Sent() for field in ChatCompletionRequest.__struct_fields__},
+    "messages": Mapped("documents as files, and without what only replies have"),
+    "response_format": Mapped("a type as the JSON schema of it"),
+    "stream_options": Mapped("on streams only; usage is asked for unless they say otherwise"),
+    "extra_body": Mapped("its fields are merged into the body, last"),
+}
+
 _WIRES: Mapping[str, OperationWire[Any, Any]] = {
-    "chat": OperationWire(encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream),
+    "chat": OperationWire(
+        encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream, parameters=PARAMETERS
+    ),
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
     **OPERATIONS,
 }

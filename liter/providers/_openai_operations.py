@@ -20,7 +20,7 @@ from ..types import (
     StreamOptions,
 )
 from ._bytes_stream import BytesDecoder
-from ._headers import JSON, STREAM, bearer, merged
+from ._headers import JSON, STREAM, merged
 from ._json_body import json_body
 from ._openai_completions import CompletionStreamDecoder, read_completion
 from ._openai_embeddings import read_embeddings
@@ -42,14 +42,15 @@ def post(provider: "OpenAI", call: Call[object], path: str, body: bytes, *, acce
 
     :param path: where the operation is unless the provider has it elsewhere
     """
+    base_url, path = provider.locate(call, path)
     headers = STREAM if call.stream and not accept else JSON
     if accept:
         headers = (headers[0], (b"accept", accept))
     return HttpRequest(
         method="POST",
-        base_url=call.route.base_url,
-        path=provider.paths.get(call.operation, path),
-        headers=merged(headers + bearer(call.route.api_key), call.headers),
+        base_url=base_url,
+        path=path,
+        headers=merged(headers + provider.auth.headers(call.route.api_key), call.headers),
         body=body,
     )
 

@@ -1,8 +1,8 @@
-"""The providers that liter knows by name."""
+"""The providers that liter knows by name: the registry's records, made into codecs when they are asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
-from types import MappingProxyType
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -10,87 +10,74 @@ from ._anthropic import Anthropic
 from ._bedrock import Bedrock
 from ._codec import Provider
 from ._cohere import Cohere
+from ._entry import Entry, entry, names
 from ._gemini import Gemini
 from ._mistral import Mistral
 from ._openai import OpenAI
+from ._vertex import Vertex
+from ._wire import OperationWire, WireProvider, family_of, fields_of
 
-# What imitators offer, as far as is known here.
-_OFFERED = frozenset({"chat", "list_models"})
+# Which codec speaks a protocol. A provider of any other is listed, and its calls are refused.
+PROTOCOLS: Mapping[str, type[WireProvider]] = {
+    "anthropic": Anthropic,
+    "bedrock": Bedrock,
+    "cohere": Cohere,
+    "gemini": Gemini,
+    "mistral": Mistral,
+    "openai": OpenAI,
+    "vertex": Vertex,
+}
 
-_MAX_TOKENS = {"max_completion_tokens": "max_tokens"}
 
-# Imitators of OpenAI's wire, with the base URLs of their documentation.
-_OPENAI_LIKE = (
-    OpenAI(),
-    OpenAI(
-        name="cerebras",
-        base_url="https://api.cerebras.ai/v1",
-        key_variables=("CEREBRAS_API_KEY",),
-        reasoning_field="reasoning",
-    ),
-    OpenAI(
-        name="deepinfra",
-        base_url="https://api.deepinfra.com/v1/openai",
-        key_variables=("DEEPINFRA_API_KEY",),
-        renames=_MAX_TOKENS,
-    ),
-    OpenAI(
-        name="deepseek",
-        base_url="https://api.deepseek.com",
-        key_variables=("DEEPSEEK_API_KEY",),
-        renames=_MAX_TOKENS,
-        reasoning_field="reasoning_content",
-    ),
-    OpenAI(
-        name="fireworks",
-        base_url="https://api.fireworks.ai/inference/v1",
-        key_variables=("FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"),
-        renames=_MAX_TOKENS,
-        reasoning_field="reasoning_content",
-    ),
-    OpenAI(name="groq", base_url="https://api.groq.com/openai/v1", key_variables=("GROQ_API_KEY",)),
-    OpenAI(name="llamacpp", base_url="http://localhost:8080/v1", key_variables=()),
-    OpenAI(name="lmstudio", base_url="http://localhost:1234/v1", key_variables=()),
-    OpenAI(
-        name="moonshot",
-        base_url="https://api.moonshot.ai/v1",
-        key_variables=("MOONSHOT_API_KEY",),
-        renames=_MAX_TOKENS,
-        reasoning_field="reasoning_content",
-    ),
-    OpenAI(name="ollama", base_url="http://localhost:11434/v1", key_variables=()),
-    OpenAI(
-        name="openrouter",
-        base_url="https://openrouter.ai/api/v1",
-        key_variables=("OPENROUTER_API_KEY",),
-        reasoning_field="reasoning",
-    ),
-    OpenAI(
-        name="perplexity",
-        base_url="https://api.perplexity.ai",
-        key_variables=("PERPLEXITY_API_KEY", "PERPLEXITYAI_API_KEY"),
-    ),
-    OpenAI(
-        name="together",
-        base_url="https://api.together.ai/v1",
-        key_variables=("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY"),
-        renames=_MAX_TOKENS,
-    ),
-    OpenAI(name="vllm", base_url="http://localhost:8000/v1", key_variables=(), reasoning_field="reasoning"),
-    OpenAI(name="xai", base_url="https://api.x.ai/v1", key_variables=("XAI_API_KEY",)),
-    OpenAI(
-        name="zai",
-        base_url="https://api.z.ai/api/paas/v4",
-        key_variables=("ZAI_API_KEY", "ZHIPU_API_KEY"),
-        renames=_MAX_TOKENS,
-        reasoning_field="reasoning_content",
-    ),
-)
+class Unspoken(WireProvider, frozen=True, kw_only=True):
+    """A provider whose protocol has no codec yet: it offers nothing."""
+
+    protocol: str
+
+    @classmethod
+    def of(cls, record: Entry) -> "Unspoken":
+        """Make one of its record in the registry."""
+        return cls(**fields_of(record), protocol=record.protocol)  # type: ignore[arg-type] # as the record says
+
+    @property
+    def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
+        """None."""
+        return {}
+
+
+def provider_of(record: Entry) -> WireProvider:
+    """Make the codec of a record: it offers what its protocol has, of the families that the record names."""
+    provider = PROTOCOLS.get(record.protocol, Unspoken).of(record)
+    offers = frozenset(operation for operation in provider.wires if family_of(operation) in record.operations)
+    return replace(provider, offers=offers)
+
+
+class KnownProviders(Mapping[str, Provider]):
+    """All providers of the registry by name, each made at the first look-up."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Provider] = {}
+
+    def __getitem__(self, name: str) -> Provider:
+        provider = self._made.get(name)
+        if provider is None:
+            provider = self._made[name] = provider_of(entry(name))
+        return provider
+
+    def __contains__(self, name: object) -> bool:
+        return name in names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(names())
+
+    def __len__(self) -> int:
+        return len(names())
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} known providers>"
 
 
 @cache
 def known_providers() -> Mapping[str, Provider]:
     """All providers, by the name that routes to them."""
-    others = (replace(one, offers=_OFFERED) for one in _OPENAI_LIKE if one.name != "openai")
-    providers: tuple[Provider, ...] = (OpenAI(), *others, Anthropic(), Bedrock(), Cohere(), Gemini(), Mistral())
-    return MappingProxyType({provider.name: provider for provider in providers})
+    return KnownProviders()

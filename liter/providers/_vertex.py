@@ -22,7 +22,7 @@ from ._anthropic import Anthropic
 from ._codec import StreamDecoder
 from ._gemini import GET, JSON, STREAM, google_key
 from ._gemini_listing import read_models
-from ._gemini_request import chat_body, tier_of
+from ._gemini_request import VERTEX_PARAMETERS, chat_body, tier_of
 from ._gemini_stream import GenerateContentDecoder, read_reply
 from ._gemini_target import target_of
 from ._google_error import classify_google
@@ -209,6 +209,8 @@ def _decode_models(provider: Vertex, call: Call[object], body: bytes, headers: H
 
 
 _WIRES: Mapping[str, OperationWire[Any, Any]] = {
-    "chat": OperationWire(encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream),
+    "chat": OperationWire(
+        encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream, parameters=VERTEX_PARAMETERS
+    ),
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
 }

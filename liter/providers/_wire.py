@@ -1,19 +1,45 @@
 """What all codecs have in common: a provider is a table of operations, each with the functions that speak it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+from urllib.parse import quote
 
 import msgspec
 
 from .._contract import Call
 from .._errors import BadRequestError, EndpointNotSupportedError, LlmError
-from .._http import Headers, HttpRequest
+from .._http import Headers, HttpRequest, same_origin
 from ..types import Usage
+from ._auth import BEARER, Auth
 from ._classify import classify
 from ._codec import StreamDecoder
+from ._entry import Entry
+from ._parameters import Rule
 
 R = TypeVar("R")
 P = TypeVar("P")
+
+# The registry tells what a provider offers in families of operations. Those of one operation are its name.
+_FAMILIES: Mapping[str, str] = {
+    "count_tokens": "chat",
+    "embed": "embeddings",
+    "moderate": "moderations",
+    "transcribe": "transcriptions",
+    "translate": "transcriptions",
+}
+_FAMILY_WORDS: tuple[tuple[str, str], ...] = (
+    ("batch", "batches"),
+    ("file", "files"),
+    ("image", "images"),
+    ("model", "models"),
+    ("response", "responses"),
+)
+
+
+def family_of(operation: str) -> str:
+    """The family that an operation belongs to: ``"files"`` for all that is done with files."""
+    family = _FAMILIES.get(operation)
+    return family or next((family for word, family in _FAMILY_WORDS if word in operation), operation)
 
 
 def usage_of(value: object) -> Usage | None:
@@ -29,12 +55,14 @@ class OperationWire(msgspec.Struct, Generic[P, R], frozen=True, kw_only=True):
     :param decode: decodes a whole successful reply
     :param open_stream: makes the decoder for one stream; ``None`` where the operation has none
     :param usage: finds the usage in a decoded reply
+    :param parameters: what becomes of each parameter of its request
     """
 
     encode: Callable[[P, Call[object]], HttpRequest]
     decode: Callable[[P, Call[object], bytes, Headers], R]
     open_stream: Callable[[P, Call[object]], StreamDecoder[object]] | None = None
     usage: Callable[[R], Usage | None] = usage_of
+    parameters: Mapping[str, Rule] = {}
 
 
 class WireProvider(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,15 +72,42 @@ class WireProvider(msgspec.Struct, frozen=True, kw_only=True):
     :param base_url: where its API lives
     :param key_variables: environment variables that may hold its key; empty where it needs none
     :param offers: the operations it offers, of those that the protocol has; ``None``: all
+    :param auth: how the key goes into a request
+    :param key_optional: it answers without a key, too
+    :param base_variables: environment variables that may hold its address, and what is put after it unless it ends so
+    :param settings: of each placeholder in ``base_url`` and each further setting, the environment variables that may
+        hold it
+    :param paths: of families of operations (``"rerank"``), where they are not the protocol's; a whole URL stands
+        for itself
     """
 
     name: str
     base_url: str
     key_variables: tuple[str, ...]
     offers: frozenset[str] | None = None
+    auth: Auth = BEARER
+    key_optional: bool = False
+    base_variables: Mapping[str, str] = {}
+    settings: Mapping[str, tuple[str, ...]] = {}
+    paths: Mapping[str, str] = {}
 
     # Where the id of a request stands in a reply's headers, the first that is there counts.
     request_ids: ClassVar[tuple[str, ...]] = ("x-request-id",)
+
+    @classmethod
+    def of(cls, record: Entry) -> Self:
+        """Make one of its record in the registry. A subclass with fields of its own fills them here."""
+        return cls(**fields_of(record))  # type: ignore[arg-type] # each is of its field's type
+
+    def address(self, settings: Mapping[str, str]) -> str:
+        """Its base URL with the settings filled in. A placeholder that no setting fills stays."""
+        url = self.base_url
+        for name, value in settings.items():
+            place = "{" + name + "}"
+            # Hosts are told with and without the scheme.
+            host = url.startswith("https://" + place)
+            url = url.replace(place, value.removeprefix("https://").rstrip("/") if host else value.rstrip("/"))
+        return url
 
     @property
     def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
@@ -67,12 +122,40 @@ class WireProvider(msgspec.Struct, frozen=True, kw_only=True):
     def _wire(self, call: Call[R]) -> OperationWire[Any, Any]:
         name = call.operation
         wire = self.wires.get(name)
-        if wire is None or (self.offers is not None and name not in self.offers):
+        if wire is None or (self.offers is not None and name not in self.offers and self._at_home(call)):
             raise EndpointNotSupportedError(
                 f"{self.name} does not offer {name}; it offers {', '.join(sorted(self.operations))}",
                 provider=self.name,
             )
         return wire
+
+    def locate(self, call: Call[object], path: str) -> tuple[str, str]:
+        """The base URL and the path of a call's operation: what the provider has of its own, or ``path``."""
+        base_url = call.route.base_url
+        own = self.paths.get(family_of(call.operation))
+        if own is None:
+            return base_url, path
+        own = own.replace("{model}", quote(call.route.model, safe=""))
+        for name, value in call.route.settings.items():
+            own = own.replace("{" + name + "}", value)
+        if not own.startswith(("http://", "https://")):
+            return base_url, own
+        # An address of the provider's own says nothing about where else a caller may send it.
+        return (own, "") if base_url == self.address(call.route.settings) else (base_url, path)
+
+    def parameters(self, operation: str) -> Mapping[str, Rule]:
+        """What becomes of each parameter of an operation's request; empty where it is not told."""
+        wire = self.wires.get(operation)
+        return {} if wire is None else wire.parameters
+
+    def streams(self, operation: str) -> bool:
+        """Whether an operation can be streamed."""
+        wire = self.wires.get(operation)
+        return wire is not None and wire.open_stream is not None and operation in self.operations
+
+    def _at_home(self, call: Call[R]) -> bool:
+        """Whether a call goes to the provider itself. Elsewhere nobody knows what is offered."""
+        return same_origin(call.route.base_url, self.address(call.route.settings))
 
     def encode(self, call: Call[R]) -> HttpRequest:
         """Make the HTTP request of a call, credentials included.
@@ -118,3 +201,17 @@ class WireProvider(msgspec.Struct, frozen=True, kw_only=True):
     def request_id(self, headers: Headers) -> str | None:
         """The provider's id of the request."""
         return next((headers[name] for name in self.request_ids if name in headers), None)
+
+
+def fields_of(record: Entry) -> dict[str, object]:
+    """The fields that all codecs have, of a record in the registry."""
+    return {
+        "name": record.name,
+        "base_url": record.base_url or "",
+        "key_variables": record.key_variables,
+        "auth": record.auth,
+        "key_optional": record.local or record.auth.kind == "none",
+        "base_variables": record.base_variables,
+        "settings": record.settings,
+        "paths": record.paths,
+    }

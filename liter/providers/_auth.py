@@ -1,0 +1,46 @@
+"""How a key goes into a request."""
+
+from typing import Literal
+
+import msgspec
+
+from .._http import RawHeaders
+from .._secret import Secret
+from ._headers import credential
+
+
+class Auth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a provider wants to be told who is calling.
+
+    :param kind: ``bearer``: a key or token in the authorization header; ``header``: in a header of its own;
+        ``query``: in the URL; ``basic``: user name and password; ``sigv4``, ``oci``: requests are signed; ``google``:
+        a bearer token that google-auth fetches; ``none``: whoever calls is welcome, but a key may be given
+    :param header: the header's name, for ``header``
+    :param value: the header's value, in which ``{key}`` stands for the key
+    :param parameter: the query parameter's name, for ``query``
+    :param service: the name that goes into the signature, for ``sigv4``
+    :param scope: what the token is for, for ``google``
+    """
+
+    kind: Literal["bearer", "header", "query", "basic", "sigv4", "google", "oci", "none"] = "bearer"
+    header: str = "authorization"
+    value: str = "{key}"
+    parameter: str = ""
+    service: str = ""
+    scope: str = ""
+
+    def headers(self, key: Secret | None) -> RawHeaders:
+        """The headers that a key makes; none without a key.
+
+        :raises InvalidHeaderError: the key has blanks or characters that no header can carry
+        """
+        if not key:
+            return ()
+        text = credential(key)
+        if self.kind != "header":
+            return ((b"authorization", b"Bearer " + text),)
+        before, _, after = self.value.partition("{key}")
+        return ((self.header.lower().encode(), before.encode() + text + after.encode()),)
+
+
+BEARER = Auth()
