@@ -28,6 +28,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
 if TYPE_CHECKING:
+    from datetime import datetime
+    from decimal import Decimal
+
     from ._contract import Attempt
 
 # Enough to see what a provider said; some answer with a whole HTML page.
@@ -155,7 +158,35 @@ class InvalidHeaderError(LlmError):
 
 
 class BudgetExceededError(LlmError):
-    """A spending limit of the caller's own would be passed."""
+    """A spending limit of the caller's own would be passed, or what a call costs is not known before.
+
+    In the second case, where a price or a bound is missing, all fields are ``None``. ``retry_after`` is the time until
+    the window ends; what is only reserved may be free before.
+
+    :param limit: US dollars that may be spent in the window
+    :param spent: US dollars that are spent
+    :param reserved: US dollars that calls under way hold
+    :param asked: US dollars that this one would have held
+    :param resets_at: when the window ends, in UTC; ``None``: never
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: "Decimal | None" = None,
+        spent: "Decimal | None" = None,
+        reserved: "Decimal | None" = None,
+        asked: "Decimal | None" = None,
+        resets_at: "datetime | None" = None,
+        **fields: Unpack[ErrorFields],
+    ) -> None:
+        super().__init__(message, **fields)
+        self.limit = limit
+        self.spent = spent
+        self.reserved = reserved
+        self.asked = asked
+        self.resets_at = resets_at
 
 
 class HookRejectedError(LlmError):

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from ._contract import Layer
 from .middleware import (
+    Budget,
     Cache,
     Concurrency,
     Fallback,
     Guardrails,
     Hedge,
+    Ledger,
     Mock,
     RateLimit,
     Retry,
@@ -23,6 +25,15 @@ _WRONG: tuple[tuple[type, type, str], ...] = (
     (Hedge, Fallback, "it would race whole chains of models, each to its end; hedge each model's own attempts"),
     (Retry, Tracing, "each try would be a call of its own, and a failure that was mended an error; see attempt spans"),
     (Hedge, Tracing, "each of the raced attempts would be a call of its own; see attempt spans"),
+    (
+        Retry,
+        Budget,
+        "it is asked before each attempt anyway, and a refused one would give back what the next needs",
+    ),
+    (Hedge, Budget, "it is asked before each attempt anyway, and each of those raced would be a call of its own"),
+    (Retry, Ledger, "each attempt would wait for the disk, and be written down as a call of its own"),
+    (Hedge, Ledger, "each of the raced attempts would be written down as a call of its own"),
+    (Budget, Ledger, "what the budget counts for an attempt without a known cost would not be written down"),
     (Hedge, Retry, "each of the raced attempts would be retried, and the slow one with them"),
 )
 

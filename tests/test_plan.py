@@ -7,16 +7,19 @@ import pytest
 from liter import LlmClient
 from liter._contract import Layer
 from liter.middleware import (
+    Budget,
     Cache,
     Concurrency,
     Fallback,
     Guardrails,
     Hedge,
+    Ledger,
     Limit,
     Mock,
     RateLimit,
     Retry,
     Rule,
+    SpendLimit,
     Tracing,
 )
 
@@ -24,11 +27,13 @@ from liter.middleware import (
 def make(name: str) -> Layer:
     """A layer of each kind that has a place in a stack."""
     layers: dict[str, Layer] = {
+        "Budget": Budget(SpendLimit(1)),
         "Cache": Cache(),
         "Concurrency": Concurrency(3),
         "Fallback": Fallback(["openai/gpt-4o", "anthropic/claude-x"]),
         "Guardrails": Guardrails([Rule("secret", action="block")]),
         "Hedge": Hedge(1.0),
+        "Ledger": Ledger("spend.db"),
         "Mock": Mock("hi"),
         "RateLimit": RateLimit(Limit(60, "requests")),
         "Retry": Retry(),
@@ -45,6 +50,11 @@ def make(name: str) -> Layer:
         ("Concurrency", "Cache"),
         ("Hedge", "Fallback"),
         ("Hedge", "Retry"),
+        ("Retry", "Budget"),
+        ("Hedge", "Budget"),
+        ("Retry", "Ledger"),
+        ("Hedge", "Ledger"),
+        ("Budget", "Ledger"),
         ("Retry", "Tracing"),
         ("Hedge", "Tracing"),
     ],

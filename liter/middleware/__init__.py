@@ -5,6 +5,12 @@ from .._circuit_scope import CircuitClosed as CircuitClosed
 from .._circuit_scope import CircuitOpened as CircuitOpened
 from .._circuit_scope import CoolingDown as CoolingDown
 from .._events import Retrying as Retrying
+from ._budget import Budget as Budget
+from ._budget_account import BudgetSettled as BudgetSettled
+from ._budget_account import BudgetStatus as BudgetStatus
+from ._budget_account import BudgetStoreFailed as BudgetStoreFailed
+from ._budget_account import BudgetThreshold as BudgetThreshold
+from ._budget_limit import SpendLimit as SpendLimit
 from ._cache import Cache as Cache
 from ._cache import CacheHit as CacheHit
 from ._cache import CacheMiss as CacheMiss
@@ -25,6 +31,8 @@ from ._guardrails import RuleMatched as RuleMatched
 from ._hedge import Hedge as Hedge
 from ._hedge import Hedging as Hedging
 from ._hooks import Hooks as Hooks
+from ._ledger import Ledger as Ledger
+from ._ledger import LedgerFailed as LedgerFailed
 from ._mock import Mock as Mock
 from ._rate_limit import RateLimit as RateLimit
 from ._rate_limit_gate import RateLimitStoreFailed as RateLimitStoreFailed
@@ -38,6 +46,11 @@ from ._timeout import Timeout as Timeout
 from ._tracing import Tracing as Tracing
 
 __all__ = [
+    "Budget",
+    "BudgetSettled",
+    "BudgetStatus",
+    "BudgetStoreFailed",
+    "BudgetThreshold",
     "Cache",
     "CacheEmbedFailed",
     "CacheHit",
@@ -56,6 +69,8 @@ __all__ = [
     "Hedge",
     "Hedging",
     "Hooks",
+    "Ledger",
+    "LedgerFailed",
     "Limit",
     "Mock",
     "Picked",
@@ -70,6 +85,7 @@ __all__ = [
     "Rule",
     "RuleMatched",
     "Semantic",
+    "SpendLimit",
     "Target",
     "Timeout",
     "Tracing",

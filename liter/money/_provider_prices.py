@@ -64,6 +64,16 @@ class ModelPrices:
             )
         return card
 
+    @property
+    def fees(self) -> Mapping[str, Rate]:
+        """What is charged for all models of the provider."""
+        return self._fees
+
+    @property
+    def factors(self) -> Sequence[Decimal]:
+        """What the price of tokens may be multiplied by, depending on the geography."""
+        return [factor for _, factor in self._factors]
+
     def _factor(self, geography: str) -> Decimal | None:
         return next((factor for where, factor in self._factors if not where or geography in where), None)
 

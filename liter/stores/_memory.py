@@ -124,7 +124,7 @@ class MemoryStore:
             self._make_room(now, added=1, needed=needed)
             return self._accounts.reserve(name, accounts, lease, now)
 
-    async def settle(self, name: str, keys: Sequence[str], amount: int) -> bool:
+    async def settle(self, name: str, keys: Sequence[str], amount: int) -> list[Balance] | None:
         """Turn what was reserved into what was spent: see :meth:`Store.settle`."""
         check_keys(keys)
         check_settled(amount)

@@ -84,7 +84,7 @@ class MemoryAccounts:
             kept.look_at = min(kept.look_at, now + lease)
         return Reserved(granted=True, balances=tuple(kept.balance for kept in found))
 
-    def settle(self, name: str, keys: Sequence[str], amount: int, now: float) -> bool:
+    def settle(self, name: str, keys: Sequence[str], amount: int, now: float) -> list[Balance] | None:
         """Turn what was reserved into what was spent."""
         settled = False
         for key in keys:
@@ -95,7 +95,7 @@ class MemoryAccounts:
                 kept.spent += amount
                 self.bytes -= self._size(name)
                 settled = True
-        return settled
+        return self.balances(keys, now) if settled else None
 
     def renew(self, name: str, keys: Sequence[str], lease: float, now: float) -> bool:
         """Hold a reservation for longer."""

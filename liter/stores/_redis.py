@@ -133,11 +133,12 @@ class RedisStore:
         balances = tuple(_balances(answer[1:]))
         return Reserved(granted=refused < 0, account=None if refused < 0 else refused, balances=balances)
 
-    async def settle(self, name: str, keys: Sequence[str], amount: int) -> bool:
+    async def settle(self, name: str, keys: Sequence[str], amount: int) -> list[Balance] | None:
         """Turn what was reserved into what was spent: see :meth:`Store.settle`."""
         check_keys(keys)
         check_settled(amount)
-        return await self._run_script(SETTLE, self._account_keys(keys), [name, amount]) == 1
+        answer = cast("list[object]", await self._run_script(SETTLE, self._account_keys(keys), [name, amount]))
+        return _balances(answer[1:]) if answer[0] == 1 else None
 
     async def renew(self, name: str, keys: Sequence[str], *, lease: float) -> bool:
         """Hold a reservation for longer: see :meth:`Store.renew`."""

@@ -102,9 +102,9 @@ end
 return answer
 """
 
-# Arguments: name, amount.
+# Arguments: name, amount. Answers with whether it was known, and then what is spent and reserved on each account.
 SETTLE = f"""{_ACCOUNTS}
-local settled = 0
+local answer = {{0}}
 for index = 1, #KEYS, 2 do
     local account, leases = KEYS[index], KEYS[index + 1]
     lapse(account, leases)
@@ -116,10 +116,13 @@ for index = 1, #KEYS, 2 do
         end
         redis.call('HDEL', account, 'hold:' .. ARGV[1])
         redis.call('ZREM', leases, ARGV[1])
-        settled = 1
+        answer[1] = 1
     end
+    local spent, reserved = balance(account)
+    table.insert(answer, spent)
+    table.insert(answer, reserved)
 end
-return settled
+return answer
 """
 
 # Arguments: name, lease.

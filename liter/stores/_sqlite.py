@@ -163,7 +163,7 @@ class SqliteStore:
 
         return await self._run(step)
 
-    async def settle(self, name: str, keys: Sequence[str], amount: int) -> bool:
+    async def settle(self, name: str, keys: Sequence[str], amount: int) -> list[Balance] | None:
         """Turn what was reserved into what was spent: see :meth:`Store.settle`."""
         check_keys(keys)
         check_settled(amount)

@@ -57,7 +57,9 @@ def reserve(
     return Reserved(granted=True, balances=tuple(after))
 
 
-def settle(connection: "sqlite3.Connection", name: str, keys: Sequence[str], amount: int, now: float) -> bool:
+def settle(
+    connection: "sqlite3.Connection", name: str, keys: Sequence[str], amount: int, now: float
+) -> list[Balance] | None:
     """Turn what was reserved into what was spent."""
     settled = False
     for key in keys:
@@ -75,7 +77,7 @@ def settle(connection: "sqlite3.Connection", name: str, keys: Sequence[str], amo
             (before.spent + amount, before.reserved - (row[0] or 0), key),
         )
         connection.execute("DELETE FROM holds WHERE account = ? AND name = ?", (key, name))
-    return settled
+    return balances(connection, keys, now) if settled else None
 
 
 def renew(connection: "sqlite3.Connection", name: str, keys: Sequence[str], lease: float, now: float) -> bool:

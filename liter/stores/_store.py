@@ -83,11 +83,11 @@ class Store(Protocol):
         """
         ...
 
-    async def settle(self, name: str, keys: Sequence[str], amount: int) -> bool:
+    async def settle(self, name: str, keys: Sequence[str], amount: int) -> list[Balance] | None:
         """Turn what was reserved on these accounts into ``amount`` spent, less or more; 0 releases it.
 
-        It counts in full, whatever the limit. One that lapsed within the last day is counted, too. Returns false,
-        and changes nothing, where it is not known: it was settled before.
+        It counts in full, whatever the limit. One that lapsed within the last day is counted, too. Returns what is on
+        the accounts afterwards; ``None`` where it is not known, as it was settled before: then nothing changes.
         """
         ...
 

@@ -37,8 +37,10 @@ async def _expect_reserved(
 
 
 async def _expect_settled(trial: StoreTrial, name: str, *accounts: str, amount: int, settled: bool = True) -> None:
-    seen = await trial.store.settle(trial.key(name), [trial.key(each) for each in accounts], amount)
-    trial.expect(seen is settled, f"settle of {name!r} to be {settled}", seen)
+    keys = [trial.key(each) for each in accounts]
+    seen = await trial.store.settle(trial.key(name), keys, amount)
+    expected = await trial.store.balances(keys) if settled else None
+    trial.expect(seen == expected, f"{expected} from settle of {name!r}", seen)
 
 
 async def settle(trial: StoreTrial) -> None:

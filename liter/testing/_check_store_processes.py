@@ -119,7 +119,7 @@ async def _spend(store: Store, one: str, other: str, number: int) -> bool:
     name = f"{one} {os.getpid()} {number}"
     accounts = [Account(key=key, limit=100, amount=1, ttl=60) for key in (one, other)]
     reserved = await store.reserve(name, accounts, lease=60)
-    return reserved.granted and await store.settle(name, [one, other], 1)
+    return reserved.granted and await store.settle(name, [one, other], 1) is not None
 
 
 def _print(line: str) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from .._contract import Attempt, Call
 from .._errors import LlmTimeoutError
-from .._http import Headers
+from .._http import Headers, HttpRequest
 from .._reply import Reply
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ class ScriptedHandler:
         assert handler.entered == 1 and handler.open == 0
 
     Like the real exchange it keeps to ``call.enter_by`` while entering and to ``call.deadline`` and
-    ``timeouts.between_events`` in a stream, appends to ``call.attempts``, and takes one connection for each
+    ``timeouts.between_events`` in a stream, asks ``call.gates``, appends to ``call.attempts``, tells ``call.watchers``
+    (of a request whose body is the call's own as JSON), and takes one connection for each
     scope: given back when all of it was read or the provider refused, closed when it was left before.
 
     :ivar calls: the calls whose scopes were begun to enter, in order
@@ -100,6 +101,11 @@ class ScriptedHandler:
         return f"<ScriptedHandler calls={len(self.calls)} open={self.open} leased={self.leased}>"
 
 
+def _as_json(request: object) -> bytes:
+    # What JSON has no form for may have any.
+    return msgspec.json.encode(request, enc_hook=str)
+
+
 def _outcome(outcome: object) -> Outcome:
     if isinstance(outcome, Outcome):
         return outcome
@@ -117,6 +123,7 @@ class _Scope(Generic[R]):
         self._call = call
         self._begun = False
         self._closed = False
+        self._reply: Reply[R] | None = None
         self._events: _ScriptedEvents[R] | None = None
 
     async def __aenter__(self) -> Reply[R]:
@@ -127,31 +134,64 @@ class _Scope(Generic[R]):
         self._outcome = outcome = self._outcomes[min(len(handler.calls), len(self._outcomes) - 1)]
         handler.calls.append(cast("Call[object]", call))
         handler.leased += 1
-        self._attempt = Attempt(
-            number=call.attempt,
-            provider=call.route.provider,
-            model=call.route.model,
-            started=anyio.current_time(),
-            waited=call.waited,
-        )
-        call.attempts.append(self._attempt)
+        try:
+            await self._begin()
+        except BaseException:
+            self._give_back(reusable=True)
+            raise
         try:
             await self._wait_until_entered()
         except BaseException as error:
-            self._attempt.seconds = anyio.current_time() - self._attempt.started
-            self._attempt.outcome = _named(error)
             self._attempt.status = getattr(error, "status", None)
             self._give_back(reusable=error is outcome.error)
+            self._end(_named(error), error)
             raise
         handler.entered += 1
         self._attempt.status = outcome.status
         if outcome.value is not None:
             value = cast("R", outcome.value)
-            return Reply(value=value, status=outcome.status, headers=outcome.headers, usage=outcome.usage)
-        self._events = events = _ScriptedEvents(outcome, call)
-        reply = Reply(events=events, status=outcome.status, headers=outcome.headers, cancel=events.cancel)
-        events.reply = reply
+            reply = Reply(value=value, status=outcome.status, headers=outcome.headers, usage=outcome.usage)
+        else:
+            self._events = events = _ScriptedEvents(outcome, call)
+            reply = Reply(events=events, status=outcome.status, headers=outcome.headers, cancel=events.cancel)
+            events.reply = reply
+        self._reply = reply
+        for watcher in call.watchers:
+            watcher.entered(self._attempt, cast("Reply[object]", reply))
         return reply
+
+    async def _begin(self) -> None:
+        call = cast("Call[object]", self._call)
+        self._attempt = attempt = Attempt(
+            number=0,
+            provider=call.route.provider,
+            model=call.route.model,
+            started=anyio.current_time(),
+            operation=call.operation,
+            base_url=call.route.base_url,
+            waited=call.waited,
+        )
+        body = _as_json(call.request) if call.gates or call.watchers else b""
+        request = HttpRequest(method="POST", base_url=call.route.base_url, path="", body=body)
+        if call.gates:
+            with anyio.CancelScope(deadline=call.enter_by) as scope:
+                for gate in call.gates:
+                    await gate.admit(call, attempt, request)
+            if scope.cancelled_caught:
+                raise self._too_late()
+            attempt.started = anyio.current_time()
+        attempt.number = call.attempt
+        call.attempts.append(attempt)
+        for watcher in call.watchers:
+            watcher.begin(call, attempt, request)
+
+    def _end(self, outcome: str, error: BaseException | None) -> None:
+        attempt = self._attempt
+        attempt.outcome = outcome
+        attempt.seconds = anyio.current_time() - attempt.started
+        attempt.usage = None if self._reply is None else self._reply.usage
+        for watcher in self._call.watchers:
+            watcher.ended(attempt, error)
 
     async def _wait_until_entered(self) -> None:
         call, outcome = self._call, self._outcome
@@ -160,12 +200,16 @@ class _Scope(Generic[R]):
             if outcome.refuses and outcome.stalls:
                 await anyio.sleep_forever()
         if scope.cancelled_caught:
-            limit = "total" if call.enter_by == call.deadline else "first event"
-            seconds = call.enter_by - call.started
-            raise LlmTimeoutError(f"nothing within {seconds:g} s", limit=limit, seconds=seconds)
+            raise self._too_late()
         if outcome.refuses and outcome.error is not None:
             self._handler.refusals.append(outcome.error)
             raise outcome.error
+
+    def _too_late(self) -> LlmTimeoutError:
+        call = self._call
+        limit = "total" if call.enter_by == call.deadline else "first event"
+        seconds = call.enter_by - call.started
+        return LlmTimeoutError(f"nothing within {seconds:g} s", limit=limit, seconds=seconds)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -176,8 +220,10 @@ class _Scope(Generic[R]):
         events = self._events
         if events is not None:
             await events.aclose()
-        self._attempt.seconds = anyio.current_time() - self._attempt.started
-        self._attempt.outcome = "ok" if events is None else (events.ended or "abandoned")
+        self._end(
+            "ok" if events is None else (events.ended or "abandoned"),
+            None if self._reply is None else self._reply.error,
+        )
         try:
             with anyio.CancelScope(shield=True):
                 await anyio.sleep(self._outcome.closing)

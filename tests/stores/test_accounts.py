@@ -23,7 +23,7 @@ class Accounts(Protocol):
     """What the machine drives: the steps of a store at a time that it is told."""
 
     def reserve(self, name: str, accounts: list[Account], now: float) -> Reserved: ...
-    def settle(self, name: str, keys: list[str], amount: int, now: float) -> bool: ...
+    def settle(self, name: str, keys: list[str], amount: int, now: float) -> list[Balance] | None: ...
     def renew(self, name: str, keys: list[str], now: float) -> bool: ...
     def balances(self, now: float) -> list[Balance]: ...
     def reset(self, keys: list[str], now: float) -> None: ...
@@ -40,7 +40,7 @@ class InMemory:
     def reserve(self, name: str, accounts: list[Account], now: float) -> Reserved:
         return self._accounts.reserve(name, accounts, LEASE, now)
 
-    def settle(self, name: str, keys: list[str], amount: int, now: float) -> bool:
+    def settle(self, name: str, keys: list[str], amount: int, now: float) -> list[Balance] | None:
         return self._accounts.settle(name, keys, amount, now)
 
     def renew(self, name: str, keys: list[str], now: float) -> bool:
@@ -78,7 +78,7 @@ class InFile:
         with self._connection:
             return _sqlite_accounts.reserve(self._connection, name, accounts, LEASE, now)
 
-    def settle(self, name: str, keys: list[str], amount: int, now: float) -> bool:
+    def settle(self, name: str, keys: list[str], amount: int, now: float) -> list[Balance] | None:
         with self._connection:
             return _sqlite_accounts.settle(self._connection, name, keys, amount, now)
 
@@ -165,7 +165,7 @@ class AccountsMachine(RuleBasedStateMachine):
         known = held is not None and held.until + LATE > self.now
         amount = 0 if held is None else int(held.amount * part)
         keys = list(KEYS) if held is None else held.keys
-        assert self.accounts.settle(name, keys, amount, self.now) is known
+        assert (self.accounts.settle(name, keys, amount, self.now) is not None) is known
         if held is not None and known:
             for key in keys:
                 self.spent[key] += amount

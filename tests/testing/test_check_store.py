@@ -182,21 +182,21 @@ class Doubles(MemoryStore):
 class SettlesTwice(MemoryStore):
     """Counts what is settled once more."""
 
-    async def settle(self, name: str, keys: Sequence[str], amount: int) -> bool:
-        if not await super().settle(name, keys, amount):
+    async def settle(self, name: str, keys: Sequence[str], amount: int) -> list[Balance] | None:
+        if await super().settle(name, keys, amount) is None:
             # As if it had been reserved.
             accounts = [Account(key=key, limit=9 * 10**18, amount=0, ttl=60) for key in keys]
             await super().reserve(name, accounts, lease=60)
             await super().settle(name, keys, amount)
-        return True
+        return await self.balances(keys)
 
 
 class ForgetsTheSlow(MemoryStore):
     """Does not count what is settled after the lease."""
 
-    async def settle(self, name: str, keys: Sequence[str], amount: int) -> bool:
+    async def settle(self, name: str, keys: Sequence[str], amount: int) -> list[Balance] | None:
         if not await super().renew(name, keys, lease=60):
-            return False
+            return None
         return await super().settle(name, keys, amount)
 
 
@@ -218,14 +218,13 @@ class ResetsAll(MemoryStore):
 class SlowSettle(MemoryStore):
     """Can be cancelled between two accounts."""
 
-    async def settle(self, name: str, keys: Sequence[str], amount: int) -> bool:
+    async def settle(self, name: str, keys: Sequence[str], amount: int) -> list[Balance] | None:
         if amount != 2:
             return await super().settle(name, keys, amount)
-        settled = False
         for key in keys:
-            settled = await super().settle(name, [key], amount) or settled
+            await super().settle(name, [key], amount)
             await anyio.lowlevel.checkpoint()
-        return settled
+        return await self.balances(keys)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,159 @@
+"""What a budget reserves for an attempt, and what it settles for it."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_CEILING, Decimal
+from typing import Literal
+
+import msgspec
+
+from .._contract import Attempt, Call
+from .._errors import BudgetExceededError
+from .._http import HttpRequest
+from ..money import Cost, ModelPrices, Price, PriceBook
+from ..types import Usage
+from ._budget_bound import UnboundedError, dearest, most_tokens
+from ._budget_limit import Amount, dollars
+
+# Of English text; "about 4 characters" says OpenAI's help page on tokens.
+_BYTES_PER_TOKEN = 4
+
+# Where the request has no limit: about a page of text.
+_USUAL_OUTPUT = 500
+
+# How much the latest attempt counts for what the next is expected to cost.
+_WEIGHT = 0.1
+
+# Models whose costs are kept in mind.
+_MOST_MEANS = 1024
+
+# A price may begin to hold between the reservation and the sending.
+_SOON = timedelta(minutes=1)
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """What an attempt is expected to cost.
+
+    :param amount: what to reserve, in 1e-12 US dollars
+    :param book: where its price is; ``None``: it has none, and is not counted
+    :param guess: the cost by the size of the request, in the same unit, for what is learned from it
+    """
+
+    amount: int
+    book: PriceBook | None
+    guess: int = 0
+
+
+class Quoter:
+    """Knows what attempts cost.
+
+    :param hard: whether to reserve an upper bound, not an expectation
+    """
+
+    def __init__(
+        self,
+        book: PriceBook,
+        *,
+        hard: bool,
+        unknown: Literal["refuse", "allow"] | Price,
+        bound: Callable[[Call[object]], Amount | None] | None,
+        image_tokens: int | None,
+        output_tokens: int | None,
+    ) -> None:
+        self._book = book
+        self._hard = hard
+        self._unknown = unknown
+        self._bound = bound
+        self._image_tokens = image_tokens
+        self._output_tokens = output_tokens
+        # Cost by guess, of late.
+        self._means: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+
+    def quote(self, call: Call[object], request: HttpRequest) -> Quote | None:
+        """Quote an attempt that is about to be sent; ``None``: it costs nothing.
+
+        :raises BudgetExceededError: it has no price, or no bound
+        """
+        provider, model = call.route.provider, call.route.model
+        if not model:
+            return None  # what names no model is not billed: lists of models, files
+        book, found = self._book, self._book.find(provider, model)
+        if found is None and isinstance(self._unknown, Price):
+            book = self._book.with_({f"{provider}/{model}": self._unknown})
+            found = book.find(provider, model)
+        told = None if self._bound is None else self._bound(call)
+        if found is None:
+            if self._unknown == "refuse":
+                raise BudgetExceededError(
+                    f"{provider}/{model} has no price, so the budget cannot tell what it costs: "
+                    f"give the budget prices= with one, or unknown='allow'",
+                    code="local_budget_price",
+                )
+            return Quote(0 if told is None else _picodollars(told), None)
+        if self._hard:
+            return Quote(self._most(call, request, found) if told is None else _picodollars(told), book)
+        return self._expect(call, request, book, found, told)
+
+    def _most(self, call: Call[object], request: HttpRequest, found: ModelPrices) -> int:
+        now = datetime.now(UTC)
+        try:
+            tokens = most_tokens(call, request, image_tokens=self._image_tokens, output_tokens=self._output_tokens)
+            return _picodollars(dearest(found, tokens, (now, now + _SOON)))
+        except UnboundedError as error:
+            raise BudgetExceededError(
+                f"a hard budget needs to know what a call costs at most: {error}", code="local_budget_bound"
+            ) from None
+
+    def _expect(
+        self, call: Call[object], request: HttpRequest, book: PriceBook, found: ModelPrices, told: Amount | None
+    ) -> Quote:
+        size = len(request.body) // _BYTES_PER_TOKEN
+        request_output = getattr(call.request, "max_completion_tokens", None) or getattr(
+            call.request, "max_tokens", None
+        )
+        output = min(request_output, _USUAL_OUTPUT) if isinstance(request_output, int) else _USUAL_OUTPUT
+        usage = Usage(prompt_tokens=size, completion_tokens=output, total_tokens=size + output)
+        cost = book.price(call.route.provider, call.route.model, usage)
+        guess = 0 if cost is None else cost.picodollars
+        mean = self._means.get((call.operation, call.route.provider, call.route.model), 1.0)
+        amount = int(guess * mean)
+        return Quote(amount if told is None else min(amount, _picodollars(told)), book, guess)
+
+    def cost(self, quote: Quote, attempt: Attempt) -> int:
+        """What an attempt that is over cost, in 1e-12 US dollars. One that was not sent cost nothing."""
+        if not attempt.number or quote.book is None:
+            return 0 if attempt.cost is None or not attempt.number else attempt.cost.picodollars
+        if attempt.cost is None:
+            attempt.cost = self._price(quote, quote.book, attempt)
+        return attempt.cost.picodollars
+
+    def settled(self, quote: Quote, attempt: Attempt) -> int:
+        """The same, and learn from it."""
+        amount = self.cost(quote, attempt)
+        if not self._hard and quote.guess and amount:
+            name = (attempt.operation, attempt.provider, attempt.model)
+            mean = self._means.pop(name, None)
+            latest = amount / quote.guess
+            self._means[name] = latest if mean is None else mean + _WEIGHT * (latest - mean)
+            if len(self._means) > _MOST_MEANS:
+                self._means.popitem(last=False)
+        return amount
+
+    def _price(self, quote: Quote, book: PriceBook, attempt: Attempt) -> Cost:
+        """Price an attempt that no layer has priced."""
+        if attempt.usage is not None:
+            try:
+                cost = book.price(attempt.provider, attempt.model, attempt.usage)
+            except ValueError:  # the usage contradicts itself
+                cost = None
+            if cost is not None:
+                return cost
+        elif attempt.status is not None and attempt.status >= 400:
+            return Cost.unbilled()
+        return Cost(total=dollars(quote.amount), estimated=True)
+
+
+def _picodollars(amount: Amount) -> int:
+    exact = Decimal(repr(amount)) if isinstance(amount, float) else Decimal(amount)
+    return int(exact.scaleb(12).to_integral_value(ROUND_CEILING))
