@@ -34,8 +34,8 @@ class Budget:
     What has no bound is refused. With ``mode="estimate"`` it is what such calls cost on average so far, so that more of
     them fit; a limit may then be passed by what calls under way turn out to cost more.
 
-    Attempts cost what the ``CostTracking`` layer says (``attempt.cost``), those of streams that were cut and losers of a
-    race included. One whose cost stays unknown though its model has a price is settled as reserved. A cache hit costs
+    Attempts cost what the ``CostTracking`` layer says (``attempt.cost``), those of cut streams and losers of a race
+    included. One whose cost stays unknown though its model has a price is settled as reserved. A cache hit costs
     nothing. A call that is cancelled settles in a shield of up to 5 seconds; what the store cannot be told is told with
     a later call.
 
