@@ -73,6 +73,7 @@ class RouteTable:
                 raise ValueError(f"api_key and api_keys[{self.home!r}] are both given: they are for the same provider")
             self._keys[self.home] = key_or_source(api_key, "api_key")
         self._places: dict[str, _Place] = {}
+        self._logins: dict[str, tuple[Secret | None, CredentialSource | None]] = {}
         self._splits: dict[str, tuple[Mapping[str, object], tuple[str, str]]] = {}
         self._settings: dict[str, Mapping[str, str]] = {}
         for given, values in (settings or {}).items():
@@ -228,16 +229,32 @@ class RouteTable:
         self, name: str, provider: Provider, given_url: str | None, own_url: str, given: ApiKey | None
     ) -> Secret | CredentialSource | None:
         if given is not None:
-            return key_or_source(given, "api_key")
+            one = key_or_source(given, "api_key")
+            return self._login(name, one) if isinstance(one, Secret) else one
         if (key := self._keys.get(name)) is not None:
-            return key
+            return self._login(name, key) if isinstance(key, Secret) else key
         if given_url is not None and not same_origin(given_url, own_url):
             # Somebody else's address: a key from the environment was not meant for it, and it may need none.
             return None
         for variable in provider.key_variables:
             if text := self._environ.get(variable):
-                return check_key(text, f"the environment variable {variable}")
-        return None
+                return self._login(name, check_key(text, f"the environment variable {variable}"))
+        return self._login(name, None)
+
+    def _login(self, name: str, key: Secret | None) -> Secret | CredentialSource | None:
+        """What logs in with a key, or without one, where the provider takes more than keys."""
+        provider, _, settings, _ = self._places[name]
+        if not isinstance(provider, WireProvider) or provider.auth.kind in _PLAIN:
+            return key
+        from .credentials import login_of
+
+        made = self._logins.get(name)
+        if made is None or made[0] != key:
+            try:
+                made = self._logins[name] = key, login_of(provider.auth.kind, key, settings)
+            except ImportError as error:
+                raise AuthenticationError(f"no key for {name}, and {error}", provider=name) from error
+        return key if made[1] is None else made[1]
 
     def check(self, route: Route) -> None:
         """Check, right before the request, that its address is known and its key is there if it needs one.
@@ -265,6 +282,8 @@ class RouteTable:
 
 
 _NOTHING: Mapping[str, str] = {}
+# Kinds of authentication in which a key is all there is.
+_PLAIN = frozenset({"bearer", "header", "query", "none"})
 _NEVER: tuple[None, tuple[str, str]] = (None, ("", ""))
 
 

@@ -5,7 +5,8 @@ import pytest
 from liter import AuthenticationError, BadRequestError, EndpointNotSupportedError, NotFoundError, Secret
 from liter._options import CallOptions
 from liter._routing import RouteTable
-from liter.providers import Catalog, CustomProviderConfig, OpenAI, known_providers
+from liter.credentials import CopilotCredentials
+from liter.providers import Auth, Catalog, CustomProviderConfig, OpenAI, known_providers
 
 HERE = CallOptions()
 
@@ -267,3 +268,23 @@ def test_a_provider_whose_key_has_no_variable() -> None:
     routes = router()
     with pytest.raises(AuthenticationError, match=r"no key for arcee: pass api_keys=\{'arcee': \.\.\.\}"):
         routes.check(routes.route("arcee/x", "chat", HERE))
+
+
+def test_a_login_that_is_more_than_a_key() -> None:
+    """Where a key is exchanged for a token, one source does it for all calls, until the key is another."""
+    environ = {"CAMP_KEY": "ghp-1"}
+    camp = OpenAI(name="camp", base_url="https://camp.example", key_variables=("CAMP_KEY",), auth=Auth(kind="copilot"))
+    routes = router("openai", camp, environ=environ)
+    first = routes.route("camp/m", "chat", HERE)
+    assert isinstance(first.credentials, CopilotCredentials)
+    assert first.api_key is None
+    assert routes.route("camp/other", "chat", HERE).credentials is first.credentials
+    environ["CAMP_KEY"] = "ghp-2"
+    assert routes.route("camp/m", "chat", HERE).credentials is not first.credentials
+    own = routes.route("camp/m", "chat", CallOptions(api_key="ghp-3")).credentials
+    assert isinstance(own, CopilotCredentials)
+    elsewhere = routes.route("camp/m", "chat", CallOptions(base_url="https://evil.example"))
+    assert elsewhere.credentials is elsewhere.api_key is None
+    environ.clear()
+    with pytest.raises(AuthenticationError, match="CAMP_KEY"):
+        routes.check(routes.route("camp/m", "chat", HERE))

@@ -14,7 +14,8 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     :param kind: ``bearer``: a key or token in the authorization header; ``header``: in a header of its own;
         ``query``: in the URL; ``basic``: user name and password; ``sigv4``, ``oci``: requests are signed; ``google``:
-        a bearer token that google-auth fetches; ``none``: whoever calls is welcome, but a key may be given
+        a bearer token that google-auth fetches; ``copilot``: one that a GitHub token is exchanged for; ``none``:
+        whoever calls is welcome, but a key may be given
     :param header: the header's name, for ``header``
     :param value: the header's value, in which ``{key}`` stands for the key
     :param parameter: the query parameter's name, for ``query``
@@ -22,7 +23,7 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     :param scope: what the token is for, for ``google``
     """
 
-    kind: Literal["bearer", "header", "query", "basic", "sigv4", "google", "oci", "none"] = "bearer"
+    kind: Literal["bearer", "header", "query", "basic", "sigv4", "google", "copilot", "oci", "none"] = "bearer"
     header: str = "authorization"
     value: str = "{key}"
     parameter: str = ""

@@ -1,0 +1,29 @@
+"""How a caller logs in where a plain key will not do, or where none was given: one source for each kind of provider."""
+
+from collections.abc import Callable, Mapping
+
+from .._credentials import CredentialSource
+from .._secret import Secret
+
+Login = Callable[[Secret | None, Mapping[str, str]], CredentialSource | None]
+
+
+def _copilot(key: Secret | None, settings: Mapping[str, str]) -> CredentialSource | None:
+    from ._copilot import CopilotCredentials
+
+    return None if key is None else CopilotCredentials(key)
+
+
+# By the kind of authentication that the registry names. Given the key that was found, and the provider's settings.
+_LOGINS: Mapping[str, Login] = {
+    "copilot": _copilot,
+}
+
+
+def login_of(kind: str, key: Secret | None, settings: Mapping[str, str]) -> CredentialSource | None:
+    """Make the source of credentials for a kind of authentication; ``None``: the key is all there is.
+
+    :raises ImportError: it needs a library that is not installed
+    """
+    login = _LOGINS.get(kind)
+    return None if login is None else login(key, settings)
