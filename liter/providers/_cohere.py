@@ -7,18 +7,13 @@ from .._contract import Call
 from .._http import Headers, HttpRequest, RawHeaders
 from ..types import ChatCompletionRequest, ChatCompletionResponse, ModelsListResponse
 from ._cohere_models import read_models
+from ._cohere_operations import OPERATIONS, first_version
 from ._cohere_reply import read_reply
 from ._cohere_request import PARAMETERS, encode_chat
 from ._cohere_stream import ChatStreamDecoder
-from ._headers import bearer, merged
+from ._headers import JSON, STREAM, merged
 from ._wire import OperationWire, WireProvider
 
-_JSON: RawHeaders = ((b"content-type", b"application/json"), (b"accept", b"application/json"))
-_STREAM: RawHeaders = (
-    (b"content-type", b"application/json"),
-    (b"accept", b"text/event-stream"),
-    (b"accept-encoding", b"identity"),
-)
 _GET: RawHeaders = ((b"accept", b"application/json"),)
 
 
@@ -43,7 +38,7 @@ def _encode_chat(provider: Cohere, call: Call[object]) -> HttpRequest:
         method="POST",
         base_url=route.base_url,
         path="/chat",
-        headers=merged((_STREAM if call.stream else _JSON) + bearer(route.api_key), call.headers),
+        headers=merged((STREAM if call.stream else JSON) + provider.auth.headers(route.api_key), call.headers),
         body=encode_chat(cast("ChatCompletionRequest", call.request), call),
     )
 
@@ -58,13 +53,12 @@ def _open_chat_stream(provider: Cohere, call: Call[object]) -> ChatStreamDecoder
 
 def _encode_list_models(provider: Cohere, call: Call[object]) -> HttpRequest:
     route = call.route
-    root = route.base_url.rstrip("/")
     return HttpRequest(
         method="GET",
-        # The second version has no list of models; the first gives the most at once.
-        base_url=f"{root.removesuffix('/v2')}/v1" if root.endswith("/v2") else root,
+        base_url=first_version(route.base_url),
+        # The most it gives at once.
         path="/models?page_size=1000",
-        headers=merged(_GET + bearer(route.api_key), call.headers),
+        headers=merged(_GET + provider.auth.headers(route.api_key), call.headers),
     )
 
 
@@ -76,5 +70,6 @@ _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     "chat": OperationWire(
         encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream, parameters=PARAMETERS
     ),
+    **OPERATIONS,
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
 }

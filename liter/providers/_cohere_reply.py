@@ -157,7 +157,7 @@ def normal_usage(told: WireUsage) -> Usage | None:
     seen = tokens if tokens.get("input_tokens") is not None or tokens.get("output_tokens") is not None else billed
     if not seen:
         return None
-    image = _count(tokens, "image_tokens")
+    image = _count(seen, "image_tokens")
     reasoning = _count(tokens, "reasoning_tokens")
     cached = None if told.cached_tokens is None else int(told.cached_tokens)
     prompt = (_count(seen, "input_tokens") or 0) + (image or 0)
@@ -171,6 +171,7 @@ def normal_usage(told: WireUsage) -> Usage | None:
         else PromptTokensDetails(cached_tokens=cached, image_tokens=image),
         completion_tokens_details=None if reasoning is None else CompletionTokensDetails(reasoning_tokens=reasoning),
         billed_units=billed or None,
+        unreported=("prompt_tokens",) if image is None and seen.get("input_tokens") is None else (),
     )
 
 

@@ -6,21 +6,16 @@ from typing import Any, cast
 from msgspec.structs import force_setattr
 
 from .._contract import Call
-from .._http import Headers, HttpRequest, RawHeaders, ServerSentEvent
+from .._http import Headers, HttpRequest, ServerSentEvent
 from ..types import ChatCompletionChunk, ChatCompletionRequest, ChatCompletionResponse, chunk_of_reply
-from ._headers import bearer, merged
-from ._mistral_reply import Blocks, look_again, native_of, read_chat, tier_of
+from ._mistral_operations import OPERATIONS
+from ._mistral_reply import Blocks, look_again, read_chat
 from ._mistral_request import PARAMETERS, encode_chat
 from ._openai import OpenAI
+from ._openai_operations import post
 from ._openai_stream import ChatStreamDecoder as OpenAIStreamDecoder
+from ._parameters import Rule
 from ._wire import OperationWire
-
-_JSON: RawHeaders = ((b"content-type", b"application/json"), (b"accept", b"application/json"))
-_STREAM: RawHeaders = (
-    (b"content-type", b"application/json"),
-    (b"accept", b"text/event-stream"),
-    (b"accept-encoding", b"identity"),
-)
 
 
 class Mistral(OpenAI, frozen=True, kw_only=True):
@@ -33,7 +28,12 @@ class Mistral(OpenAI, frozen=True, kw_only=True):
     @property
     def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
         """The operations of the protocol, by name."""
-        return {**super().wires, "chat": _CHAT}
+        return {"chat": _CHAT, "list_models": super().wires["list_models"], **OPERATIONS}
+
+    def parameters(self, operation: str) -> Mapping[str, Rule]:
+        """What becomes of each parameter, as the protocol's own tables say."""
+        wire = self.wires.get(operation)
+        return {} if wire is None else wire.parameters
 
 
 class ChatStreamDecoder(OpenAIStreamDecoder):
@@ -49,10 +49,8 @@ class ChatStreamDecoder(OpenAIStreamDecoder):
         for chunk in chunks:
             told = look_again(event.data)
             # The chunk is not handed out yet, so it may still change.
-            if (tier := tier_of(told)) is not None:
-                force_setattr(chunk, "service_tier", chunk.service_tier or tier)
-            if (native := native_of(told)) is not None:
-                force_setattr(chunk, "native", native)
+            if chunk.usage is not None and chunk.service_tier is None:
+                force_setattr(chunk, "service_tier", chunk.usage.service_tier)
             in_blocks = {
                 theirs.index: theirs.delta.content
                 for theirs in told.choices
@@ -80,14 +78,8 @@ class ChatStreamDecoder(OpenAIStreamDecoder):
 
 
 def _encode_chat(provider: Mistral, call: Call[object]) -> HttpRequest:
-    route = call.route
-    return HttpRequest(
-        method="POST",
-        base_url=route.base_url,
-        path="/chat/completions",
-        headers=merged((_STREAM if call.stream else _JSON) + bearer(route.api_key), call.headers),
-        body=encode_chat(cast("ChatCompletionRequest", call.request), call),
-    )
+    body = encode_chat(cast("ChatCompletionRequest", call.request), call)
+    return post(provider, call, "/chat/completions", body)
 
 
 def _decode_chat(provider: Mistral, call: Call[object], body: bytes, headers: Headers) -> ChatCompletionResponse:

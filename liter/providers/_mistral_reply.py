@@ -1,4 +1,4 @@
-"""What Mistral's replies say beyond OpenAI's form: content in blocks, references, the tier that was used.
+"""What Mistral's replies say beyond OpenAI's form: content in blocks, and references.
 
 Text and thoughts are read with OpenAI's form already; here the blocks are looked at once more, where they say more.
 """
@@ -35,23 +35,15 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
     delta: Message | None = None
 
 
-class WireUsage(msgspec.Struct, frozen=True, gc=False):
-    """What usage tells beside the counts."""
-
-    service_tier: object = None
-    prompt_audio_seconds: object = None
-
-
 class Body(msgspec.Struct, frozen=True, gc=False):
     """What is looked at once more in a reply or a chunk."""
 
     choices: list[Choice] = []
-    usage: WireUsage | None = None
 
 
 _BODY = msgspec.json.Decoder(Body)
 _NOTHING = Body()
-_TELLING = (b'"thinking"', b'"reference', b'"tool_reference"', b'"service_tier"', b'"prompt_audio_seconds"')
+_TELLING = (b'"thinking"', b'"reference"', b'"tool_reference"')
 
 
 def look_again(data: bytes) -> Body:
@@ -64,18 +56,6 @@ def look_again(data: bytes) -> Body:
         return _NOTHING
 
 
-def tier_of(body: Body) -> str | None:
-    """The tier that was used."""
-    tier = None if body.usage is None else body.usage.service_tier
-    return tier if isinstance(tier, str) else None
-
-
-def native_of(body: Body) -> dict[str, object] | None:
-    """Usage that OpenAI's form has no place for: seconds of audio in the prompt, which are billed."""
-    seconds = None if body.usage is None else body.usage.prompt_audio_seconds
-    return {"prompt_audio_seconds": seconds} if isinstance(seconds, int | float) and seconds else None
-
-
 def read_chat(body: bytes, *, provider: str, model: str) -> ChatCompletionResponse:
     """Decode a whole reply.
 
@@ -85,10 +65,8 @@ def read_chat(body: bytes, *, provider: str, model: str) -> ChatCompletionRespon
     reply = read_reply(body, provider=provider, model=model)
     told = look_again(body)
     # The reply is not handed out yet, so it may still change.
-    if (tier := tier_of(told)) is not None:
-        force_setattr(reply, "service_tier", reply.service_tier or tier)
-    if (native := native_of(told)) is not None:
-        force_setattr(reply, "native", native)
+    if reply.usage is not None and reply.service_tier is None:
+        force_setattr(reply, "service_tier", reply.usage.service_tier)
     if len(told.choices) == len(reply.choices):
         for ours, theirs in zip(reply.choices, told.choices, strict=True):
             content = None if theirs.message is None else theirs.message.content

@@ -1,0 +1,230 @@
+"""Cohere's embeddings, reranking and token counts."""
+
+from binascii import a2b_base64
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from .._contract import Call
+from .._errors import BadRequestError, SerializationError
+from .._http import Headers, HttpRequest
+from ..types import (
+    CountTokensRequest,
+    Embedding,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    RerankRequest,
+    RerankResponse,
+    RerankResult,
+    TokenCount,
+    Usage,
+    Vector,
+)
+from ._cohere_reply import Block, WireUsage, normal_usage
+from ._headers import JSON, merged
+from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, supported
+from ._read import read_json
+from ._wire import OperationWire
+
+if TYPE_CHECKING:
+    from ._cohere import Cohere
+
+_ENCODER = msgspec.json.Encoder()
+
+EMBEDDING_PARAMETERS: Mapping[str, Rule] = {
+    "model": Sent(),
+    "input": Mapped("`texts`, or `inputs` where it has content parts; no token ids"),
+    "encoding_format": Mapped("`embedding_types`: `float`, or the one that is given"),
+    "dimensions": Renamed("output_dimension"),
+    "user": Unsupported(),
+    "input_type": Mapped("`search_query`, `search_document` (where none is given, too), or as it is"),
+    "extra_body": Mapped("its fields, such as `truncate`; they win"),
+}
+RERANK_PARAMETERS: Mapping[str, Rule] = {
+    "model": Sent(),
+    "query": Sent(),
+    "documents": Mapped("texts; an object is sent as its text, or else as JSON"),
+    "top_n": Sent(),
+    "return_documents": Mapped("nothing: the documents of the request come with the results"),
+    "max_tokens_per_doc": Sent(),
+    "user": Unsupported(),
+    "extra_body": Mapped("its fields; they win"),
+}
+
+_INPUT_TYPES = {"query": "search_query", "document": "search_document"}
+
+
+class _Meta(msgspec.Struct, frozen=True):
+    billed_units: dict[str, float | None] | None = None
+    tokens: dict[str, float | None] | None = None
+    cached_tokens: float | None = None
+
+
+class _Embeddings(msgspec.Struct, frozen=True):
+    # By type; the first version, and some clouds, have a bare list.
+    embeddings: dict[str, list[list[float] | str]] | list[list[float] | str]
+    meta: _Meta | None = None
+
+
+class _Ranked(msgspec.Struct, frozen=True):
+    index: int
+    relevance_score: float
+
+
+class _Ranking(msgspec.Struct, frozen=True):
+    results: list[_Ranked]
+    id: str = ""
+    meta: Block | None = None
+
+
+class _Tokens(msgspec.Struct, frozen=True):
+    tokens: list[int]
+
+
+_EMBEDDINGS = msgspec.json.Decoder(_Embeddings)
+_RANKING = msgspec.json.Decoder(_Ranking)
+_TOKENS = msgspec.json.Decoder(_Tokens)
+
+
+def first_version(base_url: str) -> str:
+    """The address of the first version, which has what the second lacks."""
+    root = base_url.rstrip("/")
+    return f"{root.removesuffix('/v2')}/v1" if root.endswith("/v2") else root
+
+
+def _post(
+    provider: "Cohere", call: Call[object], path: str, body: Mapping[str, object], base_url: str | None = None
+) -> HttpRequest:
+    route = call.route
+    return HttpRequest(
+        method="POST",
+        base_url=base_url or route.base_url,
+        path=path,
+        headers=merged(JSON + provider.auth.headers(route.api_key), call.headers),
+        body=_ENCODER.encode(body),
+    )
+
+
+def _encode_embed(provider: "Cohere", call: Call[object]) -> HttpRequest:
+    request = supported(EMBEDDING_PARAMETERS, cast("EmbeddingRequest", call.request), call)
+    items = request.items
+    kind = request.input_type or "document"
+    body: dict[str, object] = {
+        "model": call.route.model,
+        "input_type": _INPUT_TYPES.get(kind, kind),
+        "embedding_types": [request.encoding_format or "float"],
+    }
+    if all(isinstance(item, str) for item in items):
+        body["texts"] = items
+    else:
+        body["inputs"] = [{"content": [_part(item, index)]} for index, item in enumerate(items)]
+    if request.dimensions is not None:
+        body["output_dimension"] = request.dimensions
+    return _post(provider, call, "/embed", {**body, **(request.extra_body or {})})
+
+
+def _part(item: str | Sequence[int] | Mapping[str, object], index: int) -> Mapping[str, object]:
+    if isinstance(item, str):
+        return {"type": "text", "text": item}
+    if isinstance(item, Mapping):
+        return item
+    raise BadRequestError(f"input[{index}]: Cohere takes texts and content parts, not token ids")
+
+
+def _decode_embeddings(provider: "Cohere", call: Call[object], body: bytes, headers: Headers) -> EmbeddingResponse:
+    told = read_json(call, body, _EMBEDDINGS, "a list of embeddings")
+    vectors: Sequence[list[float] | str] | dict[str, list[list[float] | str]] = told.embeddings
+    if isinstance(vectors, dict):
+        # Where several types were asked for, the plain numbers; the others are in the reply's ``raw``.
+        vectors = vectors.get("float") or next((some for some in vectors.values() if some), ())
+    try:
+        data = [
+            Embedding(
+                index=index,
+                embedding=Vector.of_bytes(a2b_base64(vector)) if isinstance(vector, str) else Vector.of(vector),
+            )
+            for index, vector in enumerate(vectors)
+        ]
+    except ValueError as error:
+        raise SerializationError(
+            f"a vector cannot be read: {error}", status=200, provider=provider.name, model=call.route.model, body=body
+        ) from error
+    return EmbeddingResponse(data=data, model=call.route.model, usage=_usage(told.meta))
+
+
+def _usage(meta: _Meta | None) -> Usage | None:
+    if meta is None:
+        return None
+    return normal_usage(WireUsage(meta.billed_units, meta.tokens, meta.cached_tokens))
+
+
+def _encode_rerank(provider: "Cohere", call: Call[object]) -> HttpRequest:
+    request = supported(RERANK_PARAMETERS, cast("RerankRequest", call.request), call)
+    told = {
+        "model": call.route.model,
+        "query": request.query,
+        "documents": [_document(document) for document in request.documents],
+        "top_n": request.top_n,
+        "max_tokens_per_doc": request.max_tokens_per_doc,
+    }
+    body = {name: value for name, value in told.items() if value is not None}
+    return _post(provider, call, "/rerank", {**body, **(request.extra_body or {})})
+
+
+def _document(document: str | Mapping[str, object]) -> str:
+    if isinstance(document, str):
+        return document
+    text = document.get("text")
+    return text if isinstance(text, str) and len(document) == 1 else _ENCODER.encode(document).decode()
+
+
+def _decode_ranking(provider: "Cohere", call: Call[object], body: bytes, headers: Headers) -> RerankResponse:
+    request = cast("RerankRequest", call.request)
+    told = read_json(call, body, _RANKING, "a list of ranked documents")
+    results = [
+        RerankResult(
+            index=one.index,
+            relevance_score=one.relevance_score,
+            document=_returned(request, one.index) if request.return_documents else None,
+        )
+        for one in told.results
+    ]
+    units = (told.meta or {}).get("billed_units")
+    searches = cast("Mapping[str, object]", units).get("search_units") if isinstance(units, Mapping) else None
+    return RerankResponse(
+        id=told.id,
+        model=call.route.model,
+        results=results,
+        usage=Usage(search_units=int(searches)) if isinstance(searches, int | float) else None,
+        meta=told.meta,
+    )
+
+
+def _returned(request: RerankRequest, index: int) -> dict[str, object] | None:
+    if not 0 <= index < len(request.documents):
+        return None
+    document = request.documents[index]
+    return {"text": document} if isinstance(document, str) else dict(document)
+
+
+def _encode_count(provider: "Cohere", call: Call[object]) -> HttpRequest:
+    request = cast("CountTokensRequest", call.request)
+    if request.text is None or request.tools:
+        raise BadRequestError("Cohere counts the tokens of a text, not those of messages and tools: give a text")
+    body = {"text": request.text, "model": call.route.model, **(request.extra_body or {})}
+    return _post(provider, call, "/tokenize", body, first_version(call.route.base_url))
+
+
+def _decode_count(provider: "Cohere", call: Call[object], body: bytes, headers: Headers) -> TokenCount:
+    told = read_json(call, body, _TOKENS, "a list of tokens")
+    return TokenCount(input_tokens=len(told.tokens), model=call.route.model)
+
+
+OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {
+    "embed": OperationWire(
+        encode=_encode_embed, decode=_decode_embeddings, parameters=EMBEDDING_PARAMETERS
+    ),
+    "rerank": OperationWire(encode=_encode_rerank, decode=_decode_ranking, parameters=RERANK_PARAMETERS),
+    "count_tokens": OperationWire(encode=_encode_count, decode=_decode_count),
+}
