@@ -222,9 +222,7 @@ def _decode_count(provider: "Cohere", call: Call[object], body: bytes, headers: 
 
 
 OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {
-    "embed": OperationWire(
-        encode=_encode_embed, decode=_decode_embeddings, parameters=EMBEDDING_PARAMETERS
-    ),
+    "embed": OperationWire(encode=_encode_embed, decode=_decode_embeddings, parameters=EMBEDDING_PARAMETERS),
     "rerank": OperationWire(encode=_encode_rerank, decode=_decode_ranking, parameters=RERANK_PARAMETERS),
     "count_tokens": OperationWire(encode=_encode_count, decode=_decode_count),
 }
