@@ -43,6 +43,8 @@ def usage_of(told: Mapping[str, object], *, searches: int = 0) -> Usage | None:
         prompt_tokens_details=_prompt_details(told),
         completion_tokens_details=_completion_details(told, counts["thoughts"]),
         server_tool_use={"web_search_requests": searches} if searches else None,
+        unreported=() if total is not None or told.get("promptTokenCount") is not None else ("prompt_tokens",),
+        service_tier=tier_of(told),
     )
 
 
@@ -65,8 +67,12 @@ def _prompt_details(told: Mapping[str, object]) -> PromptTokensDetails | None:
     by_kind = _by_kind(told, "promptTokensDetails", "toolUsePromptTokensDetails")
     if cached is None and not by_kind:
         return None
+    cached_by_kind = _by_kind(told, "cacheTokensDetails")
     return PromptTokensDetails(
         cached_tokens=cached,
+        cached_audio_tokens=cached_by_kind.get("AUDIO"),
+        cached_image_tokens=cached_by_kind.get("IMAGE"),
+        cached_video_tokens=cached_by_kind.get("VIDEO"),
         text_tokens=by_kind.get("TEXT"),
         audio_tokens=by_kind.get("AUDIO"),
         image_tokens=by_kind.get("IMAGE"),
@@ -83,6 +89,7 @@ def _completion_details(told: Mapping[str, object], thoughts: int | None) -> Com
         text_tokens=by_kind.get("TEXT"),
         audio_tokens=by_kind.get("AUDIO"),
         image_tokens=by_kind.get("IMAGE"),
+        video_tokens=by_kind.get("VIDEO"),
     )
 
 

@@ -205,6 +205,7 @@ def test_usage_in_all_its_classes(read):
                     {"modality": "IMAGE", "tokenCount": 30},
                     {"modality": "DOCUMENT", "tokenCount": 10},
                 ],
+                "cacheTokensDetails": [{"modality": "IMAGE", "tokenCount": 25}],
                 "toolUsePromptTokensDetails": [{"modality": "TEXT", "tokenCount": "7"}],
                 "candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 20}],
                 "trafficType": "ON_DEMAND_FLEX",
@@ -215,9 +216,21 @@ def test_usage_in_all_its_classes(read):
     assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (107, 50, 157)
     details = usage.prompt_tokens_details
     assert (details.cached_tokens, details.text_tokens, details.image_tokens) == (40, 67, 30)
+    assert details.cached_image_tokens == 25
     assert usage.completion_tokens_details.audio_tokens == 20
-    assert told.service_tier == "flex"
+    assert told.service_tier == usage.service_tier == "flex"
     assert told.native["usageMetadata"]["promptTokensDetails"][2]["modality"] == "DOCUMENT"
+
+
+def test_a_count_that_is_missing():
+    """One is what the total leaves; without a total it is not known, and says so."""
+    told = whole(reply({"text": "x"}, usageMetadata={"thoughtsTokenCount": 5, "totalTokenCount": 12}))
+    assert (told.usage.prompt_tokens, told.usage.completion_tokens, told.usage.unreported) == (7, 5, ())
+    told = whole(reply({"text": "x"}, usageMetadata={"promptTokenCount": 5, "totalTokenCount": 12}))
+    assert (told.usage.prompt_tokens, told.usage.completion_tokens) == (5, 7)
+    told = whole(reply({"text": "x"}, usageMetadata={"candidatesTokenCount": 5}))
+    assert (told.usage.completion_tokens, told.usage.unreported) == (5, ("prompt_tokens",))
+    assert whole(reply({"text": "x"}, usageMetadata={"trafficType": "ON_DEMAND"})).usage is None
 
 
 def test_searches_are_billed_by_reply_or_by_search():
