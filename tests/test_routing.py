@@ -5,7 +5,7 @@ import pytest
 from liter import AuthenticationError, BadRequestError, EndpointNotSupportedError, NotFoundError, Secret
 from liter._options import CallOptions
 from liter._routing import RouteTable
-from liter.credentials import CopilotCredentials
+from liter.credentials import CopilotCredentials, GoogleCredentials
 from liter.providers import Auth, Catalog, CustomProviderConfig, OpenAI, known_providers
 
 HERE = CallOptions()
@@ -288,3 +288,20 @@ def test_a_login_that_is_more_than_a_key() -> None:
     environ.clear()
     with pytest.raises(AuthenticationError, match="CAMP_KEY"):
         routes.check(routes.route("camp/m", "chat", HERE))
+
+
+def test_google_clouds_own_credentials_are_used_where_none_are_given() -> None:
+    """They are made once for all calls of a client; a key that is given comes first; other providers get none."""
+    pytest.importorskip("google.auth")
+    settings = {"project": "p", "location": "global"}
+    table = router("vertex", settings={"vertex": settings})
+    route = table.route("gemini-3-pro", "chat", HERE)
+    assert route.base_url == (
+        "https://global-aiplatform.googleapis.com/v1/projects/p/locations/global/publishers/google"
+    )
+    assert isinstance(route.credentials, GoogleCredentials)
+    assert table.route("claude-x", "chat", HERE).credentials is route.credentials
+    assert table.route("claude-x", "chat", CallOptions(base_url="https://other.example")).credentials is None
+    given = router("vertex", api_key="ya29.x", settings={"vertex": settings}).route("gemini-3-pro", "chat", HERE)
+    assert (given.api_key, given.credentials) == (Secret("ya29.x"), None)
+    assert router().route("gpt-4o", "chat", HERE).credentials is None

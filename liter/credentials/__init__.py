@@ -6,6 +6,7 @@ from ._copilot import CopilotCredentials as CopilotCredentials
 from ._environment import FromEnvironment as FromEnvironment
 from ._file import FromFile as FromFile
 from ._function import FromFunction as FromFunction
+from ._google import GoogleCredentials as GoogleCredentials
 from ._login import login_of as login_of
 from ._refreshing import Refreshing as Refreshing
 from ._rotation import Rotation as Rotation

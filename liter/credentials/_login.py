@@ -14,9 +14,16 @@ def _copilot(key: Secret | None, settings: Mapping[str, str]) -> CredentialSourc
     return None if key is None else CopilotCredentials(key)
 
 
+def _google(key: Secret | None, settings: Mapping[str, str]) -> CredentialSource | None:
+    from ._google import GoogleCredentials
+
+    return GoogleCredentials() if key is None else None
+
+
 # By the kind of authentication that the registry names. Given the key that was found, and the provider's settings.
 _LOGINS: Mapping[str, Login] = {
     "copilot": _copilot,
+    "google": _google,
 }
 
 
