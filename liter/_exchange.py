@@ -8,14 +8,17 @@ import anyio
 from msgspec.structs import replace
 
 from ._contract import Attempt, Call, CredentialSource, RenewableSource, Signer
-from ._errors import AuthenticationError, LlmError, LlmTimeoutError, SerializationError
+from ._errors import AuthenticationError, BadRequestError, LlmError, LlmTimeoutError, SerializationError
+from ._form import Form
 from ._http import HttpRequest
 from ._reply import Reply
 from ._routing import RouteTable
 from ._secret import Secret
+from ._upload import Upload, open_upload
 from ._wire_events import WireEvents
 from .providers import Provider, StreamDecoder
 from .transport import TRANSPORT_ERRORS, ConnectionRetired, Response, Transport, translate
+from .types import File
 
 R = TypeVar("R")
 
@@ -54,7 +57,7 @@ class Exchange:
 class _Scope(Generic[R]):
     """One attempt: its reply's scope."""
 
-    __slots__ = ("_attempt", "_call", "_decoder", "_exchange", "_reply", "_response", "_signer")
+    __slots__ = ("_attempt", "_call", "_decoder", "_exchange", "_reply", "_response", "_signer", "_upload")
 
     def __init__(self, exchange: Exchange, call: Call[R]) -> None:
         self._exchange = exchange
@@ -63,6 +66,7 @@ class _Scope(Generic[R]):
         self._response: Response | None = None
         self._decoder: StreamDecoder[R] | None = None
         self._reply: Reply[R] | None = None
+        self._upload: Upload | None = None
 
     async def __aenter__(self) -> Reply[R]:
         source = self._call.route.credentials
@@ -164,16 +168,28 @@ class _Scope(Generic[R]):
                 request = replace(request, headers=(*request.headers, *added))
         return request if self._signer is None else self._signer.sign(request, datetime.now(UTC))
 
+    async def _opened(self, request: HttpRequest) -> HttpRequest:
+        """The request as it goes out, with the files of its body open."""
+        request = self._prepare(request)
+        upload = request.upload
+        if not isinstance(upload, Form | File):
+            return request
+        try:
+            self._upload = await open_upload(upload)
+        except ValueError as error:
+            raise BadRequestError(str(error)) from error
+        return replace(request, upload=self._upload)
+
     async def _send(self, request: HttpRequest, enter_by: float) -> Response:
         transport, connect = self._exchange.transport, self._call.timeouts.connect
         try:
-            return await transport.send(self._prepare(request), connect=connect, deadline=enter_by)
+            return await transport.send(await self._opened(request), connect=connect, deadline=enter_by)
         except ConnectionRetired as error:
             # No failure of the provider's, so no layer is asked. It is on the record all the same: the provider
             # may have begun, and billed, what it did not answer.
             await self._close("ConnectionRetired", error)
             await self._begin(request, 0.0)
-            return await transport.send(self._prepare(request), connect=connect, deadline=enter_by, fresh=True)
+            return await transport.send(await self._opened(request), connect=connect, deadline=enter_by, fresh=True)
 
     async def _enter_whole(self, provider: Provider) -> Reply[R]:
         response, attempt = cast(Response, self._response), self._attempt
@@ -231,6 +247,8 @@ class _Scope(Generic[R]):
     async def _failed(self, error: BaseException) -> None:
         await self._close(_outcome(error), error)
         if isinstance(error, LlmError):
+            if self._upload is not None and not self._upload.rewindable:
+                error.retryable = False
             self._attach_headers(error)
             # Here, too, and not at the caller alone: layers look at it.
             self._call.complete(error)
@@ -263,6 +281,8 @@ class _Scope(Generic[R]):
             attempt.usage = self._reply.usage
         elif self._decoder is not None:
             attempt.usage = self._decoder.usage
+        if self._upload is not None:
+            self._upload.close()
         try:
             if self._response is not None:
                 await self._response.aclose()

@@ -3,12 +3,16 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
 import msgspec
 
 from ._errors import InvalidHeaderError
+
+if TYPE_CHECKING:
+    from ._form import Form
+    from .types import File
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
@@ -118,12 +122,23 @@ def same_origin(one: str, other: str) -> bool:
         return False
 
 
+class StreamedBody(Protocol):
+    """A body of known length that is read while it is sent."""
+
+    def __len__(self) -> int: ...
+
+    async def read(self) -> bytes:
+        """Return the next piece, ``b""`` at the end."""
+        ...
+
+
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A whole HTTP request as a codec makes it.
 
     :param base_url: scheme, host, port, and a path before ``path``
     :param path: path and query, percent-encoded, from the base URL on: ``"/chat/completions"``
     :param headers: names in lower case, without ``host`` and ``content-length``
+    :param upload: in place of ``body``: a form or a file, which the exchange opens; or a body that is open
     """
 
     method: str
@@ -131,6 +146,16 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     headers: RawHeaders = ()
     body: bytes = b""
+    upload: "Form | File | StreamedBody | None" = None
+
+    @property
+    def content(self) -> bytes | StreamedBody:
+        """The body as it is sent. :raises TypeError: it has not been opened"""
+        if self.upload is None:
+            return self.body
+        if not hasattr(self.upload, "read"):
+            raise TypeError(f"{self.upload!r} must be opened before it is sent")
+        return cast("StreamedBody", self.upload)
 
     @property
     def origin(self) -> Origin:

@@ -6,7 +6,19 @@ from ._calls import Calls
 from ._operation import operation
 from ._options import CallOptions
 from ._stream import EventStream
-from .types import BinaryContent, ImageEvent, ImageGenerationRequest, ImagesResponse, SpeechRequest
+from .types import (
+    BinaryContent,
+    ImageEditRequest,
+    ImageEvent,
+    ImageGenerationRequest,
+    ImagesResponse,
+    ImageVariationRequest,
+    SpeechRequest,
+    TranscriptionEvent,
+    TranscriptionRequest,
+    TranscriptionResponse,
+    TranslationRequest,
+)
 
 if TYPE_CHECKING:
 
@@ -15,8 +27,21 @@ if TYPE_CHECKING:
 
     class SpeechKeywords(SpeechRequest, CallOptions, frozen=True):
         """What ``speech`` and ``speech_stream`` take, for type checkers."""
+
+    class ImageEditKeywords(ImageEditRequest, CallOptions, frozen=True):
+        """What ``image_edit`` and ``image_edit_stream`` take, for type checkers."""
+
+    class ImageVariationKeywords(ImageVariationRequest, CallOptions, frozen=True):
+        """What ``image_variation`` takes, for type checkers."""
+
+    class TranscriptionKeywords(TranscriptionRequest, CallOptions, frozen=True):
+        """What ``transcribe`` and ``transcribe_stream`` take, for type checkers."""
+
+    class TranslationKeywords(TranslationRequest, CallOptions, frozen=True):
+        """What ``translate`` takes, for type checkers."""
 else:
-    ImageGenerationKeywords = SpeechKeywords = CallOptions
+    ImageGenerationKeywords = SpeechKeywords = ImageEditKeywords = ImageVariationKeywords = CallOptions
+    TranscriptionKeywords = TranslationKeywords = CallOptions
 
 
 class MediaMethods(Calls):
@@ -63,3 +88,65 @@ class MediaMethods(Calls):
         """
         call = self._call("speech", request.model, request, options, bytes, stream=True)
         return EventStream(*await self._open(call))
+
+    @operation(ImageEditRequest, CallOptions, ImageEditKeywords)
+    async def image_edit(self, request: ImageEditRequest, options: CallOptions) -> ImagesResponse:
+        """Change images as a text says.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree
+        """
+        return await self._run("image_edit", request.model or f"{self._routes.home}/", request, options, ImagesResponse)
+
+    @operation(ImageEditRequest, CallOptions, ImageEditKeywords)
+    async def image_edit_stream(self, request: ImageEditRequest, options: CallOptions) -> EventStream[ImageEvent]:
+        """Change images, and see the outcome while it is being made.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree
+        """
+        call = self._call(
+            "image_edit", request.model or f"{self._routes.home}/", request, options, ImageEvent, stream=True
+        )
+        return EventStream(*await self._open(call))
+
+    @operation(ImageVariationRequest, CallOptions, ImageVariationKeywords)
+    async def image_variation(self, request: ImageVariationRequest, options: CallOptions) -> ImagesResponse:
+        """Make images like one.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree
+        """
+        return await self._run(
+            "image_variation", request.model or f"{self._routes.home}/", request, options, ImagesResponse
+        )
+
+    @operation(TranscriptionRequest, CallOptions, TranscriptionKeywords)
+    async def transcribe(self, request: TranscriptionRequest, options: CallOptions) -> TranscriptionResponse:
+        """Write down a recording, in its own language.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree
+        """
+        return await self._run("transcribe", request.model, request, options, TranscriptionResponse)
+
+    @operation(TranscriptionRequest, CallOptions, TranscriptionKeywords)
+    async def transcribe_stream(
+        self, request: TranscriptionRequest, options: CallOptions
+    ) -> EventStream[TranscriptionEvent]:
+        """Write down a recording, and get the text as it is understood.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree
+        """
+        call = self._call("transcribe", request.model, request, options, TranscriptionEvent, stream=True)
+        return EventStream(*await self._open(call))
+
+    @operation(TranslationRequest, CallOptions, TranslationKeywords)
+    async def translate(self, request: TranslationRequest, options: CallOptions) -> TranscriptionResponse:
+        """Write down a recording in English.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree
+        """
+        return await self._run("translate", request.model, request, options, TranscriptionResponse)

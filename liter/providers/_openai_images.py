@@ -6,7 +6,7 @@ import msgspec
 
 from .._contract import Call
 from .._http import Headers
-from ..types import Image, ImageEvent, ImagesResponse
+from ..types import Image, ImageEvent, ImagesResponse, Usage
 from ._event_stream_decoder import EventStreamDecoder
 from ._input_output_usage import InputOutputUsage
 from ._read import read_json
@@ -51,7 +51,8 @@ def read_images(call: Call[object], body: bytes, headers: Headers) -> ImagesResp
         output_format=told.output_format,
         size=told.size,
         quality=told.quality,
-        usage=None if told.usage is None else told.usage.normal(),
+        # Models that report nothing are billed by the image.
+        usage=Usage(images=len(told.data)) if told.usage is None else told.usage.normal(),
     )
 
 

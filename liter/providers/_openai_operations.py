@@ -1,31 +1,37 @@
 """OpenAI's wire beyond chat: embeddings, reranking, moderation, text completions, images, speech."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from msgspec.structs import replace
 
 from .._contract import Call
+from .._form import Form
 from .._http import Headers, HttpRequest
 from ..types import (
     BinaryContent,
     CompletionRequest,
     EmbeddingRequest,
+    File,
+    ImageEditRequest,
     ImageGenerationRequest,
     ModerationRequest,
     ModerationResponse,
     RerankRequest,
     SpeechRequest,
     StreamOptions,
+    Usage,
 )
 from ._bytes_stream import BytesDecoder
+from ._form_body import form_body
 from ._headers import JSON, STREAM, merged
 from ._json_body import json_body
 from ._openai_completions import CompletionStreamDecoder, read_completion
 from ._openai_embeddings import read_embeddings
 from ._openai_images import open_image_stream, read_images
 from ._openai_rerank import read_rerank
+from ._openai_transcriptions import open_transcription_stream, read_transcription
 from ._parameters import refuse
 from ._read import read_json
 from ._wire import OperationWire
@@ -105,9 +111,49 @@ def _encode_speech(provider: "OpenAI", call: Call[object]) -> HttpRequest:
     return post(provider, call, "/audio/speech", json_body(request, model=call.route.model), accept=b"*/*")
 
 
+def post_form(provider: "OpenAI", call: Call[object], path: str, form: Form) -> HttpRequest:
+    """Make a request with a form."""
+    base_url, path = provider.locate(call, path)
+    accept = b"text/event-stream" if call.stream else b"application/json"
+    headers = ((b"content-type", form.content_type), (b"accept", accept))
+    return HttpRequest(
+        method="POST",
+        base_url=base_url,
+        path=path,
+        headers=merged(headers + provider.auth.headers(call.route.api_key), call.headers),
+        upload=form,
+    )
+
+
+def _encode_transcribe(provider: "OpenAI", call: Call[object]) -> HttpRequest:
+    form = form_body(call.request, model=call.route.model, stream=call.stream or None)
+    return post_form(provider, call, "/audio/transcriptions", form)
+
+
+def _encode_translate(provider: "OpenAI", call: Call[object]) -> HttpRequest:
+    return post_form(provider, call, "/audio/translations", form_body(call.request, model=call.route.model))
+
+
+def _encode_image_edit(provider: "OpenAI", call: Call[object]) -> HttpRequest:
+    request = cast("ImageEditRequest", call.request)
+    images = cast("Sequence[File]", request.image)
+    image = images[0] if len(images) == 1 else images
+    form = form_body(request, image=image, model=call.route.model or None, stream=call.stream or None)
+    return post_form(provider, call, "/images/edits", form)
+
+
+def _encode_image_variation(provider: "OpenAI", call: Call[object]) -> HttpRequest:
+    return post_form(provider, call, "/images/variations", form_body(call.request, model=call.route.model or None))
+
+
 def read_bytes(provider: object, call: Call[object], body: bytes, headers: Headers) -> BinaryContent:
     """Take a body as it is."""
     return BinaryContent(body)
+
+
+def _speech_usage(call: Call[object], value: object) -> Usage:
+    # Nobody reports it, and what is billed is the text's length.
+    return Usage(characters=len(cast("SpeechRequest", call.request).input))
 
 
 OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {
@@ -128,7 +174,26 @@ OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {
         decode=lambda provider, call, body, headers: read_images(call, body, headers),
         open_stream=lambda provider, call: open_image_stream(call),
     ),
+    "image_edit": OperationWire(
+        encode=_encode_image_edit,
+        decode=lambda provider, call, body, headers: read_images(call, body, headers),
+        open_stream=lambda provider, call: open_image_stream(call),
+    ),
+    "image_variation": OperationWire(
+        encode=_encode_image_variation,
+        decode=lambda provider, call, body, headers: read_images(call, body, headers),
+    ),
+    "transcribe": OperationWire(
+        encode=_encode_transcribe,
+        decode=lambda provider, call, body, headers: read_transcription(call, body, headers),
+        open_stream=lambda provider, call: open_transcription_stream(call),
+    ),
+    "translate": OperationWire(
+        encode=_encode_translate,
+        decode=lambda provider, call, body, headers: read_transcription(call, body, headers),
+    ),
     "speech": OperationWire(
+        usage=_speech_usage,
         encode=_encode_speech, decode=read_bytes, open_stream=lambda provider, call: BytesDecoder()
     ),
 }

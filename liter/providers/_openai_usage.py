@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ..types import CompletionTokensDetails, PromptTokensDetails, Usage
 
 # xAI counts a price in ticks of 1e-10 dollars.
-_TICK = -10
+TICK = -10
 
 # Where a count may stand when it is not in the details, the first that is told counts.
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
@@ -142,7 +142,7 @@ def _cost(reported: Mapping[str, object]) -> Decimal | None:
         return cost
     ticks = _decimal(reported.get("cost_in_usd_ticks"))
     if ticks is not None:
-        return ticks.scaleb(_TICK)
+        return ticks.scaleb(TICK)
     return _decimal(reported.get("estimated_cost"))
 
 

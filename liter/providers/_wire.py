@@ -42,7 +42,7 @@ def family_of(operation: str) -> str:
     return family or next((family for word, family in _FAMILY_WORDS if word in operation), operation)
 
 
-def usage_of(value: object) -> Usage | None:
+def usage_of(call: Call[object], value: object) -> Usage | None:
     """The usage of a reply that has it in OpenAI's form, in the attribute of that name."""
     usage = getattr(value, "usage", None)
     return usage if isinstance(usage, Usage) else None
@@ -54,14 +54,14 @@ class OperationWire(msgspec.Struct, Generic[P, R], frozen=True, kw_only=True):
     :param encode: makes the HTTP request of a call, credentials included
     :param decode: decodes a whole successful reply
     :param open_stream: makes the decoder for one stream; ``None`` where the operation has none
-    :param usage: finds the usage in a decoded reply
+    :param usage: finds the usage in a decoded reply, or in what was asked
     :param parameters: what becomes of each parameter of its request
     """
 
     encode: Callable[[P, Call[object]], HttpRequest]
     decode: Callable[[P, Call[object], bytes, Headers], R]
     open_stream: Callable[[P, Call[object]], StreamDecoder[object]] | None = None
-    usage: Callable[[R], Usage | None] = usage_of
+    usage: Callable[[Call[object], R], Usage | None] = usage_of
     parameters: Mapping[str, Rule] = {}
 
 
@@ -175,7 +175,7 @@ class WireProvider(msgspec.Struct, frozen=True, kw_only=True):
 
     def usage(self, call: Call[R], value: R) -> Usage | None:
         """The usage in a decoded reply."""
-        return self._wire(call).usage(value)
+        return self._wire(call).usage(cast("Call[object]", call), value)
 
     def open_stream(self, call: Call[R]) -> StreamDecoder[R]:
         """Make the decoder for one stream.

@@ -14,6 +14,7 @@ from ._simulator_exchange import ReceivedRequest
 from ._simulator_model import Ask, Generation, Model
 from ._simulator_steps import Step, stream_answer, whole_answer
 from ._simulator_text import prompt_tokens, tokenize
+from ._wire_openai_forms import FORM_ANSWERS
 from ._wire_openai_operations import ANSWERS, CREATED
 from ._wire_protocol import Headers, Refusal
 
@@ -120,7 +121,7 @@ class OpenAIWire:
             ]
             body = msgspec.json.encode({"object": "list", "data": data})
             return whole_answer(200, headers, "application/json", body)
-        for ending, answer in ANSWERS.items():
+        for ending, answer in (*ANSWERS.items(), *FORM_ANSWERS.items()):
             if path.endswith(ending) and request.method == "POST":
                 return answer(request, model, headers)
         raise Refusal(404, f"Invalid URL ({request.method} {path})", code="unknown_url")

@@ -83,16 +83,20 @@ class HTTP11Connection:
         parser = ResponseParser(request.method)
         answered = False
         try:
-            head = self._serialize(request)
+            head, body = self._serialize(request), request.content
             try:
-                if len(request.body) < JOIN_BELOW:
-                    await self._stream.write(head + request.body)
+                if not isinstance(body, bytes):
+                    await self._stream.write(head)
+                    while piece := await body.read():
+                        await self._stream.write(piece)
+                elif len(body) < JOIN_BELOW:
+                    await self._stream.write(head + body)
                 else:
                     await self._stream.write(head)
-                    await self._stream.write(request.body)
+                    await self._stream.write(body)
             except httpcore.WriteError:
                 # The server may have answered and closed without reading all of the body (413, 401).
-                if len(request.body) < JOIN_BELOW:
+                if len(body) < JOIN_BELOW:
                     raise
             while (response := parser.take_head()) is None:
                 data = await self.read()
@@ -121,7 +125,8 @@ class HTTP11Connection:
         block = b"".join(lines)
         if _HEADER_BLOCK.fullmatch(block) is None or block.count(b"\n") != len(headers):
             raise InvalidHeaderError("a header has a line break or a control character in it")
-        length = b"content-length: %d\r\n" % len(request.body) if request.body or request.method != "GET" else b""
+        size = len(request.content)
+        length = b"content-length: %d\r\n" % size if size or request.method != "GET" else b""
         return b"%s %s HTTP/1.1\r\nhost: %s\r\n%s%s%s\r\n" % (
             request.method.encode("ascii"),
             target,

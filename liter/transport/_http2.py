@@ -27,7 +27,7 @@ import h2.exceptions
 import h2.settings
 import httpcore
 
-from .._http import Headers, HttpRequest, Origin
+from .._http import Headers, HttpRequest, Origin, StreamedBody
 from ._close import close_nowait
 from ._connection import ConnectionRetired
 from ._http2_goaway import GoAway, GoAwayFilter
@@ -131,8 +131,12 @@ class HTTP2Connection:
             headers = encode_head(request)
             if self.active == 1 and self.requests > 1:
                 await self._listen()
-            stream = self._open(headers, end=not request.body)
-            await self._send_body(stream, request.body)
+            body = request.content
+            stream = self._open(headers, end=not len(body))
+            if isinstance(body, bytes):
+                await self._send_body(stream, body)
+            else:
+                await self._send_pieces(stream, body)
             await self._wait(stream, lambda: stream.head is not None)
             assert stream.head is not None  # noqa: S101 # for type checkers
         except BaseException:
@@ -157,8 +161,19 @@ class HTTP2Connection:
         stream.sent = end
         return stream
 
-    async def _send_body(self, stream: Http2Stream, body: bytes) -> None:
-        """Send the queued headers and the body, as fast as the peer's windows allow."""
+    async def _send_pieces(self, stream: Http2Stream, body: StreamedBody) -> None:
+        """Send the queued headers and a body that is read meanwhile. It may end in any piece but its last."""
+        left = len(body)
+        while piece := await body.read():
+            left -= len(piece)
+            await self._send_body(stream, piece, last=not left)
+            if stream.ended or stream.error is not None or self.closed or self._unwritable:
+                return
+        if not len(body):
+            await self._flush()
+
+    async def _send_body(self, stream: Http2Stream, body: bytes, *, last: bool = True) -> None:
+        """Send the queued headers and the body, or a part of it, as fast as the peer's windows allow."""
 
         def may_go_on() -> bool:
             over = stream.ended or stream.error is not None or self.closed or self._unwritable
@@ -178,8 +193,8 @@ class HTTP2Connection:
                 size = min(end - position, self._h2.max_outbound_frame_size)
                 piece = body[position : position + size]
                 position += size
-                self._h2.send_data(stream.id, piece, end_stream=position == len(body))
-            stream.sent = position == len(body)
+                self._h2.send_data(stream.id, piece, end_stream=last and position == len(body))
+            stream.sent = last and position == len(body)
             await self._flush()
             if not stream.sent:
                 # The peer may have refused what is still to come.

@@ -36,6 +36,7 @@ def encode_head(request: HttpRequest) -> list[tuple[bytes, bytes]]:
         # An intermediary must not keep a credential in its compression table: RFC 7541, 7.1.3.
         *(hpack.NeverIndexedHeaderTuple(*header) if header[0] in _CREDENTIALS else header for header in given),
     ]
-    if request.body or request.method != "GET":
-        headers.append((b"content-length", b"%d" % len(request.body)))
+    size = len(request.content)
+    if size or request.method != "GET":
+        headers.append((b"content-length", b"%d" % size))
     return headers

@@ -36,10 +36,14 @@ from ._content import TextPart as TextPart
 from ._embedding import Embedding as Embedding
 from ._embedding import EmbeddingRequest as EmbeddingRequest
 from ._embedding import EmbeddingResponse as EmbeddingResponse
+from ._file import File as File
+from ._file import FileSource as FileSource
 from ._image import Image as Image
 from ._image import ImageEvent as ImageEvent
 from ._image import ImageGenerationRequest as ImageGenerationRequest
 from ._image import ImagesResponse as ImagesResponse
+from ._image_edit import ImageEditRequest as ImageEditRequest
+from ._image_edit import ImageVariationRequest as ImageVariationRequest
 from ._message import Annotation as Annotation
 from ._message import AssistantMessage as AssistantMessage
 from ._message import Audio as Audio
@@ -92,6 +96,12 @@ from ._tool import Tool as Tool
 from ._tool import ToolCall as ToolCall
 from ._tool import ToolChoice as ToolChoice
 from ._tool import ToolName as ToolName
+from ._transcription import TranscribedSegment as TranscribedSegment
+from ._transcription import TranscribedWord as TranscribedWord
+from ._transcription import TranscriptionEvent as TranscriptionEvent
+from ._transcription import TranscriptionRequest as TranscriptionRequest
+from ._transcription import TranscriptionResponse as TranscriptionResponse
+from ._transcription import TranslationRequest as TranslationRequest
 from ._usage import CompletionTokensDetails as CompletionTokensDetails
 from ._usage import PromptTokensDetails as PromptTokensDetails
 from ._usage import Usage as Usage

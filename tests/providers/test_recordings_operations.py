@@ -17,6 +17,7 @@ from liter.types import (
     ModerationRequest,
     RerankRequest,
     SpeechRequest,
+    TranscriptionRequest,
 )
 
 EMBEDDING = (
@@ -138,7 +139,8 @@ def test_images(recordings, call_of, provider: str) -> None:
             (one.get("url"), one.get("b64_json")) for one in raw.get("data") or raw.get("images") or []
         ]
         told = raw.get("usage")
-        assert usage is None or usage.completion_tokens == told.get("output_tokens", 0)
+        assert usage.completion_tokens == (told or {}).get("output_tokens", 0)
+        assert usage.images == (None if told else len(reply.data))
     assert count
 
 
@@ -151,4 +153,24 @@ def test_speech(recordings, call_of, provider: str) -> None:
         if record["status"] == 200:
             count += 1
             assert OpenAI().decode(call, body_of(record), Headers()) == body_of(record)
+    assert count
+
+
+@pytest.mark.parametrize("provider", ["openai", "mistral"])
+def test_transcriptions(recordings, call_of, provider: str) -> None:
+    """The text, its segments and words, and the tokens or the seconds."""
+    count = 0
+    request = TranscriptionRequest(model="m", file=b"")
+    told = replayed(recordings(provider, "transcription"), call_of, request, "transcribe", "/audio/transcriptions")
+    for raw, reply, usage in told:
+        count += 1
+        assert reply.text == raw["text"]
+        assert [(one.text, one.start, one.end) for one in reply.segments or ()] == [
+            (one["text"], one["start"], one["end"]) for one in raw.get("segments") or ()
+        ]
+        assert [one.word for one in reply.words or ()] == [one["word"] for one in raw.get("words") or ()]
+        told_usage = raw["usage"]
+        assert usage.prompt_tokens == told_usage.get("input_tokens", told_usage.get("prompt_tokens", 0))
+        assert usage.completion_tokens == told_usage.get("output_tokens", told_usage.get("completion_tokens", 0))
+        assert usage.audio_seconds == told_usage.get("seconds", told_usage.get("prompt_audio_seconds"))
     assert count
