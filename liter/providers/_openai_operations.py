@@ -193,7 +193,6 @@ OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {
         decode=lambda provider, call, body, headers: read_transcription(call, body, headers),
     ),
     "speech": OperationWire(
-        usage=_speech_usage,
-        encode=_encode_speech, decode=read_bytes, open_stream=lambda provider, call: BytesDecoder()
+        usage=_speech_usage, encode=_encode_speech, decode=read_bytes, open_stream=lambda provider, call: BytesDecoder()
     ),
 }
