@@ -1,5 +1,6 @@
 """How a caller logs in where a plain key will not do, or where none was given: one source for each kind of provider."""
 
+import os
 from collections.abc import Callable, Mapping
 
 from .._credentials import CredentialSource
@@ -20,10 +21,24 @@ def _google(key: Secret | None, settings: Mapping[str, str]) -> CredentialSource
     return GoogleCredentials() if key is None else None
 
 
+def _aws(key: Secret | None, settings: Mapping[str, str]) -> CredentialSource | None:
+    from ._aws import AwsCredentials
+
+    if key is not None:
+        # One of Bedrock's own: it is sent as it is.
+        return None
+    profile = settings.get("profile")
+    if profile == os.environ.get("AWS_PROFILE"):
+        # Of the environment: keys there come before it, and botocore reads it by itself.
+        profile = None
+    return AwsCredentials(profile=profile, region=settings.get("region"))
+
+
 # By the kind of authentication that the registry names. Given the key that was found, and the provider's settings.
 _LOGINS: Mapping[str, Login] = {
     "copilot": _copilot,
     "google": _google,
+    "sigv4": _aws,
 }
 
 

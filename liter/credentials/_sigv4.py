@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+from .._errors import AuthenticationError
 from .._http import HttpRequest, RawHeaders
 from .._secret import Secret
 
@@ -20,6 +21,9 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 
 _UNRESERVED = "-_.~"
 _BLANKS = re.compile(r"\s+")
+
+# service.region.suffix, of the public partitions and of private networks.
+_HOST = re.compile(r"(?:[\w-]+\.)+([a-z]{2,4}(?:-[a-z]+)+-\d+)\.(?:vpce\.)?(?:amazonaws\.(?:com|com\.cn|eu)|api\.aws)")
 
 # What the signature vouches for, beside all that begins with x-amz-. Others (accept-encoding, traceparent) may be
 # changed by proxies on the way, and AWS does not ask for them.
@@ -46,28 +50,34 @@ class AwsKeys(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SigV4Signer(msgspec.Struct, frozen=True, kw_only=True):
-    """Signs requests to one service in one region.
+    """Signs requests to one service.
 
-    :param region: such as ``"us-east-1"``
+    :param region: such as ``"us-east-1"``, for addresses that do not tell; AWS's own do, and what they tell counts
     :param service: the name that AWS signs under, ``"bedrock"`` for all of Bedrock's hosts
     """
 
     keys: AwsKeys
-    region: str
+    region: str | None = None
     service: str = "bedrock"
 
     def sign(self, request: HttpRequest, when: datetime) -> HttpRequest:
         """Add date, session token and authorization to a finished request. What it had of these is replaced.
 
         :param when: the time of signing; AWS takes it within five minutes of its own
+        :raises AuthenticationError: neither the address nor the signer tells the region
         """
+        host = str(request.origin).partition("://")[2]
+        region = region_of(host) or self.region
+        if region is None:
+            raise AuthenticationError(
+                f"{host} does not tell the AWS region to sign for: set AWS_REGION, or pass region to the credentials"
+            )
         stamp = amz_date(when)
         own: list[tuple[bytes, bytes]] = [(b"x-amz-date", stamp.encode())]
         if self.keys.session_token:
             own.append((b"x-amz-security-token", self.keys.session_token.reveal().encode()))
         replaced = {b"authorization", b"x-amz-date", b"x-amz-security-token"}
         headers: RawHeaders = (*(pair for pair in request.headers if pair[0] not in replaced), *own)
-        host = str(request.origin).partition("://")[2]
         texts = [("host", host), *((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)]
         canonical, signed = canonical_request(
             request.method,
@@ -75,12 +85,18 @@ class SigV4Signer(msgspec.Struct, frozen=True, kw_only=True):
             [(name, value) for name, value in texts if name in _SIGNED or name.startswith("x-amz-")],
             hashlib.sha256(request.body).hexdigest(),
         )
-        scope = f"{stamp[:8]}/{self.region}/{self.service}/aws4_request"
+        scope = f"{stamp[:8]}/{region}/{self.service}/aws4_request"
         proof = signature(self.keys.secret_access_key, scope, string_to_sign(canonical, stamp, scope))
         authorization = (
             f"{ALGORITHM} Credential={self.keys.access_key_id}/{scope}, SignedHeaders={signed}, Signature={proof}"
         )
         return msgspec.structs.replace(request, headers=(*headers, (b"authorization", authorization.encode("ascii"))))
+
+
+def region_of(host: str) -> str | None:
+    """The region that one of AWS's hosts is in."""
+    match = _HOST.fullmatch(host)
+    return match and match.group(1)
 
 
 def amz_date(when: datetime) -> str:
