@@ -95,8 +95,7 @@ class _Scope(Generic[R]):
         exchange, call = self._exchange, self._call
         route, enter_by = call.route, call.enter_by
         provider = exchange.routes.provider(route.provider)
-        if self._signer is None:
-            exchange.routes.check(route)
+        exchange.routes.check(route, signed=self._signer is not None)
         request = provider.encode(call)
         if call.gates:
             with anyio.CancelScope(deadline=enter_by) as scope:

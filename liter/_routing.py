@@ -256,16 +256,17 @@ class RouteTable:
                 raise AuthenticationError(f"no key for {name}, and {error}", provider=name) from error
         return key if made[1] is None else made[1]
 
-    def check(self, route: Route) -> None:
+    def check(self, route: Route, *, signed: bool = False) -> None:
         """Check, right before the request, that its address is known and its key is there if it needs one.
 
+        :param signed: it will be signed, and needs no key
         :raises AuthenticationError: no key; the message names where it was looked for
         :raises BadRequestError: no address, or a part of it is open; the message names what would fill it in
         """
         provider = self.provider(route.provider)
         if not route.base_url or "{" in route.base_url:
             raise BadRequestError(_open_address(provider, route), provider=route.provider, model=route.model or None)
-        if route.api_key is not None:
+        if signed or route.api_key is not None:
             return
         optional = provider.key_optional if isinstance(provider, WireProvider) else not provider.key_variables
         if optional or not same_origin(route.base_url, self._place(route.provider).address):

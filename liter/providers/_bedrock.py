@@ -28,7 +28,10 @@ _STREAM: RawHeaders = (
 )
 _GET: RawHeaders = ((b"accept", b"application/json"),)
 
-_RUNTIME = re.compile(r"(?<=://)bedrock-runtime(?=[.-])")
+_AWS = re.compile(r"https://bedrock-runtime(-fips)?\.([a-z0-9-]+)\.amazonaws\.(?:com|com\.cn|eu)")
+
+# AWS's partitions, by the beginning of their regions' names.
+_SUFFIXES = {"cn-": "amazonaws.com.cn", "eusc-": "amazonaws.eu"}
 
 
 class Bedrock(WireProvider, frozen=True, kw_only=True):
@@ -71,16 +74,24 @@ class Bedrock(WireProvider, frozen=True, kw_only=True):
         return None if schema is None else schema.name
 
 
-def other_host(base_url: str, service: str) -> str:
-    """The address of another of Bedrock's services in the same region; any other address is for all of them."""
-    return _RUNTIME.sub(service, base_url, count=1)
+def host_of(base_url: str, service: str = "bedrock-runtime") -> str:
+    """The address of one of Bedrock's services, in the region and for the partition of AWS that another tells.
+
+    An address that is not AWS's own is for all of them.
+    """
+    match = _AWS.fullmatch(base_url)
+    if match is None:
+        return base_url
+    fips, region = match.group(1) or "", match.group(2)
+    suffix = next((suffix for start, suffix in _SUFFIXES.items() if region.startswith(start)), "amazonaws.com")
+    return f"https://{service}{fips}.{region}.{suffix}"
 
 
 def _encode_chat(provider: Bedrock, call: Call[object]) -> HttpRequest:
     route = call.route
     return HttpRequest(
         method="POST",
-        base_url=route.base_url,
+        base_url=host_of(route.base_url),
         path=model_path(route.model, "converse-stream" if call.stream else "converse"),
         headers=merged((_STREAM if call.stream else _JSON) + bearer(route.api_key), call.headers),
         body=encode_converse(call, schema_tool=provider.structured_output == "tool"),
@@ -106,7 +117,7 @@ def _encode_list_models(provider: Bedrock, call: Call[object]) -> HttpRequest:
     route = call.route
     return HttpRequest(
         method="GET",
-        base_url=other_host(route.base_url, "bedrock"),
+        base_url=host_of(route.base_url, "bedrock"),
         path="/foundation-models",
         headers=merged(_GET + bearer(route.api_key), call.headers),
     )

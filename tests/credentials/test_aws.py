@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from liter._errors import AuthenticationError
+from liter import LlmClient
+from liter._errors import AuthenticationError, BadRequestError
 from liter._http import HttpRequest
 from liter._secret import Secret
-from liter.credentials import AwsCredentials, AwsKeys, SigV4Signer
+from liter.credentials import AwsCredentials, AwsKeys, SigV4Signer, login_of
 from liter.credentials._sigv4 import region_of
+from liter.testing import MemoryNetwork
 
 pytestmark = pytest.mark.anyio
 
@@ -235,3 +237,26 @@ def test_a_region_that_nobody_tells():
     with pytest.raises(AuthenticationError, match="localhost:8080 does not tell the AWS region"):
         signer("AKID").sign(request, START)
     assert b"us-east-1" in dict(signer("AKID", region="us-east-1").sign(request, START).headers)[b"authorization"]
+
+
+async def test_what_logs_in_at_bedrock_when_nothing_is_given(monkeypatch):
+    """A key of Bedrock's own needs no more; else the environment and the chain, for the region of the settings."""
+    assert login_of("sigv4", Secret("b"), {}) is None
+    for name, value in {**KEYS, "AWS_PROFILE": "work"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_BEARER_TOKEN_BEDROCK", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    source = login_of("sigv4", None, {"region": "eu-west-1", "profile": "work"})
+    assert source is not None
+    assert await source.get() == signer("AKIDENV", region="eu-west-1")
+    assert repr(login_of("sigv4", None, {"profile": "play"})) == "AwsCredentials(profile='play')"
+
+
+async def test_a_region_that_is_not_known(monkeypatch):
+    """It is an error before any request, and says what would tell it."""
+    for name in ("AWS_BEARER_TOKEN_BEDROCK", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"):
+        monkeypatch.delenv(name, raising=False)
+    source = AwsCredentials(environ=KEYS)
+    async with LlmClient(model_hint="bedrock", api_key=source, network_backend=MemoryNetwork()) as client:
+        with pytest.raises(BadRequestError, match="the region of bedrock is not known: set AWS_REGION"):
+            await client.chat(model="bedrock/m", messages=[{"role": "user", "content": "Hi"}])

@@ -135,6 +135,8 @@ def test_a_model_that_no_path_can_hold(call_of, model):
             "https://bedrock-fips.us-gov-west-1.amazonaws.com",
         ),
         ("https://bedrock-runtime.cn-north-1.amazonaws.com.cn", "https://bedrock.cn-north-1.amazonaws.com.cn"),
+        ("https://bedrock-runtime.cn-north-1.amazonaws.com", "https://bedrock.cn-north-1.amazonaws.com.cn"),
+        ("https://bedrock-runtime.eusc-de-east-1.amazonaws.com", "https://bedrock.eusc-de-east-1.amazonaws.eu"),
         ("http://localhost:8080/aws", "http://localhost:8080/aws"),
     ],
 )
@@ -143,6 +145,13 @@ def test_where_the_list_of_models_is(call_of, runtime, control):
     call = call_of(ListModelsRequest(), provider="bedrock", base_url=runtime)
     sent = PROVIDER.encode(call)
     assert (sent.method, sent.base_url, sent.path) == ("GET", control, "/foundation-models")
+
+
+def test_partitions_of_aws_have_addresses_of_their_own(call_of):
+    """The registry's address is that of most regions."""
+    request = ChatCompletionRequest(model=SONNET, messages=[USER])
+    call = call_of(request, provider="bedrock", base_url="https://bedrock-runtime.cn-north-1.amazonaws.com")
+    assert PROVIDER.encode(call).base_url == "https://bedrock-runtime.cn-north-1.amazonaws.com.cn"
 
 
 def test_an_operation_that_bedrock_does_not_have(call_of):
