@@ -6,14 +6,17 @@ from typing import Any, ClassVar, cast
 from .._contract import Call
 from .._errors import LlmError
 from .._http import Headers, HttpRequest, RawHeaders
-from .._secret import Secret
-from ..types import ChatCompletionRequest, ChatCompletionResponse, ModelsListResponse
+from ..types import ChatCompletionRequest, ChatCompletionResponse, EmbeddingResponse, ModelsListResponse, TokenCount
+from ._auth import Auth
+from ._gemini_count import count_body, read_count
+from ._gemini_embeddings import PARAMETERS as EMBEDDING_PARAMETERS
+from ._gemini_embeddings import batch_body, read_embeddings
 from ._gemini_listing import read_models
 from ._gemini_request import PARAMETERS, chat_body, model_path
 from ._gemini_stream import GenerateContentDecoder, read_reply
 from ._gemini_target import target_of
 from ._google_error import classify_google
-from ._headers import credential, merged
+from ._headers import merged
 from ._wire import OperationWire, WireProvider
 
 JSON: RawHeaders = ((b"content-type", b"application/json"), (b"accept", b"application/json"))
@@ -31,6 +34,9 @@ class Gemini(WireProvider, frozen=True, kw_only=True):
     name: str = "gemini"
     base_url: str = "https://generativelanguage.googleapis.com/v1beta"
     key_variables: tuple[str, ...] = ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY")
+
+    # In the URL, which Google also takes, a key would be in every log.
+    auth: Auth = Auth(kind="header", header="x-goog-api-key")
 
     request_ids: ClassVar[tuple[str, ...]] = ("x-goog-request-id", "x-request-id")
 
@@ -51,11 +57,6 @@ class Gemini(WireProvider, frozen=True, kw_only=True):
         )
 
 
-def google_key(key: Secret | None) -> RawHeaders:
-    """An API key as a header: in the URL, which Google also takes, it would be in every log."""
-    return () if not key else ((b"x-goog-api-key", credential(key)),)
-
-
 def generate_path(model: str, *, stream: bool) -> str:
     """The path of ``generateContent``, of ``streamGenerateContent`` for a stream."""
     return f"{model_path(model)}:{'streamGenerateContent?alt=sse' if stream else 'generateContent'}"
@@ -67,7 +68,7 @@ def _encode_chat(provider: Gemini, call: Call[object]) -> HttpRequest:
         method="POST",
         base_url=route.base_url,
         path=generate_path(route.model, stream=call.stream),
-        headers=merged((STREAM if call.stream else JSON) + google_key(route.api_key), call.headers),
+        headers=merged((STREAM if call.stream else JSON) + provider.auth.headers(route.api_key), call.headers),
         body=chat_body(cast("ChatCompletionRequest", call.request), target_of(call, provider.name)),
     )
 
@@ -82,7 +83,7 @@ def _open_chat_stream(provider: Gemini, call: Call[object]) -> GenerateContentDe
 
 def _encode_list_models(provider: Gemini, call: Call[object]) -> HttpRequest:
     route = call.route
-    headers = merged(GET + google_key(route.api_key), call.headers)
+    headers = merged(GET + provider.auth.headers(route.api_key), call.headers)
     # The most it gives at once.
     return HttpRequest(method="GET", base_url=route.base_url, path="/models?pageSize=1000", headers=headers)
 
@@ -91,9 +92,34 @@ def _decode_models(provider: Gemini, call: Call[object], body: bytes, headers: H
     return read_models(body, provider=provider.name)
 
 
+def _post(provider: Gemini, call: Call[object], method: str, body: bytes) -> HttpRequest:
+    route = call.route
+    headers = merged(JSON + provider.auth.headers(route.api_key), call.headers)
+    path = f"{model_path(route.model)}:{method}"
+    return HttpRequest(method="POST", base_url=route.base_url, path=path, headers=headers, body=body)
+
+
+def _encode_embed(provider: Gemini, call: Call[object]) -> HttpRequest:
+    return _post(provider, call, "batchEmbedContents", batch_body(target_of(call, provider.name)))
+
+
+def _decode_embeddings(provider: Gemini, call: Call[object], body: bytes, headers: Headers) -> EmbeddingResponse:
+    return read_embeddings(call, body)
+
+
+def _encode_count(provider: Gemini, call: Call[object]) -> HttpRequest:
+    return _post(provider, call, "countTokens", count_body(target_of(call, provider.name)))
+
+
+def _decode_count(provider: Gemini, call: Call[object], body: bytes, headers: Headers) -> TokenCount:
+    return read_count(call, body)
+
+
 _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     "chat": OperationWire(
         encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream, parameters=PARAMETERS
     ),
+    "count_tokens": OperationWire(encode=_encode_count, decode=_decode_count),
+    "embed": OperationWire(encode=_encode_embed, decode=_decode_embeddings, parameters=EMBEDDING_PARAMETERS),
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
 }

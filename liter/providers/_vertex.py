@@ -14,13 +14,17 @@ import msgspec
 from msgspec.structs import replace
 
 from .._contract import Call
-from .._errors import BadRequestError, LlmError
+from .._errors import BadRequestError, EndpointNotSupportedError, LlmError
 from .._http import Headers, HttpRequest, RawHeaders
 from .._secret import Secret
-from ..types import ChatCompletionRequest, ChatCompletionResponse, ModelsListResponse
+from ..types import ChatCompletionRequest, ChatCompletionResponse, EmbeddingResponse, ModelsListResponse, TokenCount
 from ._anthropic import Anthropic
+from ._auth import Auth
 from ._codec import StreamDecoder
-from ._gemini import GET, JSON, STREAM, google_key
+from ._gemini import GET, JSON, STREAM
+from ._gemini_count import count_body, read_count
+from ._gemini_embeddings import PARAMETERS as EMBEDDING_PARAMETERS
+from ._gemini_embeddings import predict_body, read_embeddings, single_body
 from ._gemini_listing import read_models
 from ._gemini_request import VERTEX_PARAMETERS, chat_body, tier_of
 from ._gemini_stream import GenerateContentDecoder, read_reply
@@ -47,6 +51,8 @@ _PUBLISHERS = re.compile(r"/publishers/[a-z0-9-]+(?:/models)?/?$")
 
 # Of express mode; what google-auth fetches are access tokens.
 _API_KEYS = ("AIza", "AQ.")
+_KEY = Auth(kind="header", header="x-goog-api-key")
+
 
 # Headers that only the provider itself takes.
 _ANTHROPICS_OWN = frozenset({b"anthropic-version", b"x-api-key"})
@@ -113,7 +119,7 @@ def root_of(base_url: str) -> str:
 
 
 def _login(key: Secret | None) -> RawHeaders:
-    return google_key(key) if key and key.reveal().startswith(_API_KEYS) else bearer(key)
+    return _KEY.headers(key) if key and key.reveal().startswith(_API_KEYS) else bearer(key)
 
 
 def _encode_chat(provider: Vertex, call: Call[object]) -> HttpRequest:
@@ -208,9 +214,48 @@ def _decode_models(provider: Vertex, call: Call[object], body: bytes, headers: H
     return read_models(body, provider=provider.name)
 
 
+def _post_google(call: Call[object], method: str, body: bytes) -> HttpRequest:
+    publisher, model = publisher_of(call.route.model)
+    if publisher != "google":
+        raise EndpointNotSupportedError(
+            f"Vertex AI offers {call.operation} with Google's own models, not with {call.route.model}",
+            provider=call.route.provider,
+        )
+    return HttpRequest(
+        method="POST",
+        base_url=root_of(call.route.base_url),
+        path=f"{_google_path(model)}:{method}",
+        headers=merged(JSON + _login(call.route.api_key), call.headers),
+        body=body,
+    )
+
+
+def _encode_embed(provider: Vertex, call: Call[object]) -> HttpRequest:
+    target = target_of(call, provider.name, vertex=True)
+    name = call.route.model.rpartition("/")[2]
+    # The models before the second Gemini embedding predict; later ones take content as chats do.
+    if name.startswith("gemini-embedding-") and not name.startswith("gemini-embedding-001"):
+        return _post_google(call, "embedContent", single_body(target))
+    return _post_google(call, "predict", predict_body(target))
+
+
+def _decode_embeddings(provider: Vertex, call: Call[object], body: bytes, headers: Headers) -> EmbeddingResponse:
+    return read_embeddings(call, body)
+
+
+def _encode_count(provider: Vertex, call: Call[object]) -> HttpRequest:
+    return _post_google(call, "countTokens", count_body(target_of(call, provider.name, vertex=True)))
+
+
+def _decode_count(provider: Vertex, call: Call[object], body: bytes, headers: Headers) -> TokenCount:
+    return read_count(call, body)
+
+
 _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     "chat": OperationWire(
         encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream, parameters=VERTEX_PARAMETERS
     ),
+    "count_tokens": OperationWire(encode=_encode_count, decode=_decode_count),
+    "embed": OperationWire(encode=_encode_embed, decode=_decode_embeddings, parameters=EMBEDDING_PARAMETERS),
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
 }
