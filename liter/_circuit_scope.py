@@ -19,6 +19,7 @@ from ._errors import (
     ServiceUnavailableError,
     StreamingError,
 )
+from ._loop import EventLoop
 from ._reply import Reply
 
 R = TypeVar("R")
@@ -80,7 +81,7 @@ class CircuitScope(Generic[R]):
     ``faults``. An error before anything was sent (no attempt is on the record) is a refusal of a layer further
     in, and a reply that no provider made says nothing about one, either.
 
-    :param epoch: of the event loop that runs this
+    :param loop: the event loop that runs this
     :ivar entered: time at which entering succeeded, or failed, by the clock that all loops have in common
     :ivar blamed: entering failed by the provider's fault
     :ivar recovered: entering closed the circuit
@@ -90,8 +91,8 @@ class CircuitScope(Generic[R]):
         "_admission",
         "_call",
         "_call_next",
-        "_epoch",
         "_faults",
+        "_loop",
         "_reply",
         "_scope",
         "blamed",
@@ -104,13 +105,13 @@ class CircuitScope(Generic[R]):
         admission: Admission,
         call: Call[R],
         call_next: Handler,
-        epoch: float,
+        loop: EventLoop,
         faults: tuple[type[LlmError], ...] = FAULTS,
     ) -> None:
         self._admission = admission
         self._call = call
         self._call_next = call_next
-        self._epoch = epoch
+        self._loop = loop
         self._faults = faults
         self.entered = -math.inf
         self.blamed = False
@@ -125,12 +126,12 @@ class CircuitScope(Generic[R]):
         except BaseException as error:
             self.blamed = isinstance(error, self._faults) and len(call.attempts) > before
             if self.blamed:
-                self.entered = anyio.current_time() + self._epoch
+                self.entered = self._loop.now()
                 await self._failed(cast("LlmError", error))
             else:
                 self._admission.withdraw()
             raise
-        self.entered = anyio.current_time() + self._epoch
+        self.entered = self._loop.now()
         if reply.origin != "provider":
             self._admission.withdraw()
         elif self._admission.succeeded(self.entered) == "closed":
@@ -155,7 +156,7 @@ class CircuitScope(Generic[R]):
 
     async def _failed(self, error: LlmError) -> None:
         call = cast("Call[object]", self._call)
-        now = anyio.current_time() + self._epoch
+        now = self._loop.now()
         change: Change | None = self._admission.failed(now, error)
         if change == "opened":
             seconds = self._admission.circuit.ready_at(now) - now

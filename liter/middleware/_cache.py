@@ -12,6 +12,7 @@ import msgspec
 
 from .. import types
 from .._contract import Call, Handler
+from .._loop import EventLoop
 from .._reply import Reply
 from ..stores import MemoryStore, Store, StoreError
 from ..types import Usage
@@ -111,6 +112,7 @@ class Cache:
         "__weakref__",
         "_flights",
         "_keys",
+        "_never_waits",
         "max_bytes",
         "on_store_error",
         "replay",
@@ -147,6 +149,8 @@ class Cache:
         self.max_bytes: int = max_bytes
         self.semantic: Semantic | None = semantic
         self.on_store_error: Literal["open", "closed"] = on_store_error
+        # Then there is nothing to bound, and a scope for it costs more than the store does.
+        self._never_waits = type(self.store) is MemoryStore
         self._flights = Flights()
         self._keys = KeyMaker(
             tags=check_names("tags", tags),
@@ -178,8 +182,10 @@ class Cache:
 
     async def look_up(self, key: str, call: Call[R]) -> bytes | None:
         """Look an answer up. :raises StoreError: the store failed, and ``on_store_error="closed"``"""
-        began = anyio.current_time()
         try:
+            if self._never_waits:
+                return await self.store.get(key)
+            began = anyio.current_time()
             with anyio.CancelScope(deadline=min(began + _PATIENCE, call.enter_by)):
                 return await self.store.get(key)
             raise StoreError(f"no answer within {anyio.current_time() - began:.3g} s")
@@ -199,15 +205,21 @@ class Cache:
         if data is None or len(data) > self.max_bytes:
             return
         try:
+            if self._never_waits:
+                await self._put(key, data, question)
+                return
             with anyio.CancelScope(deadline=anyio.current_time() + _PATIENCE):
-                await self.store.put(key, data, ttl=self.ttl)
-                if question is not None:
-                    await question.enlist(self.store, self.ttl)
+                await self._put(key, data, question)
                 return
             raise StoreError(f"no answer within {_PATIENCE:g} s")
         except StoreError as error:
             failed = CacheStoreFailed(call=cast("Call[object]", call), error=error, doing="put", goes_on=True)
             await call.notify(failed)
+
+    async def _put(self, key: str, data: bytes, question: Question | None) -> None:
+        await self.store.put(key, data, ttl=self.ttl)
+        if question is not None:
+            await question.enlist(self.store, self.ttl)
 
     def __repr__(self) -> str:
         return f"Cache(store={self.store!r}, ttl={self.ttl:g}, tags={self._keys.tags}, under_way={self.under_way})"
@@ -241,7 +253,7 @@ class _Cached(Generic[R]):
 
     async def __aenter__(self) -> Reply[R]:
         call = self._call
-        self._began = anyio.current_time()
+        self._began = EventLoop.current().time()
         if call.tags.get("cache") == "refresh":
             return await (self._record() if call.stream else self._request(None))
         if call.stream:

@@ -44,7 +44,8 @@ class Flight:
     def __init__(self, flights: "dict[tuple[EventLoop, str], Flight]", place: tuple[EventLoop, str]) -> None:
         self._flights = flights
         self._place = place
-        self._line: OrderedDict[_Waiter, None] = OrderedDict()
+        # Most calls are alone: there is a line where somebody waits.
+        self._line: OrderedDict[_Waiter, None] | None = None
         self._landed = False
         self.data: bytes | None = None
         self.similarity: float | None = None
@@ -57,18 +58,21 @@ class Flight:
         if self._landed:
             return False
         waiter = _Waiter()
-        self._line[waiter] = None
+        if self._line is None:
+            self._line = OrderedDict()
+        line = self._line
+        line[waiter] = None
         began = anyio.current_time()
         try:
             with anyio.CancelScope(deadline=enter_by):
                 await waiter.woken.wait()
         except BaseException:
-            self._line.pop(waiter, None)
+            line.pop(waiter, None)
             if waiter.leads:
                 self.leave()
             raise
         if not waiter.woken.is_set():
-            del self._line[waiter]
+            del line[waiter]
             seconds = anyio.current_time() - began
             raise LlmTimeoutError(
                 f"waited {seconds:.3g} s for an identical call that is under way", limit="cache", seconds=seconds
@@ -80,9 +84,10 @@ class Flight:
         self.data = data
         self.similarity = similarity
         self._landed = True
-        for waiter in self._line:
-            waiter.woken.set()
-        self._line.clear()
+        if self._line:
+            for waiter in self._line:
+                waiter.woken.set()
+            self._line.clear()
 
     def leave(self) -> None:
         """The leader is done. If it brought nothing, the next in line leads."""

@@ -1,8 +1,10 @@
 """Under which name an answer is kept: a hash of all that may change it."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from operator import attrgetter
 from typing import cast
 
 import msgspec
@@ -11,7 +13,7 @@ from .._contract import Call
 from ..types import format_of_type
 
 # Raise it when what is kept, or what is hashed, changes its form: older entries are then not found.
-_FORM = "liter:cache:1:"
+_FORM = "liter:cache:2:"
 
 # What is sent is the model of the route. The request has it as the caller wrote it, with a provider's prefix or
 # without, and the call may have been sent elsewhere since.
@@ -24,8 +26,8 @@ _NEVER_PART = frozenset({b"idempotency-key"})
 class KeyMaker(msgspec.Struct, frozen=True, kw_only=True):
     """Makes the keys of calls. Two calls have the same one if nothing that is sent, and no tag, tells them apart.
 
-    A key is SHA-256 over JSON with sorted names, so it is the same in every process. Left out is what is named
-    here, and nothing else: a parameter that is new to liter is in it.
+    A key is SHA-256 over JSON, in which the names of mappings are sorted, so it is the same in every process. Left out
+    is what is named here, and nothing else: a parameter that is new to liter is in it.
 
     :param tags: the tags that tell callers apart
     :param ignore: fields of the request that are left out
@@ -41,29 +43,41 @@ class KeyMaker(msgspec.Struct, frozen=True, kw_only=True):
     def key(self, call: Call[object]) -> str | None:
         """Make the key of a call; ``None`` when its request cannot be written as JSON."""
         request, route = call.request, call.route
-        fields = {
-            name: value
-            for name in request.__struct_fields__
-            if name != _TOLD_BY_ROUTE and name not in self.ignore and (value := getattr(request, name)) is not None
-        }
         left_out = self.ignore_headers | _NEVER_PART
-        whole = {
-            "operation": call.operation,
-            "stream": call.stream,
-            "provider": route.provider,
-            "model": route.model,
-            "base_url": route.base_url,
-            "account": None if self.share_keys else _fingerprint(call),
-            "tags": {name: call.tags.get(name) for name in self.tags},
+        form, values_of = _fields(type(request), self.ignore)
+        whole = (
+            form,
+            call.operation,
+            call.stream,
+            route.provider,
+            route.model,
+            route.base_url,
+            None if self.share_keys or route.api_key is None else route.api_key.reveal(),
+            [(name, call.tags.get(name)) for name in self.tags],
             # Sorted by name alone: the order of those with the same name has a meaning.
-            "headers": sorted((pair for pair in call.headers if pair[0] not in left_out), key=lambda pair: pair[0]),
-            "request": fields,
-        }
+            sorted((pair for pair in call.headers if pair[0] not in left_out), key=_name),
+            values_of(request),
+        )
         try:
-            text = msgspec.json.encode(whole, enc_hook=_plain, order="sorted")
+            text = _ENCODER.encode(whole)
         except (TypeError, ValueError, OverflowError, RecursionError):
             return None
         return _FORM + hashlib.sha256(text).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _fields(kind: type[msgspec.Struct], ignore: frozenset[str]) -> tuple[str, Callable[[msgspec.Struct], object]]:
+    """Return what reads the values of a request that are part of a key, and a hash of the type's and their names.
+
+    The names are most of a request's text, and the same in each.
+    """
+    names = [name for name in kind.__struct_fields__ if name != _TOLD_BY_ROUTE and name not in ignore]
+    form = hashlib.sha256(" ".join([kind.__name__, *names]).encode()).hexdigest()
+    return form, attrgetter(*names, "__class__.__name__")
+
+
+def _name(header: tuple[bytes, bytes]) -> bytes:
+    return header[0]
 
 
 def check_names(field: str, names: object, known: AbstractSet[str] | None = None) -> tuple[str, ...]:
@@ -79,12 +93,6 @@ def check_names(field: str, names: object, known: AbstractSet[str] | None = None
     return checked
 
 
-def _fingerprint(call: Call[object]) -> str | None:
-    """Tell API keys apart, without the key."""
-    key = call.route.api_key
-    return None if key is None else hashlib.sha256(b"liter api key:" + key.reveal().encode()).hexdigest()
-
-
 def _plain(value: object) -> object:
     """Turn what msgspec does not encode by itself into what does, as the providers' codecs would send it."""
     if isinstance(value, type):
@@ -94,3 +102,6 @@ def _plain(value: object) -> object:
     if isinstance(value, Sequence):
         return list(cast("Sequence[object]", value))
     raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain, order="sorted")

@@ -109,6 +109,7 @@ class Recording:
         return _ENCODER.encode(record)
 
 
+@lru_cache(maxsize=64)
 def _type(name: str) -> type | None:
     """Find the type of a kind. What a store gives names a struct of liter's own, and nothing else."""
     if name in _PLAIN:

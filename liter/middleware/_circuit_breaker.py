@@ -6,8 +6,6 @@ from threading import RLock
 from types import TracebackType
 from typing import Generic, TypeVar
 
-import anyio
-
 from .._circuit import Admission, Circuit, CircuitPolicy
 from .._circuit_scope import CircuitScope
 from .._contract import Call, Handler, Route
@@ -106,9 +104,9 @@ class _Guarded(Generic[R]):
 
     async def __aenter__(self) -> Reply[R]:
         call = self._call
-        epoch = EventLoop.current().epoch
-        admission = self._breaker.admit(call.route, anyio.current_time() + epoch)
-        self._scope = CircuitScope(admission, call, self._call_next, epoch)
+        loop = EventLoop.current()
+        admission = self._breaker.admit(call.route, loop.now())
+        self._scope = CircuitScope(admission, call, self._call_next, loop)
         return await self._scope.__aenter__()
 
     async def __aexit__(

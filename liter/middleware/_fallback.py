@@ -20,6 +20,7 @@ from .._errors import (
     SerializationError,
 )
 from .._http import RawHeaders
+from .._loop import EventLoop
 from .._reply import Reply
 from ._fallback_stream import ContinuedEvents, PrefixReply, can_continue
 
@@ -39,6 +40,9 @@ _ELSEWHERE = (
 )
 
 _IDEMPOTENCY_KEY = b"idempotency-key"
+
+# What a try may come to end with, to ask beforehand where that leads to.
+_SHARE_IS_OVER = LlmTimeoutError("the share of this try is over", limit="first event")
 
 
 def may_work_elsewhere(error: LlmError) -> bool:
@@ -241,28 +245,28 @@ class _Tries(Generic[R]):
 
     def _check_changes(self) -> None:
         """Before the first try: a mistake must not wait for an outage to show."""
-        fields = self._call.request.__struct_fields__
         for target in self._untried:
             for name in target.changes:
-                if name not in fields:
+                if name not in self._call.request.__struct_fields__:
                     kind = type(self._call.request).__name__
                     raise ValueError(f"changes of {target.model!r}: a {kind} has no {name!r}; see extra_body")
 
     def _narrowed(self, call: Call[R], share: float) -> Call[R]:
         """Give a try its share of the time, if a timeout leads on from it."""
-        now = anyio.current_time()
-        left = self._call.enter_by - now
-        if share == 1.0 or left == math.inf or not self._leads_on():
+        enter_by = self._call.enter_by
+        if share == 1.0 or enter_by == math.inf or not self._leads_on():
             return call
+        now = EventLoop.current().time()
+        left = enter_by - now
         # Rounding must not make it longer.
-        enter_by = min(now + share * left, self._call.enter_by)
-        first_event = min(enter_by - call.started, call.timeouts.first_event or math.inf)
+        first_event = min(min(now + share * left, enter_by) - call.started, call.timeouts.first_event or math.inf)
         return msgspec.structs.replace(call, timeouts=msgspec.structs.replace(call.timeouts, first_event=first_event))
 
     def _leads_on(self) -> bool:
-        timeout = LlmTimeoutError("the share of this try is over", limit="first event")
-        accepts = self._fallback.accepts
-        return any(accepts(target, timeout) and self._moved(target) is not None for target in self._untried)
+        for target in self._untried:
+            if self._fallback.accepts(target, _SHARE_IS_OVER) and self._moved(target) is not None:
+                return True
+        return False
 
     def _following(
         self, tried: Call[R], error: LlmError, until: float, *, elsewhere: bool = True

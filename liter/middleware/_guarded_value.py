@@ -11,7 +11,7 @@ from ._guardrail_rule import Rule
 from ._rolling_json import RollingJson
 from ._rolling_text import RollingText
 from ._rule_set import RuleSet
-from ._text_fields import TEXTS, text_fields
+from ._text_fields import ARGUMENTS, TEXTS, text_fields, text_reader
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -39,14 +39,14 @@ class GuardedValue:
 
         :raises BlockedError: a rule says so
         """
-        return self._struct(request, skip=_SCHEMAS)
+        return request if self._is_quiet(request, _SCHEMAS) else self._struct(request, skip=_SCHEMAS)
 
     def reply(self, value: object) -> object:
         """Give the reply as the rules want it; the same object where they change nothing.
 
         :raises BlockedError: a rule says so
         """
-        return self._struct(value) if isinstance(value, msgspec.Struct) else value
+        return self._struct(value) if isinstance(value, msgspec.Struct) and not self._is_quiet(value) else value
 
     def finds(self, thing: object) -> bool:
         """Whether a rule matches in any string of it. :raises BlockedError: a rule says so"""
@@ -65,6 +65,28 @@ class GuardedValue:
             if not found and not (changed and name in ("reasoning_details", "native_content")):
                 safe[name] = thing
         return safe
+
+    def _is_quiet(self, thing: msgspec.Struct, skip: frozenset[str] = frozenset()) -> bool:
+        """Whether it is sure that no rule matches in it: a look that costs a third of the other one."""
+        kind = type(thing)
+        for name, value in zip(text_fields(kind), text_reader(kind)(thing), strict=True):
+            if value is None or name in skip:
+                continue
+            if isinstance(value, str):
+                if (name in TEXTS and not self._rules.is_quiet(value)) or name == ARGUMENTS:
+                    return False
+            elif name in REPEATS:
+                return False
+            elif isinstance(value, msgspec.Struct):
+                if not self._is_quiet(value):
+                    return False
+            elif not isinstance(value, list | tuple):
+                return False
+            else:
+                for item in cast("Sequence[object]", value):
+                    if not isinstance(item, msgspec.Struct) or not self._is_quiet(item):
+                        return False
+        return True
 
     def _struct(self, thing: S, skip: frozenset[str] = frozenset()) -> S:
         changes: dict[str, object] = {}
@@ -85,7 +107,7 @@ class GuardedValue:
 
     def _value(self, thing: object, name: str) -> object:
         if isinstance(thing, str):
-            if name == "arguments":
+            if name == ARGUMENTS:
                 new = RollingJson(self._rules, self._window, self._hits).add(thing, last=True)
             elif name in TEXTS and not self._rules.is_quiet(thing):
                 new = RollingText(self._rules, self._window, self._hits).add(thing, last=True)

@@ -13,6 +13,7 @@ from .._contract import Call
 from .._errors import RateLimitedError
 from .._rate_headers import Unit, parse_rate_headers
 from ..stores import Bucket, MemoryStore, Store, StoreError, Taken
+from ._rate_limit_buckets import Buckets
 from ._rate_limit_line import Line
 from ._rate_limit_pace import Pacer, Sent
 from ._rate_limit_rule import Demand, Limit, Want, account
@@ -96,7 +97,16 @@ class Gate:
     In memory it has a place for each call that waits, and at most 1024 pacers; all else is in the store.
     """
 
-    __slots__ = ("_failed", "_lines", "_never_waits", "_pacers", "_policy", "_rests_until")
+    __slots__ = (
+        "_buckets",
+        "_counts_tokens",
+        "_failed",
+        "_lines",
+        "_never_waits",
+        "_pacers",
+        "_policy",
+        "_rests_until",
+    )
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -105,6 +115,8 @@ class Gate:
         self._pacers: OrderedDict[str, Pacer] = OrderedDict()
         self._failed: StoreError | None = None
         self._rests_until = -math.inf
+        self._buckets = Buckets(policy.limits)
+        self._counts_tokens = policy.adaptive or any(limit.unit != "requests" for limit in policy.limits)
         # Then there is nothing to shield or to bound, and a scope for it costs more than the store does.
         self._never_waits = type(policy.store) is MemoryStore
 
@@ -121,8 +133,7 @@ class Gate:
         """
         policy = self._policy
         demand = self._demand(call)
-        fixed: list[Want] = [Want(str(limit), limit.unit, limit.bucket(call, demand)) for limit in policy.limits]
-        name = tuple(want.bucket.key for want in fixed)
+        name, fixed = self._buckets.wanted(call, demand)
         pacer: Pacer | None = None
         if policy.adaptive:
             owner = account(call)
@@ -130,6 +141,11 @@ class Gate:
             pacer = self._pacer(owner)
         if policy.on_limit == "refuse":
             return await self._take(call, demand, fixed, pacer, None)
+        if self._never_waits and pacer is None and name not in self._lines:
+            # Nobody is in line, and nobody comes in between: that is most calls, and a line costs as much as all else.
+            ticket = await self._take_at_once(demand, fixed)
+            if ticket is not None:
+                return ticket
         line = self._lines.setdefault(name, Line())
         place = line.join(demand)
         try:
@@ -159,12 +175,7 @@ class Gate:
                 return None
             self._store_answered()
             if taken.granted:
-                return Ticket(
-                    demand=demand,
-                    taken=tuple((want.unit, want.bucket) for want in wanted if want.bucket.amount),
-                    pacer=pacer,
-                    sent=None if pacer is None else pacer.send(demand),
-                )
+                return _ticket(demand, wanted, pacer)
             limit, unit, scarce, lasting = wanted[taken.bucket or 0]
             if line is None:
                 raise _refusal(call, taken.wait, limit)
@@ -172,8 +183,18 @@ class Gate:
             line.hold(taken.wait, unit, scarce.refill if lasting else math.inf)
             if not told:
                 told = True
-                await call.notify(RateLimitWaiting(call=call, limit=limit, wait=taken.wait))
+                await call.notify(RateLimitWaiting(call=call, limit=str(limit), wait=taken.wait))
             await anyio.sleep(min(taken.wait, max(_LOOK_AGAIN, taken.wait * _LOOK_AGAIN_PART)))
+
+    async def _take_at_once(self, demand: Demand, fixed: list[Want]) -> Ticket | None:
+        """Take what is there; ``None`` where something has to be waited for, or told."""
+        if self._failed is not None:
+            return None
+        try:
+            taken = await self._policy.store.take([want.bucket for want in fixed])
+        except StoreError:
+            return None
+        return _ticket(demand, fixed, None) if taken.granted else None
 
     async def _ask(self, demand: Demand, fixed: list[Want], pacer: Pacer | None) -> tuple[list[Want], Taken]:
         wanted = fixed if pacer is None else fixed + await pacer.wants(demand)
@@ -217,7 +238,7 @@ class Gate:
 
     def _demand(self, call: Call[object]) -> Demand:
         policy = self._policy
-        if not policy.adaptive and all(limit.unit == "requests" for limit in policy.limits):
+        if not self._counts_tokens:
             return Demand(requests=1.0)
         tokens = policy.estimate(call)
         for count in tokens:
@@ -252,12 +273,21 @@ class Gate:
             _log.warning("the store of the rate limits answers again")
 
 
-def _check_time(call: Call[object], wait: float, limit: str) -> None:
+def _ticket(demand: Demand, wanted: list[Want], pacer: Pacer | None) -> Ticket:
+    return Ticket(
+        demand=demand,
+        taken=tuple([(want.unit, want.bucket) for want in wanted if want.bucket.amount]),
+        pacer=pacer,
+        sent=None if pacer is None else pacer.send(demand),
+    )
+
+
+def _check_time(call: Call[object], wait: float, limit: object) -> None:
     if wait >= call.enter_by - anyio.current_time():
         raise _refusal(call, wait, limit)
 
 
-def _refusal(call: Call[object], wait: float, limit: str) -> RateLimitedError:
+def _refusal(call: Call[object], wait: float, limit: object) -> RateLimitedError:
     left = call.enter_by - anyio.current_time()
     time = "" if left == math.inf else f", and the call has {left:.3g} s left"
     return RateLimitedError(

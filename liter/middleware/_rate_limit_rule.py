@@ -9,8 +9,13 @@ import msgspec
 
 from .._contract import Call
 from .._rate_headers import Unit
+from .._secret import Secret
 from ..stores import Bucket
 from ..types import Usage
+
+# What calls have in common that share a bucket.
+Group = tuple[str | Secret | None, ...]
+By = tuple[str, ...] | Callable[[Call[object]], str]
 
 Period = Literal["second", "minute", "hour", "day"]
 
@@ -46,7 +51,7 @@ class Limit(msgspec.Struct, frozen=True):
     amount: float
     unit: Unit
     per: Period = "minute"
-    by: tuple[str, ...] | Callable[[Call[object]], str] = _PARTS
+    by: By = _PARTS
     burst: float | None = None
 
     def __post_init__(self) -> None:
@@ -75,15 +80,12 @@ class Limit(msgspec.Struct, frozen=True):
         """What a full bucket holds."""
         return self.amount if self.burst is None else self.burst
 
-    def bucket(self, call: Call[object], demand: "Demand") -> Bucket:
-        """Make the bucket that a call takes its demand from."""
-        if callable(self.by):
-            kind, name = "function", digest([self.by(call)])
-        else:
-            kind, name = ",".join(self.by), digest([_part(call, part) for part in self.by])
+    def bucket(self, group: "Group", amount: float) -> Bucket:
+        """Make the bucket of a group of calls, see :func:`group_of`."""
+        kind = "function" if callable(self.by) else ",".join(self.by)
         # All that makes a limit what it is: one that was changed begins anew, beside the old one.
-        key = f"liter:limit:{self.unit}:{self.amount:g}/{self.per}:{self.capacity:g}:{kind}:{name}"
-        return Bucket(key=key, capacity=self.capacity, refill=self.refill, amount=demand.of(self.unit))
+        key = f"liter:limit:{self.unit}:{self.amount:g}/{self.per}:{self.capacity:g}:{kind}:{digest(group)}"
+        return Bucket(key=key, capacity=self.capacity, refill=self.refill, amount=amount)
 
     def __str__(self) -> str:
         return f"{self.amount:g} {self.unit} per {self.per}"
@@ -116,11 +118,11 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
 class Want(NamedTuple):
     """What a call takes from one bucket.
 
-    :param limit: the limit in words
+    :param limit: the limit; as a ``str``, in words
     :param lasting: whether the bucket tells how fast a line goes on, once its first has gone
     """
 
-    limit: str
+    limit: object
     unit: Unit
     bucket: Bucket
     lasting: bool = True
@@ -148,22 +150,31 @@ def _number(request: msgspec.Struct, field: str) -> float:
 
 def account(call: Call[object]) -> str:
     """Name what providers count by, provider, model and key, in a form that tells nobody the key."""
-    return digest([_part(call, name) for name in _PARTS])
+    return digest(group_of(call, _PARTS))
 
 
-def digest(parts: Sequence[str | None]) -> str:
+def group_of(call: Call[object], by: By) -> Group:
+    """Tell which group a call is in, by what a limit's ``by`` names."""
+    return (by(call),) if callable(by) else tuple([_part(call, name) for name in by])
+
+
+def digest(parts: Sequence[str | Secret | None]) -> str:
     """Make a short name of others, which may be long, and not for everyone to read."""
     # As JSON, since joined with any separator two lists could make one text.
-    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
+    told = [_fingerprint(part) if isinstance(part, Secret) else part for part in parts]
+    return hashlib.blake2b(msgspec.json.encode(told), digest_size=16).hexdigest()
 
 
-def _part(call: Call[object], name: str) -> str | None:
+def _fingerprint(key: Secret) -> str:
+    return hashlib.sha256(b"liter api key:" + key.reveal().encode()).hexdigest()
+
+
+def _part(call: Call[object], name: str) -> str | Secret | None:
     route = call.route
     if name == "provider":
         return f"{route.provider} {route.base_url}"
     if name == "model":
         return route.model
     if name == "key":
-        key = route.api_key
-        return None if key is None else hashlib.sha256(b"liter api key:" + key.reveal().encode()).hexdigest()
+        return route.api_key
     return call.tags.get(name.removeprefix("tag:"))

@@ -3,8 +3,6 @@
 import math
 import threading
 
-import anyio
-
 from .._loop import EventLoop
 
 # The window moves in steps of a tenth of it, as in tower.
@@ -79,7 +77,7 @@ class RetryBudget:
 
     def _now(self) -> int:
         # Loops count time from where they like; with the epoch it is one time for all of them.
-        return math.floor((anyio.current_time() + EventLoop.current().epoch) / self.window * _SLOTS)
+        return math.floor(EventLoop.current().now() / self.window * _SLOTS)
 
     def _move_to(self, slot: int) -> None:
         # At most once around: all that is older is over. A thread that comes late finds nothing to do.

@@ -8,7 +8,6 @@ from threading import RLock
 from types import TracebackType
 from typing import Generic, TypeVar, cast, get_args
 
-import anyio
 import msgspec
 
 from .._circuit import Admission, Circuit, CircuitPolicy
@@ -263,20 +262,20 @@ class _Routed(Generic[R]):
         self._call_next = call_next
 
     async def __aenter__(self) -> Reply[R]:
-        epoch = EventLoop.current().epoch
-        began = anyio.current_time() + epoch
+        loop = EventLoop.current()
+        began = loop.now()
         member, admission, call = self._router.pick(self._pool, self._call, began)
         self._health = health = member.health
         estimate = health.estimate(stream=call.stream)
         faults = FAULTS if member.deployment.api_key is None else (*FAULTS, AuthenticationError)
-        self._scope = scope = CircuitScope(admission, call, self._call_next, epoch, faults)
+        self._scope = scope = CircuitScope(admission, call, self._call_next, loop, faults)
         health.begin(self)
         before = len(call.attempts)
         try:
             if call.listeners:
                 picked = Picked(call=cast("Call[object]", call), pool=self._pool, deployment=member.deployment)
                 await call.notify(picked)
-                began = anyio.current_time() + epoch
+                began = loop.now()
             reply = await scope.__aenter__()
         except BaseException as error:
             health.end(self)
@@ -285,7 +284,7 @@ class _Routed(Generic[R]):
                 estimate.failed(scope.entered - began)
                 self._router.note_failure(self._pool, health, call, error, call.attempts[before:], scope.entered)
             elif not isinstance(error, GeneratorExit):  # which may come when no event loop runs
-                estimate.given_up(anyio.current_time() + epoch - began)
+                estimate.given_up(loop.now() - began)
             raise
         if scope.recovered:
             health.unary.forget()

@@ -16,11 +16,13 @@ class RuleSet:
     :ivar look_behind: whether a rule may look at text that was handed out already
     """
 
-    __slots__ = ("_starts", "look_behind", "rules", "searches")
+    __slots__ = ("_expressions", "_functions", "_starts", "look_behind", "rules", "searches")
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
         self.searches = [rule.find.search if isinstance(rule.find, re.Pattern) else None for rule in self.rules]
+        self._expressions = [search for search in self.searches if search is not None]
+        self._functions = [rule for rule in self.rules if not isinstance(rule.find, re.Pattern)]
         self.look_behind: bool = any(
             not isinstance(rule.find, re.Pattern) or _LOOKS_BEHIND.search(rule.find.pattern) for rule in self.rules
         )
@@ -34,15 +36,10 @@ class RuleSet:
 
     def is_quiet(self, text: str) -> bool:
         """Whether no rule matches anywhere in a whole text, as is so most of the time."""
-        if not text:
-            return True
-        for search, rule in zip(self.searches, self.rules, strict=True):
-            if search is None:
-                if next(rule.spans(text, 0), None) is not None:
-                    return False
-            elif search(text) is not None:
+        for search in self._expressions:
+            if search(text) is not None:
                 return False
-        return True
+        return not text or all(next(rule.spans(text, 0), None) is None for rule in self._functions)
 
     def may_begin(self, text: str) -> bool:
         """Whether a match may begin in a text, and go on in what follows."""

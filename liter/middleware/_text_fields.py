@@ -1,7 +1,8 @@
 """Which fields of a struct may hold text that people or models wrote, by their declared types."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Literal, Union, cast, get_args, get_origin, get_type_hints
 
@@ -12,7 +13,7 @@ TEXTS = frozenset({
     "content", "text", "refusal", "reasoning_content", "reasoning", "tool_plan",
     "transcript", "input", "title", "context",
 })  # fmt: skip
-_ARGUMENTS = "arguments"
+ARGUMENTS = "arguments"  # JSON, with texts in it
 _NO_TEXT: tuple[object, ...] = (NoneType, bool, int, float, bytes)
 
 
@@ -25,6 +26,14 @@ def text_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
     return _text_fields(kind, ())
 
 
+@lru_cache(maxsize=256)
+def text_reader(kind: type[msgspec.Struct]) -> Callable[[msgspec.Struct], tuple[object, ...]]:
+    """Return what reads the values of :func:`text_fields`."""
+    names = text_fields(kind)
+    # Of one name, it would be the value alone.
+    return attrgetter(*names) if len(names) > 1 else lambda thing: tuple([getattr(thing, name) for name in names])
+
+
 def _text_fields(kind: type[msgspec.Struct], within: tuple[type, ...]) -> tuple[str, ...]:
     try:
         hints: Mapping[str, object] = get_type_hints(kind)
@@ -35,7 +44,7 @@ def _text_fields(kind: type[msgspec.Struct], within: tuple[type, ...]) -> tuple[
 
 def _may_hold(kind: object, name: str, within: tuple[type, ...]) -> bool:
     if kind is str:
-        return name in TEXTS or name == _ARGUMENTS
+        return name in TEXTS or name == ARGUMENTS
     if kind in _NO_TEXT:
         return False
     origin, arguments = get_origin(kind), cast("tuple[object, ...]", get_args(kind))

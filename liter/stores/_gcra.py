@@ -13,6 +13,7 @@ early is paid for like any other.
 """
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 
 from ._store import Bucket, Taken
@@ -21,20 +22,25 @@ from ._store import Bucket, Taken
 # of a clock short, which for seconds since 1970 is 2.4e-7.
 TOLERANCE = 1e-6
 
+_MOST = sys.float_info.max
+_GRANTED = Taken(granted=True)
+
 
 def check_buckets(buckets: Sequence[Bucket], *, taken: bool) -> None:
     """Raise ``ValueError`` for buckets that mean nothing.
 
     :param taken: whether these are taken from: then amounts below 0 are wrong, too
     """
+    least = 0.0 if taken else -_MOST
     for bucket in buckets:
+        if 0 < bucket.capacity < math.inf and 0 < bucket.refill < math.inf and least <= bucket.amount <= _MOST:
+            continue
         if not 0 < bucket.capacity < math.inf:
             raise ValueError(f"capacity of {bucket.key!r} must be a number above 0, not {bucket.capacity}")
         if not 0 < bucket.refill < math.inf:
             raise ValueError(f"refill of {bucket.key!r} must be a number per second above 0, not {bucket.refill}")
-        if not math.isfinite(bucket.amount) or (taken and bucket.amount < 0):
-            remedy = "0 or above; give back with adjust" if taken else "a number"
-            raise ValueError(f"amount of {bucket.key!r} must be {remedy}, not {bucket.amount}")
+        remedy = "0 or above; give back with adjust" if taken else "a number"
+        raise ValueError(f"amount of {bucket.key!r} must be {remedy}, not {bucket.amount}")
 
 
 def take(buckets: Sequence[Bucket], full_at: Mapping[str, float], now: float) -> tuple[Taken, dict[str, float]]:
@@ -56,7 +62,7 @@ def take(buckets: Sequence[Bucket], full_at: Mapping[str, float], now: float) ->
             longest, scarcest = wait, index
     if scarcest is not None:
         return Taken(granted=False, wait=longest, bucket=scarcest), {}
-    return Taken(granted=True), changed
+    return _GRANTED, changed
 
 
 def adjust(buckets: Sequence[Bucket], full_at: Mapping[str, float], now: float) -> dict[str, float]:

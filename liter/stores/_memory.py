@@ -4,8 +4,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-import anyio
-
 from .._loop import EventLoop
 from . import _gcra
 from ._account import Account, Balance, Reserved, check_accounts, check_keys, check_lease, check_settled
@@ -77,10 +75,9 @@ class MemoryStore:
 
     async def get(self, key: str) -> bytes | None:
         """Return what is kept under ``key``, or ``None``."""
-        now = _now()
         with self._lock:
             self._check_open()
-            return self._get(key, now)
+            return self._get(key, _now()) if key in self._values else None
 
     async def put(self, key: str, value: bytes, *, ttl: float) -> None:
         """Keep ``value`` for ``ttl`` seconds. One that alone is more than ``max_bytes`` is not kept."""
@@ -226,4 +223,4 @@ class MemoryStore:
 
 
 def _now() -> float:
-    return anyio.current_time() + EventLoop.current().epoch
+    return EventLoop.current().now()

@@ -20,6 +20,7 @@ from liter._rate_headers import Unit
 from liter._reply import Reply
 from liter._secret import Secret
 from liter.middleware import Concurrency, Limit, RateLimit, RateLimitStoreFailed, RateLimitWaiting, Retry
+from liter.middleware._rate_limit_rule import group_of
 from liter.stores import Bucket, MemoryStore, StoreError, Taken
 from liter.testing import Outcome, ScriptedHandler, VirtualTimeLoop, check_layer
 from liter.types import ChatCompletionRequest, Usage, UserMessage
@@ -333,9 +334,7 @@ async def test_time_passes_in_line(make_call: MakeCall) -> None:
 
 
 def bucket_of(limit: Limit, call: Call[object], amount: float) -> Bucket:
-    from liter.middleware._rate_limit_rule import Demand
-
-    return msgspec.structs.replace(limit.bucket(call, Demand(requests=1.0)), amount=amount)
+    return limit.bucket(group_of(call, limit.by), amount)
 
 
 @pytest.mark.anyio
