@@ -23,19 +23,17 @@ Ring = Callable[[], float]
 
 
 class Alarm(Protocol):
-    """Calls a function at a time of the event loop's, once it is set."""
+    """Calls a function at a time of the event loop's."""
 
-    def set(self) -> None: ...
     def call_off(self) -> None: ...
 
 
-def make_alarm(tasks: TaskGroup, when: float, ring: Ring) -> Alarm:
-    """Make an alarm that calls ``ring()`` at ``when``. It must be called off before ``tasks`` can end.
+def set_alarm(tasks: TaskGroup, when: float, ring: Ring) -> Alarm:
+    """Have ``ring()`` called at ``when``. It must be called off before ``tasks`` can end.
 
     :param ring: does not wait, and does not raise
     """
-    loop = EventLoop.current()
-    return _Sleeper(tasks, when, ring) if loop.is_trio else _Timer(when, ring)
+    return _Sleeper(tasks, when, ring) if EventLoop.current().is_trio else _Timer(when, ring)
 
 
 @coroutine
@@ -66,53 +64,42 @@ def at_first_wait(work: Coroutine[object, object, T], begin: Callable[[], None])
 class _Timer:
     """An alarm by a timer of asyncio's."""
 
-    __slots__ = ("_handle", "_ring", "_when")
+    __slots__ = ("_handle", "_ring")
 
     def __init__(self, when: float, ring: Ring) -> None:
-        self._when = when
         self._ring = ring
-        self._handle: asyncio.TimerHandle | None = None
-
-    def set(self) -> None:
-        self._handle = asyncio.get_running_loop().call_at(self._when, self._fire)
+        self._handle = asyncio.get_running_loop().call_at(when, self._fire)
 
     def _fire(self) -> None:
         # Whoever begins a task by anyio is asked for its event loop, which sniffio tells by the task, and here is none.
         # This context is a copy of the timer's own.
         if (sniffio := sys.modules.get("sniffio")) is not None:
             sniffio.current_async_library_cvar.set("asyncio")
-        self._when = self._ring()
-        if self._when < math.inf:
-            self.set()
+        when = self._ring()
+        if when < math.inf:
+            self._handle = asyncio.get_running_loop().call_at(when, self._fire)
 
     def call_off(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
+        self._handle.cancel()
 
 
 class _Sleeper:
     """An alarm by a task that sleeps."""
 
-    __slots__ = ("_off", "_ring", "_tasks", "_when")
+    __slots__ = ("_off", "_ring")
 
     def __init__(self, tasks: TaskGroup, when: float, ring: Ring) -> None:
-        self._tasks = tasks
-        self._when = when
         self._ring = ring
-        self._off: anyio.Event | None = None
-
-    def set(self) -> None:
         self._off = anyio.Event()
-        self._tasks.start_soon(self._sleep, self._off)
+        tasks.start_soon(self._sleep, when)
 
-    async def _sleep(self, off: anyio.Event) -> None:
-        while self._when < math.inf:
-            with anyio.CancelScope(deadline=self._when):
+    async def _sleep(self, when: float) -> None:
+        while when < math.inf:
+            with anyio.CancelScope(deadline=when):
                 # To wake it costs less than to cancel it.
-                await off.wait()
+                await self._off.wait()
                 return
-            self._when = self._ring()
+            when = self._ring()
 
     def call_off(self) -> None:
-        if self._off is not None:
-            self._off.set()
+        self._off.set()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .money import Cost
     from .types import Usage
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 Listener = Callable[[object], Awaitable[None] | None]
 
@@ -127,7 +127,7 @@ class AttemptGate(Protocol):
         ...
 
 
-class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
+class Call(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     """One logical operation on its way through the stack. Change it with ``msgspec.structs.replace``.
 
     ``R`` is what its reply holds: the value, or the events of a stream.
@@ -178,7 +178,7 @@ class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
         first = self.timeouts.first_event
         return self.deadline if first is None else min(self.deadline, self.started + first)
 
-    def to(self, model: str) -> "Call[R]":
+    def to(self, model: str) -> "Call[R_co]":
         """The same call, to another model, and so perhaps to another provider with its own address and key.
 
         The request stays as the caller meant it: what is sent is the model of the route.
@@ -192,7 +192,7 @@ class Call(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
             route = Route(provider=provider or self.route.provider, model=name, base_url=self.route.base_url)
         return self.at(route)
 
-    def at(self, route: Route) -> "Call[R]":
+    def at(self, route: Route) -> "Call[R_co]":
         """The same call along another route. What logs in at one address stays behind when that changes."""
         headers = self.headers
         if headers and (route.provider, route.base_url) != (self.route.provider, self.route.base_url):

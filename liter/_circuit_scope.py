@@ -137,7 +137,7 @@ class CircuitScope(Generic[R]):
         elif self._admission.succeeded(self.entered) == "closed":
             self.recovered = True
             try:
-                await call.notify(CircuitClosed(call=cast("Call[object]", call)))
+                await call.notify(CircuitClosed(call=call))
             except BaseException as error:
                 await self._scope.__aexit__(type(error), error, error.__traceback__)
                 raise
@@ -155,7 +155,7 @@ class CircuitScope(Generic[R]):
                     await self._failed(broken)
 
     async def _failed(self, error: LlmError) -> None:
-        call = cast("Call[object]", self._call)
+        call = self._call
         now = self._loop.now()
         change: Change | None = self._admission.failed(now, error)
         if change == "opened":

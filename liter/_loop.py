@@ -15,7 +15,7 @@ import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint
@@ -37,14 +37,17 @@ class EventLoop:
         once, so that virtual time stays virtual.
     """
 
-    __slots__ = ("__weakref__", "_closables", "_native", "_sentinel", "_trio_time", "epoch")
+    __slots__ = ("__weakref__", "_asyncio", "_closables", "_native", "_sentinel", "_time", "epoch")
 
     def __init__(self, native: "asyncio.AbstractEventLoop | TrioToken") -> None:
         # Weakly, as this object is kept for as long as the loop is there.
         self._native = weakref.ref(native)
-        self._trio_time: Callable[[], float] | None = None
-        if not isinstance(native, asyncio.AbstractEventLoop):
-            self._trio_time = _trio().current_time
+        self._time: Callable[[], float] = anyio.current_time
+        self._asyncio: Callable[[], asyncio.AbstractEventLoop | None] = _nothing
+        if isinstance(native, asyncio.AbstractEventLoop):
+            self._asyncio = weakref.ref(native)
+        else:
+            self._time = _trio().current_time
         self.epoch = time.monotonic() - anyio.current_time()
         self._closables: weakref.WeakSet[Closable] = weakref.WeakSet()
         self._sentinel: AsyncGenerator[None, None] | None = (sentinel := self._wait_for_end())
@@ -57,19 +60,25 @@ class EventLoop:
     @classmethod
     def current(cls) -> "EventLoop":
         """Return the loop that runs the calling task. :raises RuntimeError: none runs in this thread"""
-        native = _running_loop()
-        loop = _loops.get(native)
+        # Called several times for each call, so all in one: an anyio.RunVar takes five times as long.
+        sniffio = sys.modules.get("sniffio")
+        native: asyncio.AbstractEventLoop | TrioToken
+        # Trio first: in its guest mode, a loop of asyncio's runs in the same thread. Trio tells sniffio when it is on.
+        if sniffio is not None and sniffio.thread_local.name == "trio":
+            native = _trio().lowlevel.current_trio_token()
+        else:
+            native = asyncio.get_running_loop()
+        loop = _loops.get(weakref.ref(native))
         if loop is None:
-            loop = _loops[native] = cls(native)
+            loop = _loops[weakref.ref(native, _loops.pop)] = cls(native)
         return loop
 
     def time(self) -> float:
         """Return the time that tasks of this loop count by, as ``anyio.current_time()`` does, for less."""
-        if self._trio_time is not None:
-            return self._trio_time()
-        native = self._native()
-        # It runs the caller, so it is there.
-        return cast("asyncio.AbstractEventLoop", native).time()
+        native = self._asyncio()
+        if native is not None:
+            return native.time()
+        return self._time()
 
     def now(self) -> float:
         """Return the time by the clock that all loops of the process have in common, in seconds."""
@@ -139,19 +148,13 @@ class EventLoop:
             self._sentinel = None
 
 
-def _running_loop() -> "asyncio.AbstractEventLoop | TrioToken":
-    # Trio first: in its guest mode, a loop of asyncio's runs in the same thread. Trio tells sniffio when it is on.
-    sniffio = sys.modules.get("sniffio")
-    if sniffio is not None and sniffio.thread_local.name == "trio":
-        token: TrioToken = _trio().lowlevel.current_trio_token()
-        return token
-    return asyncio.get_running_loop()
+def _nothing() -> None:
+    return None
 
 
 def _trio() -> ModuleType:
     return sys.modules["trio"]
 
 
-# Looked up several times for each call, so not an anyio.RunVar, which takes four times as long.
-_loops: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop | TrioToken, EventLoop]" = weakref.WeakKeyDictionary()
+_loops: "dict[weakref.ref[asyncio.AbstractEventLoop | TrioToken], EventLoop]" = {}
 _orphans: set["asyncio.Task[None]"] = set()

@@ -170,7 +170,7 @@ class Cache:
         mode = call.tags.get("cache", "use")
         if mode not in _MODES:
             raise ValueError(f"the tag 'cache' must be one of {', '.join(_MODES)}, not {mode!r}")
-        key = None if mode == "off" else self._keys.key(cast("Call[object]", call))
+        key = None if mode == "off" else self._keys.key(call)
         if key is None:
             return call_next(call)
         return _Cached(self, self._flights, key, call, call_next)
@@ -178,7 +178,7 @@ class Cache:
     def question(self, key: str, call: Call[R]) -> Question | None:
         """Take out of a call what may be compared with others; ``None`` when there is nothing, or no ``semantic``."""
         semantic = self.semantic
-        return None if semantic is None else Question.of(semantic, self._keys, cast("Call[object]", call), key)
+        return None if semantic is None else Question.of(semantic, self._keys, call, key)
 
     async def look_up(self, key: str, call: Call[R]) -> bytes | None:
         """Look an answer up. :raises StoreError: the store failed, and ``on_store_error="closed"``"""
@@ -191,7 +191,7 @@ class Cache:
             raise StoreError(f"no answer within {anyio.current_time() - began:.3g} s")
         except StoreError as error:
             goes_on = self.on_store_error == "open"
-            failed = CacheStoreFailed(call=cast("Call[object]", call), error=error, doing="get", goes_on=goes_on)
+            failed = CacheStoreFailed(call=call, error=error, doing="get", goes_on=goes_on)
             await call.notify(failed)
             if not goes_on:
                 raise
@@ -205,15 +205,15 @@ class Cache:
         if data is None or len(data) > self.max_bytes:
             return
         try:
-            if self._never_waits:
-                await self._put(key, data, question)
+            if self._never_waits and question is None:
+                await self.store.put(key, data, ttl=self.ttl)
                 return
             with anyio.CancelScope(deadline=anyio.current_time() + _PATIENCE):
                 await self._put(key, data, question)
                 return
             raise StoreError(f"no answer within {_PATIENCE:g} s")
         except StoreError as error:
-            failed = CacheStoreFailed(call=cast("Call[object]", call), error=error, doing="put", goes_on=True)
+            failed = CacheStoreFailed(call=call, error=error, doing="put", goes_on=True)
             await call.notify(failed)
 
     async def _put(self, key: str, data: bytes, question: Question | None) -> None:
@@ -278,22 +278,23 @@ class _Cached(Generic[R]):
 
     async def _search(self, flight: Flight | None) -> Reply[R] | None:
         """Look for the answer, then for one to a question that means the same, and give it to those who wait."""
-        answer = await self._find_at(self._key, None, flight)
-        if answer is not None:
-            return answer
         cache, call = self._cache, self._call
+        data = await cache.look_up(self._key, call)
+        answer = None if data is None else await self._found(data, None, flight)
+        if answer is not None or cache.semantic is None:
+            return answer
         self._question = question = cache.question(self._key, call)
         if question is None or not await question.embed():
             return None
         for similarity, key in question.nearest(await cache.look_up(question.scope, call)):
-            answer = await self._find_at(key, similarity, flight)
+            data = await cache.look_up(key, call)
+            answer = None if data is None else await self._found(data, similarity, flight)
             if answer is not None:
                 return answer
             question.forget(key)
         return None
 
-    async def _find_at(self, key: str, similarity: float | None, flight: Flight | None) -> Reply[R] | None:
-        data = await self._cache.look_up(key, self._call)
+    async def _found(self, data: bytes, similarity: float | None, flight: Flight | None) -> Reply[R] | None:
         answer = await self._answer(data, shared=False, similarity=similarity)
         if answer is not None and flight is not None:
             flight.land(data, similarity)
@@ -306,7 +307,7 @@ class _Cached(Generic[R]):
         if record is None or not parts:
             return None
         call = self._call
-        hit = CacheHit(call=cast("Call[object]", call), saved=record.usage, shared=shared, similarity=similarity)
+        hit = CacheHit(call=call, saved=record.usage, shared=shared, similarity=similarity)
         await call.notify(hit)
         events = cast("list[R]", parts)
         if not call.stream:

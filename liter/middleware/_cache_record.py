@@ -18,7 +18,7 @@ _NOT_ENCODABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, Re
 _NOT_DECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _BINARY = BinaryContent.__name__
 _PLAIN: Mapping[str, type] = {"str": str, "bytes": bytes, _BINARY: BinaryContent}
-_ENCODER = msgspec.msgpack.Encoder(enc_hook=packed)
+_encode = msgspec.msgpack.Encoder(enc_hook=packed).encode
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
@@ -69,44 +69,53 @@ class Recording:
     :param max_bytes: one that grows larger is given up
     """
 
-    __slots__ = ("_kind", "_max_bytes", "_parts", "count", "times")
+    __slots__ = ("_kind", "_left", "_parts", "times")
 
     def __init__(self, max_bytes: float) -> None:
-        self._max_bytes = max_bytes
+        self._left = max_bytes
         self._kind: type | None = None
-        self._parts: bytearray | None = bytearray()
-        self.count = 0
+        self._parts: list[bytes] | None = []
         self.times: list[float] = []
 
     def add(self, part: object, time: float | None = None) -> None:
         """Take down the next part, and the seconds from the start of the call to it."""
-        parts, kind = self._parts, type(part)
+        parts = self._parts
         if parts is None:
             return
-        if self._kind is None and _type(kind.__name__) is kind:
-            self._kind = kind
-        if kind is not self._kind:
+        if type(part) is not self._kind and not self._begin(type(part)):
             self._parts = None
             return
         try:
-            _ENCODER.encode_into(bytes(part) if isinstance(part, BinaryContent) else part, parts, -1)
+            encoded = _encode(bytes(part) if isinstance(part, BinaryContent) else part)
         except _NOT_ENCODABLE:
             self._parts = None
             return
-        self.count += 1
+        parts.append(encoded)
+        self._left -= len(encoded)
         if time is not None:
             self.times.append(time)
-        if len(parts) > self._max_bytes:
+        if self._left < 0:
             self._parts = None
+
+    def _begin(self, kind: type) -> bool:
+        """Take the kind of the first part for that of all. Returns whether it may be."""
+        if self._kind is None and _type(kind.__name__) is kind:
+            self._kind = kind
+        return kind is self._kind
+
+    @property
+    def count(self) -> int:
+        """How many parts it has; 0 when it was given up."""
+        return len(self._parts or ())
 
     def encode(self, reply: Reply[R]) -> bytes | None:
         """Make the record of a reply that ended well; ``None`` when it was given up, or is not of a known kind."""
         if self._parts is None or self._kind is None:
             return None
         # MessagePack's header of an array with a 32-bit length; its items follow.
-        parts = b"\xdd" + self.count.to_bytes(4, "big") + self._parts
+        parts = b"".join([b"\xdd", len(self._parts).to_bytes(4, "big"), *self._parts])
         record = Record(self._kind.__name__, parts, self.times, reply.status, reply.request_id, reply.usage)
-        return _ENCODER.encode(record)
+        return _encode(record)
 
 
 @lru_cache(maxsize=64)

@@ -107,6 +107,11 @@ class Concurrency:
         return self._limit if self._adaptive is None else self._adaptive.limit
 
     @property
+    def adaptive(self) -> bool:
+        """Whether the limit moves."""
+        return self._adaptive is not None
+
+    @property
     def in_use(self) -> int:
         """Calls under way. Above ``limit`` while it has just shrunk."""
         return self.limit - len(self._permits) + len(self._debts)
@@ -125,8 +130,11 @@ class Concurrency:
         :raises RateLimitedError: too many wait already
         :raises LlmTimeoutError: none came free
         """
-        if self._take():
+        try:
+            self._permits.pop()
             return
+        except IndexError:
+            pass
         if self.max_waiting is not None and self.waiting >= self.max_waiting:
             raise RateLimitedError(
                 f"all {self.limit} permits are in use, and {self.waiting} waiting (max_waiting={self.max_waiting})",
@@ -156,7 +164,8 @@ class Concurrency:
     def release(self) -> None:
         """Give a permit back. Safe from any thread, and from finalizers."""
         self._permits.append(None)
-        self._hand_out()
+        if self._debts or self._waiters:
+            self._hand_out()
 
     def admit(self) -> int:
         """Return what :meth:`learn` is to be told about a call that is let through now."""
@@ -258,6 +267,13 @@ class _Permit(Generic[R]):
     async def __aenter__(self) -> Reply[R]:
         concurrency = self._concurrency
         await concurrency.acquire(self._call.enter_by)
+        if not concurrency.adaptive:
+            # Then nothing is to be learned from it.
+            try:
+                return await self._scope.__aenter__()
+            except BaseException:
+                concurrency.release()
+                raise
         admitted, began = concurrency.admit(), anyio.current_time()
         try:
             reply = await self._scope.__aenter__()

@@ -214,7 +214,7 @@ class _Tries(Generic[R]):
                     raise
                 self._notes.append(f"before it: {type(error).__name__}: {error}")
                 target, moved = following
-                event = FallingBack(call=cast("Call[object]", call), error=error, target=target)
+                event = FallingBack(call=call, error=error, target=target)
             else:
                 self._scope = scope
                 if self._fallback.mid_stream == "continue" and can_continue(call):
@@ -240,7 +240,7 @@ class _Tries(Generic[R]):
         if following is None:
             return None
         target, moved = following
-        await tried.notify(FallingBack(call=cast("Call[object]", tried), error=broken, target=target))
+        await tried.notify(FallingBack(call=tried, error=broken, target=target))
         return moved, cast("PrefixReply", target.prefix)
 
     def _check_changes(self) -> None:

@@ -28,6 +28,7 @@ _FACTS = ("usage", "citations", "search_results", "moderation", "native")
 _NO_FACTS: Mapping[str, object] = dict[str, object].fromkeys(_FACTS)
 _NO_REPEATS: Mapping[str, object] = dict[str, object].fromkeys(REPEATS)
 _NOTHING = Delta()
+_PLACES = {name: place for place, name in enumerate(Delta.__struct_fields__)}
 _NO_MORE = (None,) * (len(Delta.__struct_fields__) - 2)
 
 
@@ -119,15 +120,22 @@ class GuardedChunks:
 
         It is for chunks with a text and nothing else, as are most of a stream.
         """
-        if len(chunk.choices) != 1:
+        choices = chunk.choices
+        if len(choices) != 1:
             return False
-        choice = chunk.choices[0]
+        choice = choices[0]
         state = self._choices.get(choice.index)
         if state is None or choice.finish_reason is not None or choice.logprobs is not None:
             return False
-        name, text = _only_text(choice.delta)
-        rolling = state.texts.get(name)
-        if rolling is None or text is None or not rolling.passes(text):
+        values: tuple[object, ...] = astuple(choice.delta)
+        name = "content"
+        if values[2:] != _NO_MORE:
+            # A reasoning model thinks in chunks of their own. A role is said beside, and is no text.
+            if choice.delta.reasoning_content is None or values[1:].count(None) != len(_NO_MORE):
+                return False
+            name = "reasoning_content"
+        text, rolling = values[_PLACES[name]], state.texts.get(name)
+        if rolling is None or not isinstance(text, str) or not rolling.passes(text):
             return False
         state.told.add(name)
         return True
@@ -223,15 +231,6 @@ class GuardedChunks:
         if last:
             given += [call.rest() for call in state.calls]
         return [delta for delta in given if delta is not None]
-
-
-def _only_text(delta: Delta) -> tuple[str, str | None]:
-    """Give the one text of a delta that has nothing else, a role apart, and the name of its field."""
-    if (rest := astuple(delta)[1:])[1:] == _NO_MORE:
-        return "content", delta.content
-    if delta.reasoning_content is not None and rest.count(None) == len(_NO_MORE):
-        return "reasoning_content", delta.reasoning_content
-    return "", None
 
 
 def _begun(calls: list[_ToolCall], delta: ToolCallDelta) -> _ToolCall | None:

@@ -225,4 +225,4 @@ def _blocked_reply(rule: Rule) -> ContentPolicyError:
 async def _tell(call: Call[R], hits: Sequence[Rule], stage: Literal["input", "output"]) -> None:
     if call.listeners:
         for rule in hits:
-            await call.notify(RuleMatched(call=cast("Call[object]", call), rule=rule, stage=stage))
+            await call.notify(RuleMatched(call=call, rule=rule, stage=stage))

@@ -10,7 +10,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from .._alarm import at_first_wait, make_alarm
+from .._alarm import Alarm, at_first_wait, set_alarm
 from .._contract import Call, Handler
 from .._errors import LlmError
 from .._http import RawHeaders
@@ -132,6 +132,7 @@ class _Race(Generic[R]):
     """
 
     __slots__ = (
+        "_alarm",
         "_alone",
         "_begun",
         "_call",
@@ -155,6 +156,7 @@ class _Race(Generic[R]):
         self._call = call
         self._call_next = call_next
         self._tasks: TaskGroup | None = None
+        self._alarm: Alarm | None = None
         self._winner: tuple[AbstractAsyncContextManager[Reply[R], bool | None], Reply[R]] | None = None
         self._won = 0.0
         self._error: BaseException | None = None
@@ -196,18 +198,21 @@ class _Race(Generic[R]):
         """Make attempts, with an alarm for the next."""
         try:
             async with anyio.create_task_group() as self._tasks:
-                alarm = make_alarm(self._tasks, self._rings_at, self._ring)
                 try:
-                    await at_first_wait(self._attempts(self._call), alarm.set)
+                    await at_first_wait(self._attempts(self._call), self._set_alarm)
                 finally:
-                    # Where this task makes no more attempts, no other may begin one either.
-                    alarm.call_off()
+                    if self._alarm is not None:
+                        # Where this task makes no more attempts, no other may begin one either.
+                        self._alarm.call_off()
         except BaseException as cancelled:  # by the caller: all else is kept out of the group
             if self._winner is not None:
                 await self._winner[0].__aexit__(type(cancelled), cancelled, cancelled.__traceback__)
             raise
         finally:
             self._tasks = None
+
+    def _set_alarm(self) -> None:
+        self._alarm = set_alarm(cast("TaskGroup", self._tasks), self._rings_at, self._ring)
 
     def _ring(self) -> float:
         """Begin another attempt, if it is due. Returns when to look again."""
@@ -241,16 +246,14 @@ class _Race(Generic[R]):
     async def _attempts(self, call: Call[R]) -> None:
         """Make an attempt, and another one after each that fails, as long as that may be."""
         following: Call[R] | None = call
-        while following is not None and await self._told(following):
+        while following is not None and (following is self._call or await self._told(following)):
             await self._attempt(following)
             following = None if self._over else self._next()
 
     async def _told(self, call: Call[R]) -> bool:
         """Tell of an extra attempt. Returns whether it is to be made."""
-        if call is self._call:
-            return True
         error = self._error if isinstance(self._error, LlmError) else None
-        hedging = Hedging(call=cast("Call[object]", call), attempt=call.attempt, waited=call.waited, error=error)
+        hedging = Hedging(call=call, attempt=call.attempt, waited=call.waited, error=error)
         try:
             await call.notify(hedging)
         except _RAISED as fault:
@@ -259,7 +262,7 @@ class _Race(Generic[R]):
         return not self._over
 
     async def _attempt(self, call: Call[R]) -> None:
-        began, first = self._loop.time(), call is self._call
+        first = call is self._call
         try:
             scope = self._call_next(call)
             reply = await scope.__aenter__()
@@ -268,11 +271,11 @@ class _Race(Generic[R]):
             return
         except BaseException:
             if first and self._winner is not None:
-                self._hedge.record(call, self._won - began)
+                self._hedge.record(call, self._won - self._started)
             raise
         now = self._loop.time()
         if first:
-            self._hedge.record(call, now - began)
+            self._hedge.record(call, now - self._started)
         if self._over:
             # Two came at the same time. What this one's closing raises is nobody's.
             try:

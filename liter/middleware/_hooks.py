@@ -87,14 +87,14 @@ class _Hooked(Generic[R]):
             reply = await self._scope.__aenter__()
         except Exception as error:
             if hooks.on_error is not None:
-                await _observe("on_error", hooks.on_error, cast("AnyCall", self._call), error, on_its_way=error)
+                await _observe("on_error", hooks.on_error, self._call, error, on_its_way=error)
             raise
         if hooks.on_chunk is not None and reply.streamed:
             reply = reply.derive(events=_HookedEvents(hooks.on_chunk, call, reply))
         self._reply = reply
         if hooks.on_response is not None:
             try:
-                await _result(hooks.on_response(cast("AnyCall", call), cast("AnyReply", reply)))
+                await _result(hooks.on_response(call, cast("AnyReply", reply)))
             except BaseException as error:
                 self._failure = error if isinstance(error, Exception) else None
                 await self.__aexit__(type(error), error, error.__traceback__)
@@ -116,7 +116,7 @@ class _Hooked(Generic[R]):
     async def _ask(self) -> Call[R]:
         hooks, call = self._hooks, self._call
         if hooks.on_request is not None:
-            given = await _result(hooks.on_request(cast("AnyCall", call)))
+            given = await _result(hooks.on_request(call))
             if isinstance(given, Call):
                 call = cast("Call[R]", given)
             elif isinstance(given, msgspec.Struct):
@@ -133,7 +133,7 @@ class _Hooked(Generic[R]):
         return on_retry(event) if on_retry is not None and isinstance(event, Retrying) else None
 
     async def _tell_end(self, raised: BaseException | None) -> None:
-        hooks, call = self._hooks, cast("AnyCall", self._call)
+        hooks, call = self._hooks, self._call
         failure = self._failure or self._reply.error
         on_its_way = raised
         if hooks.on_error is not None and isinstance(failure, Exception):
@@ -149,12 +149,14 @@ class _HookedEvents(Generic[R]):
 
     def __init__(self, on_chunk: OnChunk, call: Call[R], source: Reply[R]) -> None:
         self._on_chunk = on_chunk
-        self._call = cast("AnyCall", call)
+        self._call = call
         self._source = source
 
     async def __anext__(self) -> R:
         event = await self._source.__anext__()
         given = self._on_chunk(self._call, event)
+        if given is None:
+            return event
         if inspect.isawaitable(given):
             given = await given
         return event if given is None else cast("R", given)
@@ -164,7 +166,8 @@ class _HookedEvents(Generic[R]):
 
 
 async def _result(given: object) -> object:
-    return await given if inspect.isawaitable(given) else given
+    # Most give nothing, and to ask whether that can be awaited costs more than the function.
+    return await given if given is not None and inspect.isawaitable(given) else given
 
 
 async def _observe(
@@ -173,7 +176,7 @@ async def _observe(
     """Run a hook that only observes. Returns the exception that is on its way after it."""
     try:
         given = hook(call, seen)
-        if inspect.isawaitable(given):
+        if given is not None and inspect.isawaitable(given):
             with anyio.move_on_after(_GRACE, shield=True):
                 await given
     except Exception as fault:  # noqa: BLE001 # whatever a function of the application's raises

@@ -65,7 +65,7 @@ class _Mocked(Generic[R]):
         call = self._call
         response = self._mock.response
         if callable(response):
-            given = response(cast("Call[object]", call))
+            given = response(call)
             given = await given if inspect.isawaitable(given) else given
             if given is None:
                 self._scope = self._call_next(call)

@@ -4,7 +4,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Generic, Literal, TypeVar, cast
+from typing import Generic, Literal, TypeVar
 
 from .._contract import Call, Handler
 from .._errors import LlmError, RateLimitedError
@@ -122,7 +122,7 @@ class _Admitted(Generic[R]):
         self._call_next = call_next
 
     async def __aenter__(self) -> Reply[R]:
-        call, gate = cast("Call[object]", self._call), self._gate
+        call, gate = self._call, self._gate
         self._ticket = ticket = await gate.admit(call)
         attempts = len(call.attempts)
         # Not called before it is known that it is needed: what is further in may count its calls.
@@ -133,7 +133,7 @@ class _Admitted(Generic[R]):
             if ticket is not None:
                 await self._failed(ticket, error, sent=len(call.attempts) > attempts)
             raise
-        if ticket is not None and reply.origin == "provider":
+        if ticket is not None and ticket.pacer is not None and reply.origin == "provider":
             try:
                 await gate.learn(call, ticket, reply.headers)
             except BaseException as error:
@@ -142,7 +142,7 @@ class _Admitted(Generic[R]):
         return reply
 
     async def _failed(self, ticket: Ticket, error: BaseException, *, sent: bool) -> None:
-        call, gate = cast("Call[object]", self._call), self._gate
+        call, gate = self._call, self._gate
         if not sent:
             await gate.settle(call, ticket, Demand())
         elif isinstance(error, LlmError) and error.status is not None and error.status >= 400:
@@ -166,7 +166,7 @@ class _Admitted(Generic[R]):
                     kept = Demand()
                 else:
                     kept = ticket.demand if reply.usage is None else ticket.demand.settled(reply.usage)
-                await self._gate.settle(cast("Call[object]", self._call), ticket, kept)
+                await self._gate.settle(self._call, ticket, kept)
 
 
 def _is_the_providers(error: RateLimitedError) -> bool:

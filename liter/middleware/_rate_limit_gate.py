@@ -86,7 +86,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     demand: Demand
-    taken: tuple[tuple[Unit, Bucket], ...]
+    taken: list[tuple[Unit, Bucket]]
     pacer: Pacer | None
     sent: Sent | None
 
@@ -133,19 +133,22 @@ class Gate:
         """
         policy = self._policy
         demand = self._demand(call)
-        name, fixed = self._buckets.wanted(call, demand)
+        name, taken = self._buckets.of(call, demand)
         pacer: Pacer | None = None
         if policy.adaptive:
             owner = account(call)
             name = (*name, owner)
             pacer = self._pacer(owner)
+        if self._never_waits and pacer is None and self._failed is None and name not in self._lines:
+            # Nobody is in line, and nobody comes in between: that is most calls, and a line costs as much as all else.
+            try:
+                if (await policy.store.take([bucket for _, bucket in taken])).granted:
+                    return Ticket(demand=demand, taken=taken, pacer=None, sent=None)
+            except StoreError:
+                pass  # asked again below, and told
+        fixed = [Want(limit, unit, bucket) for limit, (unit, bucket) in zip(policy.limits, taken, strict=True)]
         if policy.on_limit == "refuse":
             return await self._take(call, demand, fixed, pacer, None)
-        if self._never_waits and pacer is None and name not in self._lines:
-            # Nobody is in line, and nobody comes in between: that is most calls, and a line costs as much as all else.
-            ticket = await self._take_at_once(demand, fixed)
-            if ticket is not None:
-                return ticket
         line = self._lines.setdefault(name, Line())
         place = line.join(demand)
         try:
@@ -175,7 +178,12 @@ class Gate:
                 return None
             self._store_answered()
             if taken.granted:
-                return _ticket(demand, wanted, pacer)
+                return Ticket(
+                    demand=demand,
+                    taken=[(want.unit, want.bucket) for want in wanted],
+                    pacer=pacer,
+                    sent=None if pacer is None else pacer.send(demand),
+                )
             limit, unit, scarce, lasting = wanted[taken.bucket or 0]
             if line is None:
                 raise _refusal(call, taken.wait, limit)
@@ -185,16 +193,6 @@ class Gate:
                 told = True
                 await call.notify(RateLimitWaiting(call=call, limit=str(limit), wait=taken.wait))
             await anyio.sleep(min(taken.wait, max(_LOOK_AGAIN, taken.wait * _LOOK_AGAIN_PART)))
-
-    async def _take_at_once(self, demand: Demand, fixed: list[Want]) -> Ticket | None:
-        """Take what is there; ``None`` where something has to be waited for, or told."""
-        if self._failed is not None:
-            return None
-        try:
-            taken = await self._policy.store.take([want.bucket for want in fixed])
-        except StoreError:
-            return None
-        return _ticket(demand, fixed, None) if taken.granted else None
 
     async def _ask(self, demand: Demand, fixed: list[Want], pacer: Pacer | None) -> tuple[list[Want], Taken]:
         wanted = fixed if pacer is None else fixed + await pacer.wants(demand)
@@ -206,10 +204,17 @@ class Gate:
             ticket.pacer.unsend(ticket.demand)
         changes: list[Bucket] = []
         for unit, bucket in ticket.taken:
-            rest = ticket.demand.of(unit) - kept.of(unit)
+            rest = bucket.amount - kept.of(unit) if bucket.amount else 0.0
             if rest:
                 changes.append(msgspec.structs.replace(bucket, amount=rest))
-        if changes:
+        if not changes:
+            return
+        if self._never_waits:
+            try:
+                await self._policy.store.adjust(changes)
+            except StoreError as error:
+                await self._store_failed(call, error, "settle")
+        else:
             await self._settle(call, self._policy.store.adjust(changes))
 
     async def learn(self, call: Call[object], ticket: Ticket, headers: Mapping[str, str]) -> None:
@@ -271,15 +276,6 @@ class Gate:
         if self._failed is not None:
             self._failed = None
             _log.warning("the store of the rate limits answers again")
-
-
-def _ticket(demand: Demand, wanted: list[Want], pacer: Pacer | None) -> Ticket:
-    return Ticket(
-        demand=demand,
-        taken=tuple([(want.unit, want.bucket) for want in wanted if want.bucket.amount]),
-        pacer=pacer,
-        sent=None if pacer is None else pacer.send(demand),
-    )
 
 
 def _check_time(call: Call[object], wait: float, limit: object) -> None:

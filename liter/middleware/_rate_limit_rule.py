@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -104,7 +104,8 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
 
     def of(self, unit: Unit) -> float:
         """How much of ``unit``."""
-        return cast("float", getattr(self, unit))
+        amount: float = getattr(self, unit)
+        return amount
 
     def settled(self, usage: Usage) -> "Demand":
         """The same request, with the tokens that it turned out to take."""

@@ -5,7 +5,7 @@ import os
 from contextlib import AbstractAsyncContextManager
 from random import Random
 from types import TracebackType
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 import anyio
 import msgspec
@@ -114,7 +114,7 @@ class _Attempts(Generic[R]):
                 if budget is not None and not budget.withdraw():
                     error.add_note(f"not tried again: {budget!r} is spent")
                     raise
-                retrying = Retrying(call=cast("Call[object]", call), error=error, attempt=call.attempt, wait=wait)
+                retrying = Retrying(call=call, error=error, attempt=call.attempt, wait=wait)
             else:
                 self._scope = scope
                 return reply

@@ -135,7 +135,7 @@ class Router:
         value = call.tags.get(self.sticky) if self.sticky is not None else None
         with self._lock:
             ready = [member for member in members if member.health.circuit.ready_at(now) <= now]
-            failed = self._failed_for(call)
+            failed = self._failed_for(call) if call.attempts else None
             while ready:
                 fresh = ([member for member in ready if member.health not in failed] or ready) if failed else ready
                 member = stick(fresh, value) if value is not None else self._balance.choose(fresh, call)
@@ -173,8 +173,6 @@ class Router:
             error.retry_after = min(back.values())
 
     def _failed_for(self, call: Call[R]) -> set[Health]:
-        if not call.attempts:
-            return set()
         known = [self._failed.get(id(attempt)) for attempt in call.attempts]
         return {entry[1] for entry, attempt in zip(known, call.attempts, strict=True) if entry and entry[0] is attempt}
 
@@ -273,7 +271,7 @@ class _Routed(Generic[R]):
         before = len(call.attempts)
         try:
             if call.listeners:
-                picked = Picked(call=cast("Call[object]", call), pool=self._pool, deployment=member.deployment)
+                picked = Picked(call=call, pool=self._pool, deployment=member.deployment)
                 await call.notify(picked)
                 began = loop.now()
             reply = await scope.__aenter__()

@@ -39,7 +39,9 @@ class RuleSet:
         for search in self._expressions:
             if search(text) is not None:
                 return False
-        return not text or all(next(rule.spans(text, 0), None) is None for rule in self._functions)
+        if not text or not self._functions:
+            return True
+        return all(next(rule.spans(text, 0), None) is None for rule in self._functions)
 
     def may_begin(self, text: str) -> bool:
         """Whether a match may begin in a text, and go on in what follows."""

@@ -17,21 +17,20 @@ ARGUMENTS = "arguments"  # JSON, with texts in it
 _NO_TEXT: tuple[object, ...] = (NoneType, bool, int, float, bytes)
 
 
-@lru_cache(maxsize=256)
-def text_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
-    """Name the fields that may hold text, or something with text in it. The others need not be looked at.
+Read = Callable[[msgspec.Struct], tuple[object, ...]]
 
-    What is not known to hold none may hold some.
+
+@lru_cache(maxsize=256)
+def text_fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, ...], Read]:
+    """Name the fields that may hold text, or something with text in it, and return what reads their values.
+
+    The others need not be looked at. What is not known to hold none may hold some.
     """
-    return _text_fields(kind, ())
-
-
-@lru_cache(maxsize=256)
-def text_reader(kind: type[msgspec.Struct]) -> Callable[[msgspec.Struct], tuple[object, ...]]:
-    """Return what reads the values of :func:`text_fields`."""
-    names = text_fields(kind)
+    names = _text_fields(kind, ())
     # Of one name, it would be the value alone.
-    return attrgetter(*names) if len(names) > 1 else lambda thing: tuple([getattr(thing, name) for name in names])
+    return names, attrgetter(*names) if len(names) > 1 else lambda thing: tuple(
+        [getattr(thing, name) for name in names]
+    )
 
 
 def _text_fields(kind: type[msgspec.Struct], within: tuple[type, ...]) -> tuple[str, ...]:

@@ -5,11 +5,11 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Generic, TypeVar
 
-import anyio
 import msgspec
 
 from .._contract import Call, Handler, Timeouts
 from .._errors import LlmTimeoutError
+from .._loop import EventLoop
 from .._options import check_timeout
 from .._reply import Reply
 
@@ -72,13 +72,13 @@ class _Timed(Generic[R]):
         self._call_next = call_next
 
     async def __aenter__(self) -> Reply[R]:
-        began = anyio.current_time()
+        began = EventLoop.current().time()
         call = self._layer.narrow(self._call, began)
         self._scope = self._call_next(call)
         try:
             return await self._scope.__aenter__()
         except LlmTimeoutError as error:
-            now = anyio.current_time()
+            now = EventLoop.current().time()
             # One that may be tried again says so already, and one that came before the time was up is another limit's.
             if error.retryable or not call.enter_by <= now < self._call.enter_by:
                 raise
