@@ -42,7 +42,9 @@ class Buckets:
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
         group = dict(zip(self._by, groups, strict=True))
-        buckets = [(limit.unit, limit.bucket(group[limit.by], 0.0)) for limit in self._limits]
+        buckets: list[tuple[Unit, Bucket]] = [
+            (limit.unit, limit.bucket(group[limit.by], 0.0)) for limit in self._limits
+        ]
         known: _Known = (
             tuple([bucket.key for _, bucket in buckets]),
             tuple([(unit, bucket.key, bucket.capacity, bucket.refill) for unit, bucket in buckets]),
