@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol, cast
 
+from .._errors import AuthenticationError
 from .._secret import Secret
 from ._refreshing import Fetched, Refreshing
 
@@ -50,7 +51,7 @@ class AzureCredentials(Refreshing):
         super().__init__(now=now)
         if not scope:
             raise ValueError(f"scope must name what tokens are for, such as {SCOPE!r}")
-        if credential is None and not _installed():
+        if credential is None and not is_installed():
             raise ImportError("azure-identity is not installed: pip install 'liter-sdk[azure]', or pass a credential")
         self._credential = credential
         self._scope = scope
@@ -63,11 +64,17 @@ class AzureCredentials(Refreshing):
             identity = importlib.import_module("azure.identity")
             make = cast("Callable[[], TokenCredential]", identity.DefaultAzureCredential)
             credential = self._credential = make()
-        token = credential.get_token(self._scope)
+        try:
+            token = credential.get_token(self._scope)
+        except Exception as error:
+            raise AuthenticationError(
+                f"Entra ID gave no token, and there is no key ({type(error).__name__}: {error})"
+            ) from error
         return Fetched(credential=Secret(token.token), expires=datetime.fromtimestamp(token.expires_on, UTC))
 
 
-def _installed() -> bool:
+def is_installed() -> bool:
+    """Whether azure-identity is there."""
     try:
         return importlib.util.find_spec("azure.identity") is not None
     except ModuleNotFoundError:

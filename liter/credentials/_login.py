@@ -9,6 +9,12 @@ from .._secret import Secret
 Login = Callable[[Secret | None, Mapping[str, str]], CredentialSource | None]
 
 
+def _azure(key: Secret | None, settings: Mapping[str, str]) -> CredentialSource | None:
+    from ._azure import AzureCredentials, is_installed
+
+    return AzureCredentials() if key is None and is_installed() else None
+
+
 def _copilot(key: Secret | None, settings: Mapping[str, str]) -> CredentialSource | None:
     from ._copilot import CopilotCredentials
 
@@ -36,6 +42,7 @@ def _aws(key: Secret | None, settings: Mapping[str, str]) -> CredentialSource | 
 
 # By the kind of authentication that the registry names. Given the key that was found, and the provider's settings.
 _LOGINS: Mapping[str, Login] = {
+    "azure": _azure,
     "copilot": _copilot,
     "google": _google,
     "sigv4": _aws,

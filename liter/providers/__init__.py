@@ -2,6 +2,8 @@
 
 from ._anthropic import Anthropic as Anthropic
 from ._auth import Auth as Auth
+from ._azure import Azure as Azure
+from ._azure import AzureAI as AzureAI
 from ._bedrock import Bedrock as Bedrock
 from ._catalog import Catalog as Catalog
 from ._codec import Provider as Provider

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ._anthropic import Anthropic
+from ._azure import Azure, AzureAI
 from ._bedrock import Bedrock
 from ._codec import Provider
 from ._cohere import Cohere
@@ -20,6 +21,8 @@ from ._wire import OperationWire, WireProvider, family_of, fields_of
 # Which codec speaks a protocol. A provider of any other is listed, and its calls are refused.
 PROTOCOLS: Mapping[str, type[WireProvider]] = {
     "anthropic": Anthropic,
+    "azure": Azure,
+    "azure-ai": AzureAI,
     "bedrock": Bedrock,
     "cohere": Cohere,
     "gemini": Gemini,

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from liter._errors import BadRequestError, LlmError, NotFoundError, SerializationError
 from liter._http import Headers
-from liter.providers import Cohere
+from liter.providers import known_providers
 from liter.types import CountTokensRequest, EmbeddingRequest, RerankRequest
 
-PROVIDER = Cohere()
+PROVIDER = known_providers()["cohere"]
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from liter._errors import BadRequestError
-from liter.providers import Cohere
+from liter.providers import known_providers
 from liter.providers._cohere_request import PARAMETERS
 from liter.types import AssistantMessage, ChatCompletionRequest, ListModelsRequest, NativeContent
 
 from . import _parameter_table as table
 
-PROVIDER = Cohere()
+PROVIDER = known_providers()["cohere"]
 USER = {"role": "user", "content": "Hi"}
 PICTURE = {"type": "image_url", "image_url": {"url": "https://i", "detail": "low"}}
 ONLY_A = [{"type": "function", "function": {"name": "a"}}]

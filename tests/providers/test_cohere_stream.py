@@ -13,10 +13,10 @@ from liter._errors import (
     StreamingError,
 )
 from liter._http import Headers, ServerSentEvent
-from liter.providers import Cohere
+from liter.providers import known_providers
 from liter.types import ChatCompletionRequest, accumulate
 
-PROVIDER = Cohere()
+PROVIDER = known_providers()["cohere"]
 
 
 @pytest.fixture

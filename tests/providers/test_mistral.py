@@ -7,13 +7,13 @@ from msgspec.structs import replace
 
 from liter._errors import BadRequestError
 from liter._http import Headers, ServerSentEvent
-from liter.providers import Mistral
+from liter.providers import known_providers
 from liter.providers._mistral_request import PARAMETERS
 from liter.types import ChatCompletionRequest, accumulate
 
 from . import _parameter_table as table
 
-PROVIDER = Mistral()
+PROVIDER = known_providers()["mistral"]
 USER = {"role": "user", "content": "Hi"}
 MAPPED = {
     "tools": {"tools": [table.WEATHER]},

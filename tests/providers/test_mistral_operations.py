@@ -8,13 +8,13 @@ from msgspec.structs import replace
 
 from liter._errors import BadRequestError, StreamingError
 from liter._http import Headers
-from liter.providers import Mistral
+from liter.providers import known_providers
 from liter.transport import framer
 from liter.types import CompletionRequest, EmbeddingRequest, ModerationRequest
 
 from ._replay import cut
 
-PROVIDER = Mistral()
+PROVIDER = known_providers()["mistral"]
 
 
 @pytest.fixture

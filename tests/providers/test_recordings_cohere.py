@@ -9,12 +9,12 @@ import pytest
 
 from liter._errors import LlmError
 from liter._http import Headers
-from liter.providers import Cohere
+from liter.providers import known_providers
 from liter.types import ChatCompletionRequest, ChatCompletionResponse, ListModelsRequest
 
 from ._replay import decode_stream, differences, replay, survive
 
-PROVIDER = Cohere()
+PROVIDER = known_providers()["cohere"]
 # By id, with the reason.
 EXCEPTIONS: Mapping[str, str] = {
     "07f0776f1f6ba13b63a3": "its thoughts stand in its text, and its citation counts from behind them",

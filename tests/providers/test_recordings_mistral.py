@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from liter._errors import LlmError
 from liter._http import Headers
-from liter.providers import Mistral
+from liter.providers import known_providers
 from liter.types import ChatCompletionRequest, ChatCompletionResponse
 
 from ._replay import decode_stream, differences, replay, survive
 
-PROVIDER = Mistral()
+PROVIDER = known_providers()["mistral"]
 # By id, with the reason.
 EXCEPTIONS: Mapping[str, str] = {}
 REQUEST_EXCEPTIONS: Mapping[str, str] = {}

@@ -150,7 +150,9 @@ def test_every_provider_can_make_a_chat_request(provider: Provider, call_of):
     assert made.path.startswith("/")
     holding = [name for name, value in made.headers if b"sk-test" in value]
     record = registry.entry(provider.name)
-    assert holding == [record.auth.header.lower().encode() if record.auth.kind == "header" else b"authorization"]
+    assert holding == [
+        record.auth.header.lower().encode() if record.auth.kind in ("header", "azure") else b"authorization"
+    ]
     assert b"sk-test" not in made.body
     assert "sk-test" not in made.path
 
