@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ..types import Usage
 from . import _names as names
 from ._request import Attributes
-from ._response import modalities
+from ._response import modalities, token_counts
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -94,24 +94,25 @@ class Instruments:
 
     def usage(self, usage: Usage, attributes: Attributes, context: "Context") -> None:
         """Record the tokens that a provider reported."""
-        inference = attributes[names.OPERATION] in names.INFERENCE
+        operation = str(attributes[names.OPERATION])
+        tokens_in, tokens_out = token_counts(usage, operation)
         if self._compat:
-            self._tokens.record(usage.prompt_tokens, {**attributes, names.TOKEN_TYPE: "input"}, context)
-            if inference:
-                self._tokens.record(usage.completion_tokens, {**attributes, names.TOKEN_TYPE: "output"}, context)
-        if self._latest and inference:
-            self._inference_input.record(usage.prompt_tokens, attributes, context)
-            self._inference_output.record(usage.completion_tokens, attributes, context)
+            for kind, count in (("input", tokens_in), ("output", tokens_out)):
+                if count is not None:
+                    self._tokens.record(count, {**attributes, names.TOKEN_TYPE: kind}, context)
+        if self._latest and operation in names.INFERENCE:
             given, made = usage.prompt_tokens_details, usage.completion_tokens_details
-            counts: dict[str, tuple[int, dict[str, int]]] = {
-                "input_tokens": (usage.prompt_tokens, modalities(given)),
-                "output_tokens": (usage.completion_tokens, modalities(made)),
-                "cache_read.input_tokens": ((given and given.cached_tokens) or 0, {}),
-                "cache_write.input_tokens": ((given and given.cache_write_tokens) or 0, {}),
-                "reasoning.output_tokens": ((made and made.reasoning_tokens) or 0, {}),
-            }
-            for kind, (total, parts) in counts.items():
-                self._count(kind, total, parts, attributes, context)
+            if tokens_in is not None:
+                self._inference_input.record(tokens_in, attributes, context)
+                self._count("input_tokens", tokens_in, modalities(given), attributes, context)
+                read, write = (given.cached_tokens, given.cache_write_tokens) if given else (0, 0)
+                self._count("cache_read.input_tokens", read or 0, {}, attributes, context)
+                self._count("cache_write.input_tokens", write or 0, {}, attributes, context)
+            if tokens_out is not None:
+                self._inference_output.record(tokens_out, attributes, context)
+                self._count("output_tokens", tokens_out, modalities(made), attributes, context)
+                thought = made.reasoning_tokens if made else 0
+                self._count("reasoning.output_tokens", thought or 0, {}, attributes, context)
 
     def _count(self, kind: str, total: int, parts: dict[str, int], attributes: Attributes, context: "Context") -> None:
         # The modalities part the total: what is left belongs to none that was told.

@@ -60,6 +60,7 @@ CACHE_WRITE_TOKENS: Final[Mapping[CacheWriteKey, str]] = {
     "cache_write": "gen_ai.usage.cache_write.input_tokens",
     "cache_creation": "gen_ai.usage.cache_creation.input_tokens",
 }
+CACHE_READ_TOKENS_OF: Final = "gen_ai.usage.{}.cache_read.input_tokens"
 REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
 INPUT_TOKENS_OF: Final = "gen_ai.usage.{}.input_tokens"
 OUTPUT_TOKENS_OF: Final = "gen_ai.usage.{}.output_tokens"
@@ -169,26 +170,32 @@ PROVIDERS: Final[Mapping[str, str]] = {
 # Operations that run a model on what they are given, and so have the metrics of inference.
 INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content"})
 
-# Our operations, as the conventions name them, with the type of what comes out where it is fixed. ``None`` has no
-# span of its own: what it does is one HTTP request. What is not here is called by our own name.
-OPERATIONS: Final[Mapping[str, tuple[str | None, str | None]]] = {
+# Operations whose replies speak of the usage of others, or of none that is billed: it is told nowhere.
+UNUSED: Final = frozenset({"count_tokens", "fetch_response"})
+
+# Our operations, as the conventions name them, with the type of what comes out where it is fixed. What is not here is
+# called by our own name.
+OPERATIONS: Final[Mapping[str, tuple[str, str | None]]] = {
     "chat": ("chat", None),
     "messages": ("chat", None),
-    "create_response": ("chat", None),
     "responses": ("chat", None),
-    "completion": ("text_completion", None),
-    "text_completion": ("text_completion", None),
+    "create_response": ("chat", None),
+    "retrieve_response": ("fetch_response", None),
+    "completions": ("text_completion", None),
     "embed": ("embeddings", None),
-    "embeddings": ("embeddings", None),
     "image_generate": ("generate_content", "image"),
     "image_edit": ("generate_content", "image"),
+    "image_variation": ("generate_content", "image"),
+    "video_generate": ("generate_content", "video"),
     "speech": ("generate_content", "speech"),
     "transcribe": ("generate_content", "text"),
     "translate": ("generate_content", "text"),
     "ocr": ("generate_content", "text"),
     "moderate": ("moderation", None),
-    "list_models": (None, None),
 }
+
+# Words in the names of operations that run no model, and have no span of their own: each is one HTTP request.
+_WIRE_ONLY: Final = ("file", "batch", "models", "list_", "delete_", "cancel_")
 
 # Providers whose own API of an operation is called otherwise.
 PROVIDER_OPERATIONS: Final[Mapping[tuple[str, str], str]] = {
@@ -231,5 +238,7 @@ def provider_name(provider: str) -> str:
 
 def operation_name(operation: str, provider: str) -> str | None:
     """Name one of our operations at a provider (as the conventions name it); ``None`` has no span of its own."""
-    name, _ = OPERATIONS.get(operation, (operation, None))
-    return None if name is None else PROVIDER_OPERATIONS.get((provider, name), name)
+    known = OPERATIONS.get(operation)
+    if known is None:
+        return None if any(word in operation for word in _WIRE_ONLY) else operation
+    return PROVIDER_OPERATIONS.get((provider, known[0]), known[0])

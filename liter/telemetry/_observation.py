@@ -254,7 +254,8 @@ class Observation:
         else:
             usage, cost = self._usage(reply), self._cost(reply)
             if usage is not None:
-                attributes.update(usage_attributes(usage, settings.cache_write_key))
+                operation = str(self._named[names.OPERATION])
+                attributes.update(usage_attributes(usage, operation, settings.cache_write_key))
                 instruments.usage(usage, measured, context)
             if cost is not None:
                 attributes.update(cost_attributes(cost, settings.cost_conventions))

@@ -62,6 +62,9 @@ _FIELDS: Final[tuple[tuple[str, str, Callable[[object], Value | None]], ...]] = 
     ("encoding_format", names.ENCODING_FORMATS, _texts),
 )
 
+# Operations whose ``response_format`` is a form of text, and not of an image or of sound.
+_CONVERSATIONS: Final = ("chat", "responses", "create_response")
+
 # Tags that are attributes of the conventions: only the caller knows these.
 _TAGS: Final = (names.CONVERSATION_ID, names.PROMPT_NAME, names.PROMPT_VERSION)
 
@@ -126,13 +129,13 @@ def choice_count(request: msgspec.Struct) -> int:
 
 
 def _output_type(operation: str, request: msgspec.Struct) -> str | None:
-    _, fixed = names.OPERATIONS.get(operation, (None, None))
+    _, fixed = names.OPERATIONS.get(operation, (operation, None))
     if fixed is not None:
         return fixed
     form = getattr(request, "response_format", None)
     if isinstance(form, type):
         return "json"
-    if form is not None and fixed is None:
+    if form is not None and operation in _CONVERSATIONS:
         kind = (
             cast("Mapping[str, object]", form).get("type")
             if isinstance(form, Mapping)

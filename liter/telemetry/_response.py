@@ -79,26 +79,53 @@ class Facts:
         return attributes
 
 
-def usage_attributes(usage: Usage, cache_write_key: names.CacheWriteKey) -> Attributes:
+def token_counts(usage: Usage, operation: str) -> tuple[int | None, int | None]:
+    """Return the tokens in and out, each ``None`` where the provider did not report them.
+
+    Nor does an operation that is no inference have those that it does not know: an embedding gives no tokens.
+    """
+    if operation in names.UNUSED:
+        return None, None
+    told = {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+    given, made = (
+        None if name in usage.unreported or (not count and operation not in names.INFERENCE) else count
+        for name, count in told.items()
+    )
+    return given, made
+
+
+def usage_attributes(usage: Usage, operation: str, cache_write_key: names.CacheWriteKey) -> Attributes:
     """Tell the token counts. Parts are told where the provider reported them and they are not zero."""
-    attributes: Attributes = {names.INPUT_TOKENS: usage.prompt_tokens, names.OUTPUT_TOKENS: usage.completion_tokens}
+    total, completion = token_counts(usage, operation)
+    attributes: Attributes = {}
     given, made = usage.prompt_tokens_details, usage.completion_tokens_details
-    if given is not None and given.cached_tokens:
-        attributes[names.CACHE_READ_TOKENS] = given.cached_tokens
-    if given is not None and given.cache_write_tokens:
-        attributes[names.CACHE_WRITE_TOKENS[cache_write_key]] = given.cache_write_tokens
-    if made is not None and made.reasoning_tokens:
-        attributes[names.REASONING_TOKENS] = made.reasoning_tokens
-    for details, name in ((given, names.INPUT_TOKENS_OF), (made, names.OUTPUT_TOKENS_OF)):
-        parts = modalities(details)
-        if parts.keys() - {"text"}:
-            attributes.update({name.format(modality): count for modality, count in parts.items()})
+    if total is not None:
+        attributes[names.INPUT_TOKENS] = total
+        if given is not None and given.cached_tokens:
+            attributes[names.CACHE_READ_TOKENS] = given.cached_tokens
+        if given is not None and given.cache_write_tokens:
+            attributes[names.CACHE_WRITE_TOKENS[cache_write_key]] = given.cache_write_tokens
+        if _add_parts(attributes, names.INPUT_TOKENS_OF, modalities(given)):
+            _add_parts(attributes, names.CACHE_READ_TOKENS_OF, modalities(given, "cached_{}_tokens"))
+    if completion is not None:
+        attributes[names.OUTPUT_TOKENS] = completion
+        if made is not None and made.reasoning_tokens:
+            attributes[names.REASONING_TOKENS] = made.reasoning_tokens
+        _add_parts(attributes, names.OUTPUT_TOKENS_OF, modalities(made))
     return attributes
 
 
-def modalities(details: object) -> dict[str, int]:
+def _add_parts(attributes: Attributes, name: str, parts: dict[str, int]) -> bool:
+    """Tell a count by modality, if it has another than text."""
+    if not parts.keys() - {"text"}:
+        return False
+    attributes.update({name.format(modality): count for modality, count in parts.items()})
+    return True
+
+
+def modalities(details: object, field: str = "{}_tokens") -> dict[str, int]:
     """Return the parts of a token count by modality, as far as they were reported and are not zero."""
-    counts = ((modality, getattr(details, f"{modality}_tokens", None)) for modality in _MODALITIES)
+    counts = ((modality, getattr(details, field.format(modality), None)) for modality in _MODALITIES)
     return {modality: count for modality, count in counts if count}
 
 

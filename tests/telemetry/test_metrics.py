@@ -217,7 +217,7 @@ def test_parts_sum_to_the_whole(
         points = recorded.points(f"gen_ai.client.inference.usage.{kind}")
         assert sum(cast("NumberDataPoint", point).value for point in points) == whole
     recorded.close()
-    told = usage_attributes(usage, "cache_write")
+    told = usage_attributes(usage, "chat", "cache_write")
     parts = modalities(usage.prompt_tokens_details)
     assert all(0 < cast("int", value) <= total for name, value in told.items() if ".cache_" in name)
     spelled = {name for name in told if name.startswith(("gen_ai.usage.text", "gen_ai.usage.image"))}
@@ -298,6 +298,8 @@ async def test_operations_that_are_no_inference(recorded: Recorded, make_call: M
     async with Stack([recorded.tracing(semconv="latest")], handler)(call):
         pass
     assert set(recorded.metrics) == {"gen_ai.client.operation.duration"}
+    assert attributes(recorded.call)["gen_ai.usage.input_tokens"] == 3
+    assert "gen_ai.usage.output_tokens" not in attributes(recorded.call)
     assert recorded.call.name == "rerank rerank-3"
     with pytest.raises(RateLimitedError):
         async with Stack([recorded.tracing()], ScriptedHandler(RateLimitedError("no")))(call):
