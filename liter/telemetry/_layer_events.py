@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from typing import cast
 
 import msgspec
 
@@ -37,6 +38,11 @@ def event_attributes(name: str, event: object) -> Attributes:
             told = error_type(value)
         elif isinstance(value, str) and ours:
             told = value
+        elif field == "statuses" and isinstance(value, tuple):
+            # Of a budget's limits, the one that is nearest to its end.
+            left = [getattr(status, "left", None) for status in cast("tuple[object, ...]", value)]
+            known = [float(each) for each in left if isinstance(each, Decimal)]
+            attributes.update({f"{prefix}.left": min(known)} if known else {})
         elif field != "call" and ours:
             told = getattr(value, "model", None)
         if isinstance(told, str | bool | int | float):

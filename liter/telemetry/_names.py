@@ -152,15 +152,16 @@ TIMEOUT_ERROR_TYPE: Final = "timeout"
 # Providers as registered, and as the conventions name them. Others keep their name, in lower snake case.
 PROVIDERS: Final[Mapping[str, str]] = {
     "azure": "azure.ai.openai",
-    "azure_ai": "azure.ai.inference",
-    "azure_openai": "azure.ai.openai",
+    "azure-ai": "azure.ai.inference",
+    "azure-anthropic": "azure.ai.inference",
     "bedrock": "aws.bedrock",
+    "bedrock-mantle": "aws.bedrock",
     "gemini": "gcp.gemini",
-    "google": "gcp.gemini",
     "vertex": "gcp.vertex_ai",
-    "vertex_ai": "gcp.vertex_ai",
+    "vertex-anthropic": "gcp.vertex_ai",
     "mistral": "mistral_ai",
     "moonshot": "moonshot_ai",
+    "moonshot-cn": "moonshot_ai",
     "watsonx": "ibm.watsonx.ai",
     "xai": "x_ai",
     "together": "together_ai",
@@ -197,10 +198,10 @@ OPERATIONS: Final[Mapping[str, tuple[str, str | None]]] = {
 # Words in the names of operations that run no model, and have no span of their own: each is one HTTP request.
 _WIRE_ONLY: Final = ("file", "batch", "models", "list_", "delete_", "cancel_")
 
-# Providers whose own API of an operation is called otherwise.
+# Providers, as registered, whose own API of an operation is called otherwise.
 PROVIDER_OPERATIONS: Final[Mapping[tuple[str, str], str]] = {
-    ("gcp.gemini", "chat"): "generate_content",
-    ("gcp.vertex_ai", "chat"): "generate_content",
+    ("gemini", "chat"): "generate_content",
+    ("vertex", "chat"): "generate_content",
 }
 
 # Finish reasons in the conventions' words. Others go through in lower case.
@@ -237,7 +238,7 @@ def provider_name(provider: str) -> str:
 
 
 def operation_name(operation: str, provider: str) -> str | None:
-    """Name one of our operations at a provider (as the conventions name it); ``None`` has no span of its own."""
+    """Name one of our operations at a registered provider; ``None`` has no span of its own."""
     known = OPERATIONS.get(operation)
     if known is None:
         return None if any(word in operation for word in _WIRE_ONLY) else operation

@@ -329,8 +329,8 @@ class Observation:
 
 
 def _creation_attributes(operation: str, route: Route) -> Attributes:
+    name = names.operation_name(operation, route.provider)
     provider = names.provider_name(route.provider)
-    name = names.operation_name(operation, provider)
     return {} if name is None else creation_attributes(name, provider, route.model, route.base_url)
 
 

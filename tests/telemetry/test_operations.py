@@ -46,6 +46,8 @@ def test_every_provider_has_a_name_of_its_own() -> None:
         "bedrock": "aws.bedrock",
         "gemini": "gcp.gemini",
         "vertex": "gcp.vertex_ai",
+        "vertex-anthropic": "gcp.vertex_ai",
+        "azure-ai": "azure.ai.inference",
         "azure": "azure.ai.openai",
         "mistral": "mistral_ai",
         "moonshot": "moonshot_ai",
@@ -75,7 +77,8 @@ def test_every_operation_has_a_name_or_none() -> None:
         "retrieve_batch": None,
     }.items():
         assert names.operation_name(operation, "openai") == expected
-    assert names.operation_name("chat", "gcp.gemini") == "generate_content"
+    assert names.operation_name("chat", "gemini") == "generate_content"
+    assert names.operation_name("chat", "vertex-anthropic") == "chat"
 
 
 OPERATIONS: list[tuple[Mapping[str, object], object, str, Mapping[str, object]]] = [
