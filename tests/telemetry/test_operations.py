@@ -133,7 +133,7 @@ async def test_what_an_operation_tells(
         "gen_ai.request.model": model,
         "server.address": "api.openai.com",
         "server.port": 443,
-        "liter.attempts": 0,
+        "liter.attempts": 1,
     }
     found = attributes(recorded.call)
     if name.startswith("generate_content"):
