@@ -129,7 +129,7 @@ async def test_a_scope_that_is_dropped(recorded: Recorded, make_call: MakeCall) 
     scope = stack(make_call(stream=True))
     reply = await scope.__aenter__()
     await reply.__anext__()
-    assert recorded.spans == []
+    assert recorded.calls == []
     del scope, reply
     gc.collect()
     assert attributes(recorded.call)["error.type"] == "_OTHER"
