@@ -8,8 +8,22 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
-from ._simulator_steps import Close, Data, End, Head, PartialHead, Reset, Step, Wait, whole_answer
+from ..transport._eventstream import EventStreamDecoder, encode_message
+from ._simulator_steps import (
+    EVENT_STREAM,
+    SERVER_SENT,
+    Close,
+    Data,
+    End,
+    Head,
+    PartialHead,
+    Reset,
+    Step,
+    Wait,
+    whole_answer,
+)
 from ._wire_protocol import Refusal, Wire
 
 # Past the opening of a stream on either wire, so that something was said before.
@@ -205,7 +219,7 @@ class Comments(msgspec.Struct, frozen=True):
     text: str = "keep-alive"
 
     def apply(self, steps: Sequence[Step], wire: Wire) -> list[Step]:
-        if _part_head(steps)[1].length is not None:
+        if not _server_sent(steps):
             return list(steps)
         comment = f": {self.text}\n\n".encode()
         return [Data(comment + step.data) if isinstance(step, Data) else step for step in steps]
@@ -218,7 +232,7 @@ class LineEndings(msgspec.Struct, frozen=True):
     blank_lines: int = 1
 
     def apply(self, steps: Sequence[Step], wire: Wire) -> list[Step]:
-        if _part_head(steps)[1].length is not None:
+        if not _server_sent(steps):
             return list(steps)
         ending = self.ending.encode()
         return [
@@ -273,8 +287,24 @@ def _part(steps: Sequence[Step], events: int) -> tuple[list[Step], list[Step]]:
     return list(steps), []
 
 
+def _server_sent(steps: Sequence[Step]) -> bool:
+    return _part_head(steps)[1].content_type == SERVER_SENT
+
+
+def _reframed(change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Change what a message of an AWS event stream says, and frame it anew."""
+
+    def changed(data: bytes) -> bytes:
+        [message] = EventStreamDecoder().feed(data)
+        return encode_message(replace(message, payload=change(message.payload)))
+
+    return changed
+
+
 def _change(steps: Sequence[Step], events: int, change: Callable[[bytes], bytes]) -> list[Step]:
     """Change the event after so many others, or the whole body."""
+    if _part_head(steps)[1].content_type == EVENT_STREAM:
+        change = _reframed(change)
     changed = list(steps)
     places = [index for index, step in enumerate(steps) if isinstance(step, Data)]
     place = places[min(events, len(places) - 1)]

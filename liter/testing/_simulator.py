@@ -1,4 +1,4 @@
-"""A server that speaks the wires of OpenAI and Anthropic, and fails as they do: for tests, the same each time."""
+"""A server that speaks the wires of providers, and fails as they do: for tests, the same each time."""
 
 import random
 import ssl
@@ -11,6 +11,7 @@ import msgspec
 from anyio.abc import ByteStream, Listener, SocketAttribute
 from anyio.streams.tls import TLSListener
 
+from ..credentials import AwsKeys
 from ._faults import FAULTS, Fault
 from ._network import MemoryNetwork
 from ._network_stream import BUFFER_SIZE, MemoryStream
@@ -20,6 +21,7 @@ from ._simulator_http11 import GONE, serve_http11
 from ._simulator_model import Model, ModelReply, Replier
 from ._simulator_steps import Step, whole_answer, with_latency
 from ._wire_anthropic import AnthropicWire
+from ._wire_bedrock import BedrockWire
 from ._wire_openai import OpenAIWire
 from ._wire_protocol import Refusal, Wire
 
@@ -38,7 +40,8 @@ class SimulatorServer(msgspec.Struct, frozen=True):
 
 
 class Simulator:
-    """A provider for tests: chat completions as OpenAI, messages as Anthropic, models as both, under any prefix.
+    """A provider for tests: chat completions as OpenAI, messages as Anthropic, Converse as Bedrock, models as all of
+    them, under any prefix.
 
     Serve it in memory, in virtual time, or on a loopback socket; HTTP/1.1 and HTTP/2. Answers depend on the seed, the
     request and the order of requests alone. Requests are checked as the providers do: a key, the required fields,
@@ -48,6 +51,7 @@ class Simulator:
     :param reply: what the model says, instead of sentences made up: a string, a :class:`ModelReply`, or a function of
         the :class:`ReceivedRequest` that returns one of them
     :param api_key: the only key accepted; by default any key is
+    :param aws_keys: what requests to Bedrock must be signed with; by default a signature only has to be well formed
     :param models: names for the list of models
     :param faults: a script, one entry for each request in the order they arrive; ``None`` answers as it should, and so
         does the simulator when the script is at its end
@@ -63,6 +67,7 @@ class Simulator:
         seed: int = 0,
         reply: str | ModelReply | Replier | None = None,
         api_key: str | None = None,
+        aws_keys: AwsKeys | None = None,
         models: Sequence[str] = MODELS,
         faults: Sequence[Fault | None] = (),
         fault_rate: float = 0.0,
@@ -82,8 +87,12 @@ class Simulator:
         self._latency = latency
         self._event_latency = event_latency
         self._random = random.Random(f"{seed} faults")
-        self._openai = OpenAIWire(models)
-        self._anthropic = AnthropicWire(models)
+        # The first that speaks a request's language answers it.
+        self._wires: tuple[Wire, ...] = (
+            AnthropicWire(models),
+            BedrockWire(models, api_key=api_key, keys=aws_keys),
+            OpenAIWire(models),
+        )
         self._ledger = Ledger()
 
     @property
@@ -198,7 +207,7 @@ class Simulator:
             started=anyio.current_time(),
         )
         ledger.requests.append(request)
-        wire: Wire = self._anthropic if _is_anthropic(request) else self._openai
+        wire = next(wire for wire in self._wires if wire.speaks(request))
         steps = with_latency(self._answer(request, wire), self._latency, self._event_latency)
         fault = self._next_fault()
         if fault is not None:
@@ -233,13 +242,6 @@ class Simulator:
             f"<Simulator {len(self.requests)} requests, {self.in_flight} in flight, "
             f"{self.connections.open} connections open>"
         )
-
-
-def _is_anthropic(request: ReceivedRequest) -> bool:
-    path = request.path.partition("?")[0]
-    return path.endswith("/messages") or (
-        "anthropic-version" in request.headers and not path.endswith("/chat/completions")
-    )
 
 
 def _decode(body: bytes) -> object:

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+SERVER_SENT = "text/event-stream; charset=utf-8"
+EVENT_STREAM = "application/vnd.amazon.eventstream"
+
 
 class Wait(msgspec.Struct, frozen=True):
     """Let seconds pass; ``inf`` is until the client leaves."""
@@ -21,6 +24,11 @@ class Head(msgspec.Struct, frozen=True):
     status: int
     headers: tuple[tuple[str, str], ...]
     length: int | None = None
+
+    @property
+    def content_type(self) -> str:
+        """What the body is; empty where it is not told."""
+        return dict(self.headers).get("content-type", "")
 
 
 class PartialHead(msgspec.Struct, frozen=True):
@@ -56,9 +64,11 @@ def whole_answer(status: int, headers: Sequence[tuple[str, str]], content_type: 
     return [Head(status, (("content-type", content_type), *headers), len(body)), Data(body), End()]
 
 
-def stream_answer(headers: Sequence[tuple[str, str]], events: Sequence[bytes]) -> list[Step]:
+def stream_answer(
+    headers: Sequence[tuple[str, str]], events: Sequence[bytes], content_type: str = SERVER_SENT
+) -> list[Step]:
     """Make the steps of an event stream."""
-    head = Head(200, (("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache"), *headers))
+    head = Head(200, (("content-type", content_type), ("cache-control", "no-cache"), *headers))
     return [head, *map(Data, events), End()]
 
 

@@ -89,6 +89,12 @@ class AnthropicWire:
     def __init__(self, models: Sequence[str]) -> None:
         self._models = models
 
+    def speaks(self, request: ReceivedRequest) -> bool:
+        path = request.path.partition("?")[0]
+        return path.endswith("/messages") or (
+            "anthropic-version" in request.headers and not path.endswith("/chat/completions")
+        )
+
     def headers(self, request_id: str) -> Headers:
         return (
             ("request-id", request_id),

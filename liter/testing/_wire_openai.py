@@ -89,6 +89,10 @@ class OpenAIWire:
     def __init__(self, models: Sequence[str]) -> None:
         self._models = models
 
+    def speaks(self, request: ReceivedRequest) -> bool:
+        # What no other knows is for this one to answer, or to refuse.
+        return True
+
     def headers(self, request_id: str) -> Headers:
         return (
             ("x-request-id", request_id),

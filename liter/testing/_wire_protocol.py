@@ -23,6 +23,10 @@ class Refusal(Exception):  # noqa: N818 # what the caller did wrong, not an erro
 class Wire(Protocol):
     """One provider's side: requests to steps, in its own form."""
 
+    def speaks(self, request: ReceivedRequest) -> bool:
+        """Whether a request is one of this provider's: by its path, or by a header that no other has."""
+        ...
+
     def headers(self, request_id: str) -> Headers:
         """The headers of every answer: request id, rate limits."""
         ...
