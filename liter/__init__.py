@@ -34,6 +34,9 @@ from ._secret import Secret as Secret
 from ._stream import ChatStream as ChatStream
 from ._stream import EventStream as EventStream
 from ._version import __version__ as __version__
+from .money import Cost as Cost
+from .money import PriceBook as PriceBook
+from .money import completion_cost as completion_cost
 from .providers import CustomProviderConfig as CustomProviderConfig
 from .providers import register_custom_provider as register_custom_provider
 from .providers import unregister_custom_provider as unregister_custom_provider

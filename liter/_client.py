@@ -2,8 +2,11 @@
 
 import ssl
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
+
+from msgspec.structs import replace
 
 from ._capabilities import Capabilities, capabilities_of
 from ._contract import Layer, Stack, Timeouts
@@ -14,8 +17,10 @@ from ._methods_text import TextMethods
 from ._options import check_timeout, check_unsupported, resolve_timeout
 from ._plan import check_order, explain
 from ._routing import RouteTable
-from .middleware import Retry
+from .middleware import CostTracking, Retry
+from .money import Cost, PriceBook
 from .providers import Catalog, CustomProviderConfig, Provider
+from .types import Usage
 
 if TYPE_CHECKING:
     import httpcore
@@ -45,7 +50,9 @@ class LlmClient(ChatMethods, TextMethods, MediaMethods):
     :param max_retries: how often the default stack tries again
     :param timeout: seconds, or ``Timeouts``. A number bounds a unary call as a whole, retries and waits included;
         of a stream, it bounds the time to the first event and each gap between events
-    :param middleware: layers, outermost first, in place of the default stack (``Retry``); ``[]`` is none
+    :param middleware: layers, outermost first, in place of the default stack (``CostTracking``, ``Retry``); ``[]`` is
+        none
+    :param prices: the price book that ``reply.cost`` and ``price`` go by; by default ``PriceBook.default()``
     :param unsupported: what becomes of a parameter that the provider does not take: an error before any I/O
         (``"raise"``), or it is left out, with a warning in the log of ``liter`` (``"drop"``)
     :param http2: offer HTTP/2. Off by default: in Python it costs several times the CPU of HTTP/1.1
@@ -74,6 +81,7 @@ class LlmClient(ChatMethods, TextMethods, MediaMethods):
         api_keys: Mapping[str, ApiKey] | None = None,
         provider_settings: Mapping[str, Mapping[str, str]] | None = None,
         providers: Sequence[CustomProviderConfig | Provider] = (),
+        prices: PriceBook | None = None,
         unsupported: Literal["raise", "drop"] = "raise",
         http2: bool = False,
         ssl_context: ssl.SSLContext | None = None,
@@ -119,7 +127,29 @@ class LlmClient(ChatMethods, TextMethods, MediaMethods):
             max_response_bytes=max_response_bytes,
             max_event_bytes=max_event_bytes,
         )
-        self._stack = Stack(_layers(middleware, max_retries), exchange)
+        if prices is not None and not isinstance(prices, PriceBook):
+            raise ValueError(f"prices must be a PriceBook, as PriceBook.default().with_(...), not {prices!r}")
+        self._prices = prices
+        self._stack = Stack(_layers(middleware, max_retries, prices), exchange)
+
+    def price(
+        self,
+        *,
+        model: str,
+        usage: Usage,
+        when: datetime | None = None,
+        terms: Mapping[str, str] | None = None,
+    ) -> Cost | None:
+        """Price a usage, as of a ledger of the past, by the client's price book. Nothing is sent.
+
+        :param model: as for a call: ``"provider/model"``, or one of the client's own provider
+        :param when: when the call was made; without a time zone in UTC. By default now
+        :param terms: on which terms, beside those that the usage tells: ``{"processing": "batch"}``
+        :return: ``None`` where there is no price
+        :raises ValueError: the usage contradicts itself
+        """
+        provider, name = self._routes.split(model)
+        return self.prices.price(provider, name, usage, when=when, terms=terms)
 
     def explain(self) -> str:
         """Describe the stack, outermost first: each layer, whether it sees calls or attempts, and its settings.
@@ -141,6 +171,11 @@ class LlmClient(ChatMethods, TextMethods, MediaMethods):
         await self.aclose()
 
     @property
+    def prices(self) -> PriceBook:
+        """The client's price book."""
+        return self._prices or PriceBook.default()
+
+    @property
     def providers(self) -> Mapping[str, Provider]:
         """The providers this client reaches, by name."""
         return self._routes.providers
@@ -159,11 +194,11 @@ class LlmClient(ChatMethods, TextMethods, MediaMethods):
         return f"<LlmClient {routes.home} at {where}: {self._stack!r}>"
 
 
-def _layers(middleware: Sequence[Layer] | None, max_retries: int) -> Sequence[Layer]:
+def _layers(middleware: Sequence[Layer] | None, max_retries: int, prices: PriceBook | None) -> Sequence[Layer]:
     if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
         raise ValueError(f"max_retries must be 0 or more, not {max_retries!r}")
     if middleware is None:
-        return (Retry(max_retries=max_retries),)
+        return CostTracking(prices=prices), Retry(max_retries=max_retries)
     if max_retries != DEFAULT_MAX_RETRIES:
         raise ValueError("max_retries is for the default stack; with middleware=, give a Retry(max_retries=...) in it")
     for layer in middleware:
@@ -172,4 +207,11 @@ def _layers(middleware: Sequence[Layer] | None, max_retries: int) -> Sequence[La
         if not callable(layer):
             raise ValueError(f"middleware: {layer!r} is not a layer: it must be callable as layer(call, call_next)")
     check_order(middleware)
-    return tuple(middleware)
+    return tuple(_with_prices(layer, prices) for layer in middleware)
+
+
+def _with_prices(layer: Layer, prices: PriceBook | None) -> Layer:
+    """The layer with the client's prices, where it takes some and has none."""
+    if prices is not None and isinstance(layer, CostTracking) and layer.prices is None:
+        return replace(layer, prices=prices)
+    return layer

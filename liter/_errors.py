@@ -252,9 +252,16 @@ class LlmTimeoutError(LlmError):
 
 
 class NetworkError(LlmError):
-    """No connection could be made, or it broke."""
+    """No connection could be made, or it broke.
+
+    ``connected`` is whether there was one, over which the request may have gone out.
+    """
 
     _retryable = True
+
+    def __init__(self, message: str, *, connected: bool = True, **fields: Unpack[ErrorFields]) -> None:
+        super().__init__(message, **fields)
+        self.connected = connected
 
 
 class StreamingError(LlmError):

@@ -7,6 +7,7 @@ from .middleware import (
     Budget,
     Cache,
     Concurrency,
+    CostTracking,
     Fallback,
     Guardrails,
     Hedge,
@@ -16,6 +17,8 @@ from .middleware import (
     Retry,
     Tracing,
 )
+
+_ONE_BILL = "the bill of a call is the sum of its attempts, and each would be billed with those before it"
 
 # Outside, inside, and why that cannot be meant. The other order is right.
 _WRONG: tuple[tuple[type, type, str], ...] = (
@@ -34,6 +37,11 @@ _WRONG: tuple[tuple[type, type, str], ...] = (
     (Retry, Ledger, "each attempt would wait for the disk, and be written down as a call of its own"),
     (Hedge, Ledger, "each of the raced attempts would be written down as a call of its own"),
     (Budget, Ledger, "what the budget counts for an attempt without a known cost would not be written down"),
+    (Retry, CostTracking, _ONE_BILL),
+    (Fallback, CostTracking, _ONE_BILL),
+    (Hedge, CostTracking, _ONE_BILL),
+    (CostTracking, Tracing, "the call's span would end before its bill is known"),
+    (Cache, CostTracking, "a hit would have no cost, and it is known to be 0"),
     (Hedge, Retry, "each of the raced attempts would be retried, and the slow one with them"),
 )
 

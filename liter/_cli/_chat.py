@@ -13,6 +13,7 @@ import msgspec
 
 from .._client import LlmClient
 from .._stream import ChatStream
+from ..middleware import Retry
 from ..types import ChatCompletionRequest, ChatCompletionResponse, SystemMessage, UserMessage
 from ._run import CommandError, UsageError, conclude, run
 from ._terminal import colourful, make_printable
@@ -80,7 +81,8 @@ async def _ask(request: ChatCompletionRequest, options: ChatOptions) -> None:
         api_key = os.environ.get(options.api_key_env)
         if not api_key:
             raise CommandError(f"--api-key-env: the environment variable {options.api_key_env} is not set")
-    async with LlmClient(timeout=options.timeout) as client:
+    # The command shows no cost, so it need not warn of one that is unknown.
+    async with LlmClient(timeout=options.timeout, middleware=[Retry()]) as client:
         if options.stream and not options.json:
             async with await client.chat_stream(request, base_url=options.base_url, api_key=api_key) as stream:
                 await _print_stream(stream)

@@ -19,6 +19,7 @@ from ._cache_semantic import CacheEmbedFailed as CacheEmbedFailed
 from ._cache_semantic import Semantic as Semantic
 from ._circuit_breaker import CircuitBreaker as CircuitBreaker
 from ._concurrency import Concurrency as Concurrency
+from ._cost_tracking import CostTracking as CostTracking
 from ._deployment import Deployment as Deployment
 from ._deployment import Price as Price
 from ._fallback import Fallback as Fallback
@@ -62,6 +63,7 @@ __all__ = [
     "CircuitPolicy",
     "Concurrency",
     "CoolingDown",
+    "CostTracking",
     "Deployment",
     "Fallback",
     "FallingBack",

@@ -1,5 +1,6 @@
 """The price book: what models cost, by provider, time and terms."""
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,6 +18,8 @@ from ._price import Price, read_price, row_of
 from ._provider_prices import STANDARD, ModelPrices, ProviderPrices
 from ._rates import Charge
 from ._schema import ProviderRows, Row, Snapshot, in_utc
+
+_LOGGER = logging.getLogger("liter")
 
 _ZERO = Decimal(0)
 _NO_TERMS: Mapping[str, str] = {}
@@ -51,6 +54,7 @@ class PriceBook:
         self._decoded: dict[str, ProviderPrices | None] = {}
         self._own_prices = {name: ProviderPrices(ProviderRows(models=rows)) for name, rows in self._own.items()}
         self._found: dict[tuple[str, str], ModelPrices | None] = {}
+        self._told: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     @staticmethod
@@ -120,7 +124,7 @@ class PriceBook:
 
         :param prices: by ``"provider/model"``: a ``Price``, or several: at different times, or on different terms; or
             another book, as from ``from_file``
-        :param version: of the new book; by default this one's, with a digest of what was added
+        :param version: of the new book; by default this one's, with that of the other, or a digest of what was added
         :raises ValueError: a key is not ``provider/model``, or a price makes no sense
         """
         import hashlib
@@ -129,6 +133,8 @@ class PriceBook:
             added, providers, same = prices._own, prices._providers, prices._same
         else:
             added, providers, same = _rows(prices), {}, {}
+        if version is None and isinstance(prices, PriceBook) and prices.version:
+            version = f"{self.version}+{prices.version}" if self.version else prices.version
         if version is None:
             digest = hashlib.sha256(msgspec.json.encode([added, providers], order="sorted")).hexdigest()[:8]
             version = f"{self.version}+{digest}" if self.version else digest
@@ -229,6 +235,15 @@ class PriceBook:
             unpriced=charge.unpriced,
             assumed=charge.assumed,
         )
+
+    def warn(self, provider: str, model: str, what: str) -> None:
+        """Say once, for each model, why something has no price."""
+        key = (provider, model)
+        with self._lock:
+            if key in self._told or len(self._told) >= _REMEMBERED:
+                return
+            self._told.add(key)
+        _LOGGER.warning("the cost of %s/%s is unknown: %s", provider, model, what)
 
     def __repr__(self) -> str:
         return f"PriceBook({self.version!r})"

@@ -128,7 +128,17 @@ class RateCard:
     :param assumed: what the price book does not say, and these rates assume
     """
 
-    __slots__ = ("_assumed", "_buckets", "_by_token", "_factor", "_minimum_seconds", "_request", "_sizes", "rates")
+    __slots__ = (
+        "_assumed",
+        "_buckets",
+        "_by_token",
+        "_factor",
+        "_free",
+        "_minimum_seconds",
+        "_request",
+        "_sizes",
+        "rates",
+    )
 
     def __init__(
         self,
@@ -145,6 +155,7 @@ class RateCard:
         cliffs = [rate for rate in rates.values() if isinstance(rate, Tiered) and not rate.marginal]
         self._sizes = sorted({above for rate in cliffs for above, _ in rate.steps})
         self._buckets: dict[int, _Bucket] = {}
+        self._free = bool(rates) and not any(map(_is_charged, rates.values()))
         self._by_token = not TOKEN_RATES.isdisjoint(rates)
         requests = rates.get("requests")
         self._request = requests.base if isinstance(requests, Tiered) else requests
@@ -186,10 +197,12 @@ class RateCard:
                 others.remove(("pages", usage.pages))
                 others.append(("pages", usage.pages - usage.annotated_pages))
             self._charge_counts(others, amounts, missing)
-        if missing and amounts and not self._by_token:
+        if missing and self._free:
+            missing = []
+        elif missing and amounts and not self._by_token:
             # What is billed by the second or by the piece reports tokens as well, and they cost nothing.
             missing = []
-        unpriced = (*usage.unreported, *missing)
+        unpriced = () if self._free else (*usage.unreported, *missing)
         if self._request is not None:
             amounts["requests"] = self._request
         if usage.server_tool_use:
@@ -260,6 +273,10 @@ def _charge_class(
         missing.append(name)
     else:
         amounts[name] = rate.amount(count) if isinstance(rate, Tiered) else EXACT.multiply(rate, count)
+
+
+def _is_charged(rate: Rate) -> bool:
+    return bool(rate.base or any(step for _, step in rate.steps)) if isinstance(rate, Tiered) else bool(rate)
 
 
 def _billed(usage: Usage, units: Mapping[str, float]) -> Usage:

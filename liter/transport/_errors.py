@@ -36,9 +36,9 @@ def translate(error: Exception, *, connect: float | None = None) -> LlmError:
         case httpcore.TimeoutException():
             return LlmTimeoutError(told)
         case httpcore.ProxyError():
-            return NetworkError(f"the proxy refused: {told}")
+            return NetworkError(f"the proxy refused: {told}", connected=False)
         case httpcore.ConnectError():
-            return NetworkError(f"could not connect: {told}", retryable=not _is_certificate(error))
+            return NetworkError(f"could not connect: {told}", connected=False, retryable=not _is_certificate(error))
         case httpcore.LocalProtocolError() | httpcore.UnsupportedProtocol():
             return InternalError(f"liter made a request that is not HTTP: {told}")
         case httpcore.RemoteProtocolError():
