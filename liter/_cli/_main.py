@@ -3,6 +3,8 @@
 import argparse
 import math
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -38,6 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from ._sim import SimOptions, sim
 
             return sim(msgspec.convert(given, SimOptions))
+        case "spend":
+            from ._spend import SpendOptions, spend
+
+            return spend(msgspec.convert(given, SpendOptions))
         case _:
             parser.print_help()
             return 0
@@ -50,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands.add_parser("demo", help="show what the layers do, against a simulated provider on this machine"))
     _add_chat(commands.add_parser("chat", help="ask a model, and print its answer as it arrives"))
     _add_sim(commands.add_parser("sim", help="serve the simulated provider until Ctrl-C"))
+    _add_spend(commands.add_parser("spend", help="show what is in a ledger: who spent how much"))
     return parser
 
 
@@ -119,6 +126,29 @@ def _add_sim(parser: argparse.ArgumentParser) -> None:
     _add_backend(parser)
 
 
+def _add_spend(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Show what is in a ledger: a table with bars, CSV, JSON, or a page with plots."
+    parser.add_argument("ledger", metavar="FILE", help="the file that the layer Ledger writes")
+    parser.add_argument(
+        "--by",
+        type=_grouping,
+        default="model",
+        metavar="WHAT",
+        help="model, provider, operation, outcome, day, hour, or tag:NAME (default: %(default)s)",
+    )
+    parser.add_argument("--since", type=_date, metavar="DATE", help="the first day or time, as 2026-11-01")
+    parser.add_argument("--until", type=_date, metavar="DATE", help="the day or time before which it ends")
+    parser.add_argument(
+        "--time-zone", type=_time_zone, default="UTC", metavar="NAME", help="of days (default: %(default)s)"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="comma-separated values, with amounts in full")
+    form.add_argument("--json", action="store_true", help="the same as JSON")
+    form.add_argument("--html", metavar="FILE", help="write a page with plots, which loads nothing")
+    parser.add_argument("--title", default="Spend", help="of the page (default: %(default)s)")
+    parser.add_argument("--plain", action="store_true", help="plain text, even where rich is installed")
+
+
 def _add_backend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend", choices=("asyncio", "trio"), default="asyncio", help="event loop to run on (default: %(default)s)"
@@ -142,6 +172,32 @@ _speed = _number("a number from 0.1 to 5", lambda number: 0.1 <= number <= 5)
 _positive = _number("a number above 0", lambda number: 0 < number < math.inf)
 _seconds = _number("0 or more seconds", lambda number: 0 <= number < math.inf)
 _share = _number("a share from 0 to 1", lambda number: 0 <= number <= 1)
+
+
+def _grouping(text: str) -> str:
+    if text not in ("model", "provider", "operation", "outcome", "day", "hour") and not text.startswith("tag:"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of model, provider, operation, outcome, day, hour, or a tag such as tag:tenant"
+        )
+    return text
+
+
+def _date(text: str) -> str:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a date, as 2026-11-01, or a time, as 2026-11-01T12:00"
+        ) from None
+    return text
+
+
+def _time_zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time zone, as Europe/Berlin") from None
+    return text
 
 
 def _port(text: str) -> int:
