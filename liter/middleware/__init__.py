@@ -24,8 +24,8 @@ from ._deployment import Deployment as Deployment
 from ._deployment import Price as Price
 from ._fallback import Fallback as Fallback
 from ._fallback import FallingBack as FallingBack
-from ._fallback import Target as Target
-from ._fallback import may_work_elsewhere as may_work_elsewhere
+from ._fallback_target import Target as Target
+from ._fallback_target import may_work_elsewhere as may_work_elsewhere
 from ._guardrail_rule import Rule as Rule
 from ._guardrails import Guardrails as Guardrails
 from ._guardrails import RuleMatched as RuleMatched

@@ -1,7 +1,7 @@
 """Other models to go to when one cannot answer."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Generic, Literal, TypeVar, cast
@@ -10,80 +10,21 @@ import anyio
 import msgspec
 
 from .._contract import Call, Handler, Route
-from .._errors import (
-    AuthenticationError,
-    EndpointNotSupportedError,
-    LlmError,
-    LlmTimeoutError,
-    NotFoundError,
-    RateLimitedError,
-    SerializationError,
-)
+from .._errors import EndpointNotSupportedError, LlmError, LlmTimeoutError
 from .._http import RawHeaders
 from .._loop import EventLoop
 from .._reply import Reply
-from ._fallback_stream import ContinuedEvents, PrefixReply, can_continue
+from ._fallback_continue import ContinuedEvents, can_continue
+from ._fallback_restart import RestartedEvents, can_restart
+from ._fallback_stream import FollowedEvents
+from ._fallback_target import Condition, Target, check_condition, check_share, may_work_elsewhere
 
 R = TypeVar("R")
-
-Condition = type[LlmError] | tuple[type[LlmError], ...] | Callable[[LlmError], bool]
-
-# Facts about one provider, account or model, so that another one may do. What is wrong with the request itself
-# (BadRequestError and its kin), or what the application's own limits and hooks refuse, is wrong everywhere.
-_ELSEWHERE = (
-    AuthenticationError,
-    EndpointNotSupportedError,
-    LlmTimeoutError,
-    NotFoundError,
-    RateLimitedError,
-    SerializationError,
-)
 
 _IDEMPOTENCY_KEY = b"idempotency-key"
 
 # What a try may come to end with, to ask beforehand where that leads to.
 _SHARE_IS_OVER = LlmTimeoutError("the share of this try is over", limit="first event")
-
-
-def may_work_elsewhere(error: LlmError) -> bool:
-    """Tell whether another model may do what this one refused: the default of :class:`Fallback`.
-
-    It may after what is ``retryable``, and after a timeout, an exhausted quota, a missing or refused key, an unknown
-    model, an operation that is not offered, and a reply that cannot be read.
-    """
-    return error.retryable or isinstance(error, _ELSEWHERE)
-
-
-class Target(msgspec.Struct, frozen=True):
-    """A model to fall back to, and what is different there.
-
-    :param model: as for the client: ``"provider/model"``
-    :param changes: fields of the request, with the values they have there
-    :param when: the errors that lead here, in place of the ``when`` of the ``Fallback``
-    :param share: as the ``share`` of the ``Fallback``, for this model
-    :param prefix: how the model answers a conversation that ends with the beginning of its own answer: what comes
-        next is ``"continued"`` (DeepSeek, Anthropic's models up to 4.5), or the beginning is ``"repeated"`` first
-        (Mistral). ``None`` is neither: no stream is continued there
-    :raises ValueError: ``changes`` has the model, or a value makes no sense
-    """
-
-    model: str
-    changes: Mapping[str, object] = {}
-    when: Condition | None = None
-    share: float | None = None
-    prefix: PrefixReply | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.model, str) or not self.model:
-            raise ValueError(f"model must be a name such as 'provider/model', not {self.model!r}")
-        if "model" in self.changes:
-            raise ValueError("changes must not have 'model': it is a parameter of Target itself")
-        if self.when is not None:
-            _check_condition(self.when)
-        if self.share is not None:
-            _check_share(self.share)
-        if self.prefix not in (None, "continued", "repeated"):
-            raise ValueError(f"prefix must be 'continued', 'repeated' or None, not {self.prefix!r}")
 
 
 class FallingBack(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,12 +48,16 @@ class Fallback(msgspec.Struct, frozen=True):
     once. Address and key are those of the target. A target without ``changes`` that is where the call was meant to go
     is left out, and calls that are to no model (``list_models``) go through as they are.
 
-    A stream that breaks after its first event is the consumer's, with ``mid_stream="fail"``. With ``"continue"``, a
-    chat goes on at the next target with a ``prefix`` whose condition the error meets, be it the same model: what the
-    consumer has seen is sent along, and the stream gives what comes after it, each text once. It has the time of a
-    gap between events to begin. ``usage`` of such a stream is unknown, and limits on tokens and ``stop`` hold for each
-    part. Not continued is what is more than the beginning of one text: several choices, tool calls, an answer that
-    had finished.
+    A stream that breaks after its first event is the consumer's, with ``mid_stream="fail"``. Otherwise a chat goes on
+    at the next target whose condition the error meets, which has the time of a gap between events to begin:
+
+    - ``"restart"`` begins the answer anew there. The first chunk of the new one has ``restarted=True``: forget what
+      came before it, as ``ChatStream.response()`` does. ``usage`` is that of the last run alone; what the others took
+      is on their attempts. An answer that had finished is not begun anew.
+    - ``"continue"`` goes on at a target with a ``prefix``, be it the same model: what the consumer has seen is sent
+      along, and the stream gives what comes after it, each text once. ``usage`` of such a stream is unknown, and limits
+      on tokens and ``stop`` hold for each part. Not continued is what is more than the beginning of one text: several
+      choices, tool calls, an answer that had finished.
 
     ::
 
@@ -135,7 +80,7 @@ class Fallback(msgspec.Struct, frozen=True):
     :param when: an error class, several, or a function of the error; by default :func:`may_work_elsewhere`. Context
         windows and content policies lead only to targets that ask for them
     :param share: of the time left, for each try, above 0 and up to 1
-    :param mid_stream: what a stream does that breaks after its first event: ``"fail"`` or ``"continue"``
+    :param mid_stream: what a stream does that breaks after its first event: ``"fail"``, ``"restart"`` or ``"continue"``
     :raises ValueError: no models, one twice, or a value that makes no sense; when called, a target changes a field
         that the request does not have
     """
@@ -143,7 +88,7 @@ class Fallback(msgspec.Struct, frozen=True):
     models: Sequence[str | Target]
     when: Condition = may_work_elsewhere
     share: float = 0.5
-    mid_stream: Literal["fail", "continue"] = "fail"
+    mid_stream: Literal["fail", "restart", "continue"] = "fail"
 
     def __post_init__(self) -> None:
         if isinstance(self.models, str) or not self.models:
@@ -154,10 +99,10 @@ class Fallback(msgspec.Struct, frozen=True):
             if target in targets:
                 raise ValueError(f"models has {target.model!r} twice: each is tried once")
             targets.append(target)
-        _check_condition(self.when)
-        _check_share(self.share)
-        if self.mid_stream not in ("fail", "continue"):
-            raise ValueError(f"mid_stream must be 'fail' or 'continue', not {self.mid_stream!r}")
+        check_condition(self.when)
+        check_share(self.share)
+        if self.mid_stream not in ("fail", "restart", "continue"):
+            raise ValueError(f"mid_stream must be 'fail', 'restart' or 'continue', not {self.mid_stream!r}")
         if (self.mid_stream == "continue") is not any(target.prefix for target in targets):
             raise ValueError(
                 "mid_stream='continue' and models that are a Target(prefix=...) come together, or not at all"
@@ -192,7 +137,7 @@ class _Tries(Generic[R]):
         self._fallback = fallback
         self._call = call
         self._call_next = call_next
-        self._events: ContinuedEvents[R] | None = None
+        self._events: FollowedEvents[R] | None = None
         self._notes: list[str] = []
         self._untried = list(fallback.targets)
 
@@ -217,10 +162,12 @@ class _Tries(Generic[R]):
                 event = FallingBack(call=call, error=error, target=target)
             else:
                 self._scope = scope
-                if self._fallback.mid_stream == "continue" and can_continue(call):
+                mid_stream = self._fallback.mid_stream
+                if mid_stream == "continue" and can_continue(call):
                     self._events = ContinuedEvents(call, scope, reply, self._call_next, self._follow)
-                    return self._events.reply
-                return reply
+                elif mid_stream == "restart" and can_restart(call):
+                    self._events = RestartedEvents(call, scope, reply, self._call_next, self._follow)
+                return reply if self._events is None else self._events.reply
             await call.notify(event)
             # Its error's traceback holds this frame: a cycle, if it were kept.
             del event
@@ -233,15 +180,17 @@ class _Tries(Generic[R]):
             return await self._events.leave(kind, error, traceback)
         return await self._scope.__aexit__(kind, error, traceback)
 
-    async def _follow(self, tried: Call[R], broken: LlmError, latest: LlmError) -> tuple[Call[R], PrefixReply] | None:
+    async def _follow(self, tried: Call[R], broken: LlmError, latest: LlmError) -> tuple[Call[R], Target] | None:
         """Find where a stream that has broken goes on."""
-        self._untried = [target for target in self._untried if target.prefix is not None]
-        following = self._following(tried, latest, self._call.deadline, elsewhere=False)
+        continues = self._fallback.mid_stream == "continue"
+        if continues:
+            self._untried = [target for target in self._untried if target.prefix is not None]
+        following = self._following(tried, latest, self._call.deadline, elsewhere=not continues)
         if following is None:
             return None
         target, moved = following
         await tried.notify(FallingBack(call=tried, error=broken, target=target))
-        return moved, cast("PrefixReply", target.prefix)
+        return moved, target
 
     def _check_changes(self) -> None:
         """Before the first try: a mistake must not wait for an outage to show."""
@@ -313,17 +262,3 @@ class _Tries(Generic[R]):
 
 def _place(route: Route) -> tuple[str, str, str]:
     return route.provider, route.base_url, route.model
-
-
-def _check_condition(when: object) -> None:
-    classes: tuple[object, ...] = cast("tuple[object, ...]", when) if isinstance(when, tuple) else (when,)
-    if isinstance(when, tuple | type):
-        if not classes or not all(isinstance(each, type) and issubclass(each, LlmError) for each in classes):
-            raise ValueError(f"when must name subclasses of LlmError, or be a function of the error, not {when!r}")
-    elif not callable(when):
-        raise ValueError(f"when must be an error class, a tuple of them, or a function of the error, not {when!r}")
-
-
-def _check_share(share: float) -> None:
-    if not 0 < share <= 1:
-        raise ValueError(f"share must be above 0 and at most 1, the part of the time left, not {share!r}")

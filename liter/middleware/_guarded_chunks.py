@@ -121,7 +121,7 @@ class GuardedChunks:
         It is for chunks with a text and nothing else, as are most of a stream.
         """
         choices = chunk.choices
-        if len(choices) != 1:
+        if len(choices) != 1 or chunk.restarted:
             return False
         choice = choices[0]
         state = self._choices.get(choice.index)
@@ -145,12 +145,15 @@ class GuardedChunks:
 
         :raises BlockedError: a rule says so
         """
+        if chunk.restarted:
+            # What is held is of an answer that nobody is to see any more.
+            self._choices.clear()
         if not chunk.choices:
             return chunk
         self._latest = chunk
         guarded = [self._guard(choice, last=choice.finish_reason is not None) for choice in chunk.choices]
         choices = [choice for choice in guarded if choice is not None]
-        if not choices and all(getattr(chunk, name) is None for name in _FACTS):
+        if not choices and not chunk.restarted and all(getattr(chunk, name) is None for name in _FACTS):
             return None
         return replace(chunk, choices=choices)
 
@@ -164,7 +167,7 @@ class GuardedChunks:
         choices = [choice for choice in guarded if choice is not None and choice != ChunkChoice(index=choice.index)]
         if self._latest is None or not choices:
             return None
-        return replace(self._latest, choices=choices, **_NO_FACTS)
+        return replace(self._latest, choices=choices, restarted=False, **_NO_FACTS)
 
     def _guard(self, choice: ChunkChoice, *, last: bool) -> ChunkChoice | None:
         state = self._choices.get(choice.index)

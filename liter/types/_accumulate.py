@@ -16,10 +16,13 @@ def accumulate(chunks: Iterable[ChatCompletionChunk]) -> ChatCompletionResponse:
     """Join the events of one stream, all of them or those that came before it broke.
 
     Text, refusals, reasoning, arguments and log probabilities are joined per choice; of usage and of facts about
-    the reply the last that was told counts. Nothing is invented: what no event told is absent.
+    the reply the last that was told counts. Nothing is invented: what no event told is absent. What came before a chunk
+    with ``restarted`` is forgotten.
     """
     whole = _Whole()
     for chunk in chunks:
+        if chunk.restarted:
+            whole = _Whole()
         whole.add(chunk)
     return whole.response()
 

@@ -77,6 +77,9 @@ class ChatCompletionChunk(msgspec.Struct, repr_omit_defaults=True, frozen=True, 
     """One event of a streamed chat completion. See :class:`ChatCompletionResponse` for the fields.
 
     The event with the usage comes last and has no choices.
+
+    :param restarted: the answer begins anew with this chunk: forget what came before it. No provider says so, but
+        ``Fallback(mid_stream="restart")``, for a stream that broke
     """
 
     id: str = ""
@@ -92,6 +95,7 @@ class ChatCompletionChunk(msgspec.Struct, repr_omit_defaults=True, frozen=True, 
     search_results: list[JsonObject] | None = None
     moderation: JsonObject | None = None
     native: JsonObject | None = None
+    restarted: bool = False
 
     def attach(self, *, raw: bytes) -> Self:
         """Attach the data of the event that it was made from, and return the chunk itself."""

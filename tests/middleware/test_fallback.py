@@ -57,6 +57,7 @@ def models(handler: ScriptedHandler) -> list[str]:
         Fallback([Target("other", {"text": "!"})], when=lambda error: error.status == 500, share=1e-6),
         Fallback([Target("longer", when=ContextWindowExceededError)]),
         Fallback([Target("other", prefix="continued")], mid_stream="continue"),
+        Fallback(["other"], mid_stream="restart"),
     ],
     ids=repr,
 )
@@ -81,7 +82,7 @@ def test_keeps_the_contract(fallback: Fallback) -> None:
         (lambda: Fallback(["a"], when="ServerError"), "when must be an error class"),
         (lambda: Fallback(["a"], mid_stream="continue"), "come together"),
         (lambda: Fallback([Target("a", prefix="continued")]), "come together"),
-        (lambda: Fallback(["a"], mid_stream="restart"), "mid_stream must be"),
+        (lambda: Fallback(["a"], mid_stream="again"), "mid_stream must be"),
         (lambda: Target("a", prefix="maybe"), "prefix must be"),
         (lambda: Target("a", {"model": "b"}), "changes must not have 'model'"),
         (lambda: Target("a", share=2.0), "share must be above 0"),

@@ -153,7 +153,7 @@ async def test_a_refused_continuation_leads_on(make_call: MakeCall) -> None:
     with pytest.raises(StreamingError) as caught:
         await read(to("x", "y"), make_call(request=REQUEST, stream=True), handler)
     assert caught.value is first
-    assert caught.value.__notes__[-1].startswith("not continued: ServerError: ")
+    assert caught.value.__notes__[-1].startswith("not followed: ServerError: ")
     assert len(handler.calls) == 3
     assert (handler.open, handler.leased) == (0, 0)
 

@@ -1,0 +1,88 @@
+"""A model to fall back to, and the errors that lead there."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal, cast
+
+import msgspec
+
+from .._errors import (
+    AuthenticationError,
+    EndpointNotSupportedError,
+    LlmError,
+    LlmTimeoutError,
+    NotFoundError,
+    RateLimitedError,
+    SerializationError,
+)
+
+PrefixReply = Literal["continued", "repeated"]
+
+Condition = type[LlmError] | tuple[type[LlmError], ...] | Callable[[LlmError], bool]
+
+# Facts about one provider, account or model, so that another one may do. What is wrong with the request itself
+# (BadRequestError and its kin), or what the application's own limits and hooks refuse, is wrong everywhere.
+_ELSEWHERE = (
+    AuthenticationError,
+    EndpointNotSupportedError,
+    LlmTimeoutError,
+    NotFoundError,
+    RateLimitedError,
+    SerializationError,
+)
+
+
+def may_work_elsewhere(error: LlmError) -> bool:
+    """Tell whether another model may do what this one refused: the default of :class:`Fallback`.
+
+    It may after what is ``retryable``, and after a timeout, an exhausted quota, a missing or refused key, an unknown
+    model, an operation that is not offered, and a reply that cannot be read.
+    """
+    return error.retryable or isinstance(error, _ELSEWHERE)
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A model to fall back to, and what is different there.
+
+    :param model: as for the client: ``"provider/model"``
+    :param changes: fields of the request, with the values they have there
+    :param when: the errors that lead here, in place of the ``when`` of the ``Fallback``
+    :param share: as the ``share`` of the ``Fallback``, for this model
+    :param prefix: how the model answers a conversation that ends with the beginning of its own answer: what comes
+        next is ``"continued"`` (DeepSeek, Anthropic's models up to 4.5), or the beginning is ``"repeated"`` first
+        (Mistral). ``None`` is neither: no stream is continued there
+    :raises ValueError: ``changes`` has the model, or a value makes no sense
+    """
+
+    model: str
+    changes: Mapping[str, object] = {}
+    when: Condition | None = None
+    share: float | None = None
+    prefix: PrefixReply | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, str) or not self.model:
+            raise ValueError(f"model must be a name such as 'provider/model', not {self.model!r}")
+        if "model" in self.changes:
+            raise ValueError("changes must not have 'model': it is a parameter of Target itself")
+        if self.when is not None:
+            check_condition(self.when)
+        if self.share is not None:
+            check_share(self.share)
+        if self.prefix not in (None, "continued", "repeated"):
+            raise ValueError(f"prefix must be 'continued', 'repeated' or None, not {self.prefix!r}")
+
+
+def check_condition(when: object) -> None:
+    """Check an argument ``when``. :raises ValueError: it is no condition"""
+    classes: tuple[object, ...] = cast("tuple[object, ...]", when) if isinstance(when, tuple) else (when,)
+    if isinstance(when, tuple | type):
+        if not classes or not all(isinstance(each, type) and issubclass(each, LlmError) for each in classes):
+            raise ValueError(f"when must name subclasses of LlmError, or be a function of the error, not {when!r}")
+    elif not callable(when):
+        raise ValueError(f"when must be an error class, a tuple of them, or a function of the error, not {when!r}")
+
+
+def check_share(share: float) -> None:
+    """Check an argument ``share``. :raises ValueError: it is no part of a whole"""
+    if not 0 < share <= 1:
+        raise ValueError(f"share must be above 0 and at most 1, the part of the time left, not {share!r}")
