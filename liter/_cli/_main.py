@@ -44,6 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from ._spend import SpendOptions, spend
 
             return spend(msgspec.convert(given, SpendOptions))
+        case "providers":
+            from ._providers import ProvidersOptions, providers
+
+            return providers(msgspec.convert(given, ProvidersOptions))
         case _:
             parser.print_help()
             return 0
@@ -55,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_demo(commands.add_parser("demo", help="show what the layers do, against a simulated provider on this machine"))
     _add_chat(commands.add_parser("chat", help="ask a model, and print its answer as it arrives"))
+    _add_providers(commands.add_parser("providers", help="list the providers, or show what is known of one"))
     _add_sim(commands.add_parser("sim", help="serve the simulated provider until Ctrl-C"))
     _add_spend(commands.add_parser("spend", help="show what is in a ledger: who spent how much"))
     return parser
@@ -100,6 +105,13 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the whole reply as JSON, in OpenAI's form")
     _add_backend(parser)
+
+
+def _add_providers(parser: argparse.ArgumentParser) -> None:
+    parser.description = "List the providers that liter knows, or show what is known of one. Asks nobody."
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a provider's name, or an alias")
+    parser.add_argument("--kind", metavar="KIND", help="only those: lab, host, gateway, cloud, local, search, ...")
+    parser.add_argument("--json", action="store_true", help="print the records as JSON")
 
 
 def _add_sim(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     """``liter`` alone shows what there is."""
     assert main([]) == 0
     shown = capsys.readouterr().out
-    assert all(command in shown for command in ("demo", "chat", "sim", "spend"))
+    assert all(command in shown for command in ("demo", "chat", "providers", "sim", "spend"))
 
 
 @pytest.mark.parametrize(

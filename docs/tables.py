@@ -1,0 +1,178 @@
+"""Write the tables of providers.md from the registry and the codecs' parameter tables.
+
+    python docs/tables.py [--check]
+
+What stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced; the rest of the page is written by hand.
+With ``--check`` nothing is written, and a page that is not current is an error.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from liter._cli._providers import differences, own_rules
+from liter.providers import Mapped, OpenAI, Renamed, Rule, Sent, Unsupported, WireProvider, known_providers
+from liter.providers._entry import aliases_of, entry, load
+from liter.providers._registry import PROTOCOLS
+
+PAGE = Path(__file__).with_name("providers.md")
+_MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+RECORDS = [entry(name) for name in sorted(known_providers())]
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _table(head: list[str], rows: Iterator[list[str]]) -> str:
+    return "\n".join([_row(*head), "|" + "---|" * len(head), *(_row(*row) for row in rows)])
+
+
+def _code(words: Iterator[str] | list[str] | tuple[str, ...]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def spoken() -> str:
+    """Providers whose protocol has a codec."""
+    rows = (
+        [
+            f"`{record.name}`",
+            f"[{record.title}]({record.docs})" if record.docs else record.title,
+            record.protocol,
+            _code(record.key_variables) + (" (optional)" if record.key_variables and record.local else ""),
+            ", ".join(sorted(known_providers()[record.name].operations)),
+            _code(aliases_of(record.name)),
+        ]
+        for record in RECORDS
+        if record.protocol in PROTOCOLS
+    )
+    return _table(["name", "provider", "protocol", "key from", "can be called", "also"], rows)
+
+
+def unspoken() -> str:
+    """Providers that are listed only."""
+    rows = (
+        [f"`{record.name}`", record.title, record.protocol, ", ".join(record.operations)]
+        for record in RECORDS
+        if record.protocol not in PROTOCOLS
+    )
+    return _table(["name", "provider", "protocol", "offers"], rows)
+
+
+def settings() -> str:
+    """What addresses leave open, and variables that hold whole addresses."""
+    rows = (
+        [
+            f"`{record.name}`",
+            f"`{record.base_url}`" if record.base_url else "always given",
+            ", ".join(f"`{name}`: {_code(variables) or 'none'}" for name, variables in record.settings.items()),
+            _code(tuple(record.base_variables)),
+        ]
+        for record in RECORDS
+        if record.settings or record.base_variables or record.base_url is None
+    )
+    return _table(["name", "address", "settings, and the variables they come from", "whole address from"], rows)
+
+
+def models() -> str:
+    """How bare names are told."""
+    by_provider: dict[str, list[str]] = {}
+    for beginning, name in load().models.items():
+        by_provider.setdefault(name, []).append(beginning)
+    return _table(
+        ["provider", "bare names that begin with"],
+        ([f"`{name}`", _code(beginnings)] for name, beginnings in sorted(by_provider.items())),
+    )
+
+
+def parameters() -> str:
+    """What becomes of each parameter of a chat, for each protocol."""
+    tables: dict[str, Mapping[str, Rule]] = {}
+    for protocol in sorted(PROTOCOLS):
+        record = next(record for record in RECORDS if record.protocol == protocol)
+        name = protocol if protocol in known_providers() else record.name
+        provider = known_providers()[name]
+        if isinstance(provider, WireProvider) and "chat" in provider.operations and provider.parameters("chat"):
+            tables[protocol] = provider.parameters("chat")
+    names = list(tables["openai"])
+    rows = ([f"`{name}`", *(_told(table.get(name)) for table in tables.values())] for name in names)
+    return _table(["parameter", *tables], rows)
+
+
+def _told(rule: Rule | None) -> str:
+    match rule:
+        case Sent():
+            return "sent"
+        case Renamed(to):
+            return f"as `{to}`"
+        case Mapped(how):
+            return how
+        case Unsupported(instead):
+            return "**no**" + (f": {instead}" if instead else "")
+        case _:
+            return ""
+
+
+def imitators() -> str:
+    """How those who speak OpenAI's wire differ from it."""
+
+    def rows() -> Iterator[list[str]]:
+        for record in RECORDS:
+            provider = known_providers()[record.name]
+            if type(provider) is not OpenAI:
+                continue
+            told = [f"`{name}`: {_escaped(what)}" for name, what in differences(own_rules(provider)).items()]
+            if record.quirks.body:
+                told += [f"`{name}` is `{value}` unless it is given" for name, value in record.quirks.body.items()]
+            if record.quirks.content_as_text:
+                told.append("content is sent as text")
+            if record.quirks.reasoning_field:
+                told.append(f"reasoning goes back as `{record.quirks.reasoning_field}`")
+            if told:
+                yield [f"`{record.name}`", "; ".join(told)]
+
+    return _table(["name", "difference"], rows())
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"(\{.*?\})(?=;|$)", r"`\1`", text)
+
+
+def decisions() -> str:
+    """What was decided where sources disagree."""
+    rows = (
+        [f"`{record.name}`", decision.field, decision.reason]
+        for record in RECORDS
+        for decision in record.decisions
+        if decision.field.startswith("base_url")
+    )
+    return _table(["name", "field", "decision"], rows)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    make.__name__: make for make in (spoken, unspoken, settings, models, parameters, imitators, decisions)
+}
+
+
+def current(page: str) -> str:
+    """The page with its tables as they should be."""
+    return _MARKED.sub(lambda match: f"{match.group(1)}{TABLES[match.group(2)]()}\n{match.group(3)}", page)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or check it. :return: the exit code"""
+    page = PAGE.read_text(encoding="utf-8")
+    wanted = current(page)
+    if "--check" in arguments:
+        if page != wanted:
+            print(f"{PAGE.name} is not current: run python docs/tables.py", file=sys.stderr)
+            return 1
+    else:
+        PAGE.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
