@@ -42,13 +42,13 @@ def spoken() -> str:
             f"[{record.title}]({record.docs})" if record.docs else record.title,
             record.protocol,
             _code(record.key_variables) + (" (optional)" if record.key_variables and record.local else ""),
-            ", ".join(sorted(known_providers()[record.name].operations)),
+            ", ".join(record.operations),
             _code(aliases_of(record.name)),
         ]
         for record in RECORDS
         if record.protocol in PROTOCOLS
     )
-    return _table(["name", "provider", "protocol", "key from", "can be called", "also"], rows)
+    return _table(["name", "provider", "protocol", "key from", "offers", "also"], rows)
 
 
 def unspoken() -> str:

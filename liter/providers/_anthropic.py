@@ -8,7 +8,7 @@ from .._http import Headers, HttpRequest, RawHeaders
 from .._secret import Secret
 from ..types import ChatCompletionRequest, ChatCompletionResponse, ModelsListResponse
 from ._anthropic_reply import read_models, read_reply
-from ._anthropic_request import encode_chat
+from ._anthropic_request import PARAMETERS, encode_chat
 from ._anthropic_stream import MessageStreamDecoder
 from ._auth import Auth
 from ._headers import bearer, merged
@@ -51,7 +51,7 @@ def _encode_chat(provider: Anthropic, call: Call[object]) -> HttpRequest:
         base_url=route.base_url,
         path="/messages",
         headers=merged((_STREAM if call.stream else _JSON) + _key(provider, route.api_key), call.headers),
-        body=encode_chat(request, model=route.model, stream=call.stream, provider=provider.name),
+        body=encode_chat(request, call, provider=provider.name),
     )
 
 
@@ -75,7 +75,9 @@ def _decode_models(provider: Anthropic, call: Call[object], body: bytes, headers
 
 
 _WIRES: Mapping[str, OperationWire[Any, Any]] = {
-    "chat": OperationWire(encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream),
+    "chat": OperationWire(
+        encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream, parameters=PARAMETERS
+    ),
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
 }
 

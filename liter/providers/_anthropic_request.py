@@ -5,6 +5,7 @@ from typing import cast
 
 import msgspec
 
+from .._contract import Call
 from .._errors import BadRequestError
 from ..types import (
     AllowedToolsChoice,
@@ -24,36 +25,48 @@ from ..types import (
 )
 from ._anthropic_messages import Block, split_system, turns
 from ._anthropic_models import BUDGETS, DEFAULT_MAX_TOKENS, EFFORTS, LEAST_BUDGET, facts_of
+from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, refuse, supported
 
 _ENCODER = msgspec.json.Encoder()
 
-# What each parameter becomes. Those below say nothing that Anthropic could be told; the values beside them
-# ask for what it does anyway.
-SAID = frozenset({
-    "model", "messages", "max_completion_tokens", "max_tokens", "temperature", "top_p", "stop", "tools", "tool_choice",
-    "parallel_tool_calls", "response_format", "reasoning_effort", "web_search_options", "service_tier",
-    "safety_identifier", "user", "stream_options", "extra_body",
-})  # fmt: skip
-UNSAYABLE: Mapping[str, tuple[object, ...]] = {
-    "n": (1,),
-    "seed": (),
-    "presence_penalty": (0,),
-    "frequency_penalty": (0,),
-    "logit_bias": ({},),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-    "verbosity": (),
-    "modalities": (["text"], ("text",)),
-    "audio": (),
-    "prediction": (),
-    "store": (False,),
-    "metadata": ({},),
-    "prompt_cache_key": (),
-    "prompt_cache_retention": (),
-    "prompt_cache_options": (),
-    "moderation": (),
-    "functions": ([], ()),
-    "function_call": (),
+PARAMETERS: Mapping[str, Rule] = {
+    "model": Sent(),
+    "messages": Mapped("`system`, and turns of user and assistant with blocks of content"),
+    "max_completion_tokens": Renamed("max_tokens"),
+    "max_tokens": Mapped("as it is; 16384, or the model's limit, unless given, and what is to be thought on top"),
+    "temperature": Sent(),
+    "top_p": Sent(),
+    "n": Unsupported("ask as often", neutral=(1,)),
+    "stop": Mapped("`stop_sequences`, a list"),
+    "seed": Unsupported(),
+    "presence_penalty": Unsupported(neutral=(0, 0.0)),
+    "frequency_penalty": Unsupported(neutral=(0, 0.0)),
+    "logit_bias": Unsupported(neutral=({},)),
+    "logprobs": Unsupported(neutral=(False,)),
+    "top_logprobs": Unsupported(neutral=(0,)),
+    "tools": Mapped("`tools` with `input_schema`; Anthropic's own as they are: `{'type': 'web_search_20250305', ...}`"),
+    "tool_choice": Mapped("`auto`, `none`, `any` for `required`, `tool` for one; some allowed: only these are sent"),
+    "parallel_tool_calls": Mapped("`False`: `tool_choice.disable_parallel_tool_use`"),
+    "response_format": Mapped("`output_config.format`, for JSON of a schema"),
+    "reasoning_effort": Mapped("`thinking`: adaptive with `output_config.effort`, or a budget, by the model"),
+    "verbosity": Unsupported("say it in the prompt"),
+    "modalities": Unsupported("replies are text", neutral=(["text"], ("text",))),
+    "audio": Unsupported("replies are text"),
+    "prediction": Unsupported(),
+    "web_search_options": Mapped("the tool `web_search`, with `user_location`"),
+    "service_tier": Mapped("`auto`, or `standard_only` for `default`"),
+    "store": Unsupported(neutral=(False,)),
+    "metadata": Unsupported(neutral=({},)),
+    "prompt_cache_key": Unsupported("set cache_control on a message, part or tool"),
+    "prompt_cache_retention": Unsupported("set cache_control on a message, part or tool, with its ttl"),
+    "prompt_cache_options": Unsupported("set cache_control on a message, part or tool"),
+    "safety_identifier": Mapped("`metadata.user_id`"),
+    "user": Mapped("`metadata.user_id`"),
+    "moderation": Unsupported(),
+    "stream_options": Mapped("nothing: usage always comes"),
+    "functions": Unsupported("give them as tools", neutral=([], ())),
+    "function_call": Unsupported("give it as tool_choice"),
+    "extra_body": Mapped("its fields are merged into the body, last"),
 }
 
 _SERVICE_TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
@@ -62,7 +75,7 @@ _WEB_SEARCH = "web_search_20250305"
 _NO_PARAMETERS: Mapping[str, object] = {"type": "object", "properties": {}}
 
 
-def encode_chat(request: ChatCompletionRequest, *, model: str, stream: bool, provider: str) -> bytes:
+def encode_chat(request: ChatCompletionRequest, call: Call[object], *, provider: str) -> bytes:
     """Make the body of ``POST /messages``.
 
     ``max_tokens``, which Anthropic must be told, is 16384 unless given (less where the model's limit is
@@ -70,11 +83,8 @@ def encode_chat(request: ChatCompletionRequest, *, model: str, stream: bool, pro
 
     :raises BadRequestError: a parameter or message asks for what Anthropic cannot be told
     """
-    for name, neutral in UNSAYABLE.items():
-        value = getattr(request, name)
-        if value is not None and value not in neutral:
-            # Mappings and lists may hold the user's words, which are not for logs.
-            raise _refused(f"{name}={value!r}" if isinstance(value, str | int | float) else name)
+    request = supported(PARAMETERS, request, call)
+    model = call.route.model
     system, messages = split_system(request.conversation, provider=provider)
     first = len(request.messages) - len(messages)
     body: dict[str, object] = {"model": model, "messages": turns(messages, provider=provider, first=first)}
@@ -82,13 +92,13 @@ def encode_chat(request: ChatCompletionRequest, *, model: str, stream: bool, pro
         raise BadRequestError("messages: Anthropic needs a message of the user's beside the system prompt")
     if system:
         body["system"] = system
-    if stream:
+    if call.stream:
         body["stream"] = True
     body.update(_thinking(request, model))
     body.update(_sampling(request))
-    body.update(_tools(request))
-    body.update(_labels(request))
-    schema = _schema(request.response_format)
+    body.update(_tools(request, call))
+    body.update(_labels(request, call))
+    schema = _schema(request.response_format, call)
     if schema is not None:
         config = cast("dict[str, object]", body.get("output_config", {}))
         body["output_config"] = {**config, "format": {"type": "json_schema", "schema": schema}}
@@ -113,7 +123,7 @@ def _sampling(request: ChatCompletionRequest) -> dict[str, object]:
     return said
 
 
-def _labels(request: ChatCompletionRequest) -> dict[str, object]:
+def _labels(request: ChatCompletionRequest, call: Call[object]) -> dict[str, object]:
     said: dict[str, object] = {}
     user = request.safety_identifier or request.user
     if user is not None:
@@ -121,8 +131,9 @@ def _labels(request: ChatCompletionRequest) -> dict[str, object]:
     if request.service_tier is not None:
         tier = _SERVICE_TIERS.get(request.service_tier)
         if tier is None:
-            raise _refused(f"service_tier={request.service_tier!r}")
-        said["service_tier"] = tier
+            refuse(call, f"service_tier={request.service_tier!r}", "'auto' or 'default' would be taken")
+        else:
+            said["service_tier"] = tier
     return said
 
 
@@ -160,14 +171,16 @@ def _thinking(request: ChatCompletionRequest, model: str) -> dict[str, object]:
     return {"max_tokens": limit, "thinking": {"type": "enabled", "budget_tokens": min(budget, limit - 1)}}
 
 
-def _schema(response_format: ResponseFormat | Mapping[str, object] | type | None) -> Mapping[str, object] | None:
+def _schema(
+    response_format: ResponseFormat | Mapping[str, object] | type | None, call: Call[object]
+) -> Mapping[str, object] | None:
     if response_format is None:
         return None
     if isinstance(response_format, type):
         return format_of_type(response_format).json_schema.schema
     typed = _typed(response_format, "response_format", TextFormat | JsonObjectFormat | JsonSchemaFormat)
     if isinstance(typed, JsonObjectFormat):
-        raise _refused("response_format of type 'json_object'")
+        refuse(call, "response_format of type 'json_object'", "give a json_schema")
     if not isinstance(typed, JsonSchemaFormat):
         return None
     if typed.json_schema.schema is None:
@@ -185,7 +198,7 @@ def _typed(value: object, name: str, kind: object) -> object:
         raise BadRequestError(f"{name}: {error}") from None
 
 
-def _tools(request: ChatCompletionRequest) -> dict[str, object]:
+def _tools(request: ChatCompletionRequest, call: Call[object]) -> dict[str, object]:
     tools = list(request.tools or ())
     choice = _typed_choice(request.tool_choice)
     if isinstance(choice, AllowedToolsChoice):
@@ -194,7 +207,7 @@ def _tools(request: ChatCompletionRequest) -> dict[str, object]:
         choice = choice.allowed_tools.mode
     sent = [_tool(tool, index) for index, tool in enumerate(tools)]
     if request.web_search_options is not None:
-        sent.append(_web_search(request.web_search_options))
+        sent.append(_web_search(request.web_search_options, call))
     said: dict[str, object] = {"tools": sent} if sent else {}
     chosen = _choice(choice)
     if request.parallel_tool_calls is False and sent and chosen.get("type") != "none":
@@ -251,10 +264,10 @@ def _tool(tool: Tool | Mapping[str, object], index: int) -> Block:
     return sent
 
 
-def _web_search(options: WebSearchOptions | Mapping[str, object]) -> Block:
+def _web_search(options: WebSearchOptions | Mapping[str, object], call: Call[object]) -> Block:
     options = cast("WebSearchOptions", _typed(options, "web_search_options", WebSearchOptions))
     if options.search_context_size is not None:
-        raise _refused(f"web_search_options.search_context_size={options.search_context_size!r}")
+        refuse(call, f"web_search_options.search_context_size={options.search_context_size!r}", "leave it out")
     tool: Block = {"type": _WEB_SEARCH, "name": "web_search"}
     location = options.user_location
     if location is not None:

@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from liter._errors import BadRequestError
 from liter._secret import Secret
 from liter.providers import Anthropic
-from liter.providers._anthropic_request import SAID, UNSAYABLE
+from liter.providers._anthropic_request import PARAMETERS
 from liter.types import (
     AssistantMessage,
     CacheControl,
@@ -19,6 +20,8 @@ from liter.types import (
     ToolMessage,
     UserMessage,
 )
+
+from . import _parameter_table as table
 
 HELLO = [{"role": "user", "content": "Hello"}]
 SENT = {"model": "claude-sonnet-4-5", "messages": HELLO, "max_tokens": 16384}
@@ -60,42 +63,52 @@ def test_all_models_are_got_at_once(call_of):
     assert (sent.method, sent.path) == ("GET", "/models?limit=1000")
 
 
-def test_every_parameter_is_said_or_refused():
-    """No parameter of the request is without a rule."""
-    assert SAID | UNSAYABLE.keys() == set(ChatCompletionRequest.__struct_fields__)
-    assert not SAID & UNSAYABLE.keys()
+# What each parameter that is put into another form adds to the body, by Anthropic's reference.
+MAPPED = {
+    "max_tokens": {"max_tokens": 7},
+    "stop": {"stop_sequences": ["END"]},
+    "tools": {"tools": [{"name": "weather", "input_schema": {"type": "object", "properties": {}}}]},
+    "tool_choice": {"tool_choice": {"type": "any"}},
+    "parallel_tool_calls": {},  # there is nothing to say it of without tools
+    "response_format": {"output_config": {"format": {"type": "json_schema", "schema": table.SCHEMA}}},
+    "reasoning_effort": {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}},
+    "web_search_options": {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+    "service_tier": {"service_tier": "standard_only"},
+    "safety_identifier": {"metadata": {"user_id": "s"}},
+    "user": {"metadata": {"user_id": "u"}},
+    "stream_options": {},
+    "extra_body": {"own": 1},
+}
+
+
+def test_the_table_names_every_parameter():
+    """None is forgotten."""
+    table.check_table(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", table.PARAMETERS)
+def test_every_parameter(name, call_of, caplog):
+    """Each is sent, renamed, mapped, refused or dropped, as the table says."""
+    values = {"service_tier": "default", "web_search_options": {}}
+    table.check_parameter(Anthropic(), PARAMETERS, name, MAPPED, call_of, caplog, **values)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("fields", "told"),
     [
-        ("n", 2),
-        ("seed", 1),
-        ("presence_penalty", 0.5),
-        ("frequency_penalty", 0.5),
-        ("logit_bias", {"1": 1}),
-        ("logprobs", True),
-        ("top_logprobs", 2),
-        ("verbosity", "low"),
-        ("modalities", ["text", "audio"]),
-        ("audio", {"voice": "v", "format": "wav"}),
-        ("prediction", {"type": "content", "content": "x"}),
-        ("store", True),
-        ("metadata", {"a": "b"}),
-        ("prompt_cache_key", "k"),
-        ("prompt_cache_retention", "24h"),
-        ("prompt_cache_options", {"mode": "explicit"}),
-        ("moderation", {"model": "m"}),
-        ("functions", [{"name": "f"}]),
-        ("function_call", "auto"),
+        ({"service_tier": "flex"}, "service_tier='flex'"),
+        ({"response_format": {"type": "json_object"}}, "json_object"),
+        ({"web_search_options": {"search_context_size": "low"}}, "search_context_size='low'"),
     ],
 )
-def test_what_cannot_be_said_is_refused(body_of, name, value):
-    """The error names the parameter and the ways out; extra_body is one of them."""
-    with pytest.raises(BadRequestError, match=rf": {name}\b.* cannot be said to Anthropic: .*extra_body") as caught:
-        body_of(**{name: value})
-    assert (caught.value.provider, caught.value.model) == ("anthropic", "claude-sonnet-4-5")
-    assert name in UNSAYABLE
+def test_single_values_are_refused_or_dropped(call_of, caplog, fields, told):
+    """The rest of the request is sent."""
+    request = ChatCompletionRequest(model="m", messages=HELLO, **fields)
+    with pytest.raises(BadRequestError, match=f"does not take .*{told}"):
+        Anthropic().encode(call_of(request))
+    body = json.loads(Anthropic().encode(replace(call_of(request), unsupported="drop")).body)
+    assert told in caplog.text
+    assert not {"service_tier", "output_config"} & body.keys()
 
 
 def test_what_asks_for_the_usual_is_no_fault(body_of):
