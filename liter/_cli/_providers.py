@@ -23,12 +23,12 @@ class ProvidersOptions(msgspec.Struct, frozen=True):
 
 def providers(options: ProvidersOptions, out: TextIO | None = None) -> int:
     """Run the command. :return: the exit code: 0, 1 when nothing of that name or kind is known"""
-    out = sys.stdout if out is None else out
+    stream = sys.stdout if out is None else out
     try:
-        return _run(options, out)
+        return _run(options, stream)
     except BrokenPipeError:
         # Whoever reads has seen enough. What is still to be flushed goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return 0
 
 
