@@ -47,6 +47,10 @@ class Calls:
     _timeouts: Mapping[bool, Timeouts]
     _unsupported: Literal["raise", "drop"]
 
+    def _whose(self, provider: str | None) -> str:
+        """What stands for a model where an operation has none: the provider alone."""
+        return f"{provider or self._routes.home}/"
+
     async def _run(
         self, operation: str, model: str, request: msgspec.Struct, options: CallOptions, kind: type[Value]
     ) -> Value:

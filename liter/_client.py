@@ -13,6 +13,7 @@ from ._contract import Layer, Stack, Timeouts
 from ._key import ApiKey
 from ._methods_chat import ChatMethods
 from ._methods_media import MediaMethods
+from ._methods_responses import ResponsesMethods
 from ._methods_text import TextMethods
 from ._options import check_timeout, check_unsupported, resolve_timeout
 from ._plan import check_order, explain
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_RETRIES = 3
 
 
-class LlmClient(ChatMethods, TextMethods, MediaMethods):
+class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods):
     """One async client for every LLM provider, on Trio and asyncio.
 
     Immutable, and safe to share between tasks, event loops and threads. Use it as ``async with LlmClient() as

@@ -60,5 +60,4 @@ class ChatMethods(Calls):
 
         :raises LlmError: see ``liter``'s error tree
         """
-        whose = request.provider or self._routes.home
-        return await self._run("list_models", f"{whose}/", request, options, ModelsListResponse)
+        return await self._run("list_models", self._whose(request.provider), request, options, ModelsListResponse)

@@ -54,9 +54,7 @@ class MediaMethods(Calls):
         :raises ValueError: a parameter is unknown or makes no sense; before any I/O
         :raises LlmError: see ``liter``'s error tree
         """
-        return await self._run(
-            "image_generate", request.model or f"{self._routes.home}/", request, options, ImagesResponse
-        )
+        return await self._run("image_generate", request.model or self._whose(None), request, options, ImagesResponse)
 
     @operation(ImageGenerationRequest, CallOptions, ImageGenerationKeywords)
     async def image_stream(self, request: ImageGenerationRequest, options: CallOptions) -> EventStream[ImageEvent]:
@@ -66,7 +64,7 @@ class MediaMethods(Calls):
         :raises LlmError: see ``liter``'s error tree
         """
         call = self._call(
-            "image_generate", request.model or f"{self._routes.home}/", request, options, ImageEvent, stream=True
+            "image_generate", request.model or self._whose(None), request, options, ImageEvent, stream=True
         )
         return EventStream(*await self._open(call))
 
@@ -96,7 +94,7 @@ class MediaMethods(Calls):
         :raises ValueError: a parameter is unknown or makes no sense; before any I/O
         :raises LlmError: see ``liter``'s error tree
         """
-        return await self._run("image_edit", request.model or f"{self._routes.home}/", request, options, ImagesResponse)
+        return await self._run("image_edit", request.model or self._whose(None), request, options, ImagesResponse)
 
     @operation(ImageEditRequest, CallOptions, ImageEditKeywords)
     async def image_edit_stream(self, request: ImageEditRequest, options: CallOptions) -> EventStream[ImageEvent]:
@@ -105,9 +103,7 @@ class MediaMethods(Calls):
         :raises ValueError: a parameter is unknown or makes no sense; before any I/O
         :raises LlmError: see ``liter``'s error tree
         """
-        call = self._call(
-            "image_edit", request.model or f"{self._routes.home}/", request, options, ImageEvent, stream=True
-        )
+        call = self._call("image_edit", request.model or self._whose(None), request, options, ImageEvent, stream=True)
         return EventStream(*await self._open(call))
 
     @operation(ImageVariationRequest, CallOptions, ImageVariationKeywords)
@@ -117,9 +113,7 @@ class MediaMethods(Calls):
         :raises ValueError: a parameter is unknown or makes no sense; before any I/O
         :raises LlmError: see ``liter``'s error tree
         """
-        return await self._run(
-            "image_variation", request.model or f"{self._routes.home}/", request, options, ImagesResponse
-        )
+        return await self._run("image_variation", request.model or self._whose(None), request, options, ImagesResponse)
 
     @operation(TranscriptionRequest, CallOptions, TranscriptionKeywords)
     async def transcribe(self, request: TranscriptionRequest, options: CallOptions) -> TranscriptionResponse:

@@ -64,9 +64,7 @@ class TextMethods(Calls):
         :raises ValueError: a parameter is unknown or makes no sense; before any I/O
         :raises LlmError: see ``liter``'s error tree
         """
-        return await self._run(
-            "moderate", request.model or f"{self._routes.home}/", request, options, ModerationResponse
-        )
+        return await self._run("moderate", request.model or self._whose(None), request, options, ModerationResponse)
 
     @operation(CompletionRequest, CallOptions, CompletionKeywords)
     async def completions(self, request: CompletionRequest, options: CallOptions) -> CompletionResponse:

@@ -32,6 +32,7 @@ from ._entry import Entry
 from ._headers import merged
 from ._openai_operations import OPERATIONS
 from ._openai_reply import read_models, read_reply
+from ._openai_responses import RESPONSES
 from ._openai_stream import ChatStreamDecoder
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, refuse, supported
 from ._wire import OperationWire, WireProvider, fields_of
@@ -273,4 +274,5 @@ _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     ),
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
     **OPERATIONS,
+    **RESPONSES,
 }

@@ -74,8 +74,8 @@ def normal_usage(usage: Usage, body: bytes, *, service_tier: str | None = None) 
         total_tokens=prompt + completion,
         prompt_tokens_details=None if prompt_details == _NO_PROMPT_DETAILS else prompt_details,
         completion_tokens_details=None if completion_details == _NO_COMPLETION_DETAILS else completion_details,
-        reported_cost=_cost(reported),
-        server_tool_use=_tools(reported) or usage.server_tool_use,
+        reported_cost=cost_of(reported),
+        server_tool_use=tools_of(reported) or usage.server_tool_use,
         unreported=() if "prompt_tokens" in reported or not reported else ("prompt_tokens",),
         service_tier=service_tier or usage.service_tier,
         search_context_size=usage.search_context_size,
@@ -108,7 +108,7 @@ def _completion_details(details: CompletionTokensDetails, reported: Mapping[str,
     return details if citation is None else replace(details, citation_tokens=citation)
 
 
-def _tools(reported: Mapping[str, object]) -> dict[str, int]:
+def tools_of(reported: Mapping[str, object]) -> dict[str, int]:
     """Billed uses of the provider's own tools, by Anthropic's words for them."""
     uses: dict[str, int] = {}
     for field, names in _TOOLS.items():
@@ -128,7 +128,7 @@ def _first(reported: Mapping[str, object], names: tuple[str, ...]) -> int | None
     return next((count for count in counts if isinstance(count, int) and not isinstance(count, bool)), None)
 
 
-def _cost(reported: Mapping[str, object]) -> Decimal | None:
+def cost_of(reported: Mapping[str, object]) -> Decimal | None:
     """The price in US dollars: a number (OpenRouter), an itemised one (Perplexity), ticks (xAI)."""
     told = reported.get("cost")
     if isinstance(told, Mapping):

@@ -23,6 +23,7 @@ P = TypeVar("P")
 _FAMILIES: Mapping[str, str] = {
     "count_tokens": "chat",
     "embed": "embeddings",
+    "list_input_items": "responses",
     "moderate": "moderations",
     "transcribe": "transcriptions",
     "translate": "transcriptions",

@@ -16,6 +16,7 @@ from ._simulator_steps import Step, stream_answer, whole_answer
 from ._simulator_text import prompt_tokens, tokenize
 from ._wire_openai_forms import FORM_ANSWERS
 from ._wire_openai_operations import ANSWERS, CREATED
+from ._wire_openai_responses import ResponsesStore
 from ._wire_protocol import Headers, Refusal
 
 # Prompts from this many tokens on are cached, in steps of so many.
@@ -88,6 +89,7 @@ class OpenAIWire:
 
     def __init__(self, models: Sequence[str]) -> None:
         self._models = models
+        self._responses = ResponsesStore()
 
     def speaks(self, request: ReceivedRequest) -> bool:
         # What no other knows is for this one to answer, or to refuse.
@@ -125,6 +127,9 @@ class OpenAIWire:
             ]
             body = msgspec.json.encode({"object": "list", "data": data})
             return whole_answer(200, headers, "application/json", body)
+        if "/responses" in path:
+            number = f"{model.random(f'id {self.request_id(headers)}').getrandbits(96):024x}"
+            return self._responses.answer(request, model, headers, number)
         for ending, answer in (*ANSWERS.items(), *FORM_ANSWERS.items()):
             if path.endswith(ending) and request.method == "POST":
                 return answer(request, model, headers)

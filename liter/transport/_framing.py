@@ -3,7 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+import msgspec
+
 from .._errors import StreamingError
+from .._http import ServerSentEvent
 from ._eventstream import EventStreamDecoder
 from ._sse import SSEDecoder
 
@@ -24,6 +27,30 @@ class Framer(Protocol):
         :raises StreamingError: it ended inside a frame
         """
         ...
+
+
+class EventFramer(SSEDecoder):
+    """Server-sent events. One that only the empty line after it is missing from counts at the end of the body.
+
+    The standard drops it, as its reader will connect again. Here there is nothing to connect to, and some servers
+    end so: what is whole JSON has lost nothing.
+    """
+
+    def end(self) -> "tuple[ServerSentEvent] | tuple[()]":
+        """The stream has ended: return the event that was begun, if it is whole."""
+        event = self._parse(bytes(self._pending).rstrip(b"\n"))
+        super().end()
+        return () if event is None or not _whole(event.data) else (event,)
+
+
+def _whole(data: bytes) -> bool:
+    if data == b"[DONE]":
+        return True
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
 
 
 class LineFramer:
@@ -69,7 +96,7 @@ class PieceFramer:
 
 
 _FRAMERS: Mapping[str, Callable[[int], Framer]] = {
-    "sse": SSEDecoder,
+    "sse": EventFramer,
     "eventstream": EventStreamDecoder,
     "lines": LineFramer,
     "bytes": lambda max_event_bytes: PieceFramer(),

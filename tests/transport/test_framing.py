@@ -32,3 +32,22 @@ def test_pieces_come_as_they_are() -> None:
     """Nothing is held back."""
     decoder = framer("bytes", 10)
     assert [*decoder.feed(b"one"), *decoder.feed(b"two\n"), *decoder.end()] == [b"one", b"two\n"]
+
+
+@pytest.mark.parametrize(
+    ("rest", "last"),
+    [
+        (b'data: {"a": 1}\n', b'{"a": 1}'),
+        (b'event: x\ndata: {"a": 1}', b'{"a": 1}'),
+        (b"data: [DONE]", b"[DONE]"),
+        (b'data: {"a": 1', None),
+        (b"dat", None),
+        (b": comment\n", None),
+        (b"", None),
+    ],
+)
+def test_a_last_event_without_its_empty_line_counts_if_it_is_whole(rest: bytes, last: bytes | None) -> None:
+    """Some servers end so; what is cut off is dropped."""
+    decoder = framer("sse", 1000)
+    assert [event.data for event in decoder.feed(b"data: 0\n\n" + rest)] == [b"0"]
+    assert [event.data for event in decoder.end()] == ([] if last is None else [last])
