@@ -156,7 +156,7 @@ def _response(asked: _Request, items: list[JsonObject], made: Generation, number
             }
         )
     if made.reply.text or not made.reply.tool_calls:
-        part = {"type": "output_text", "text": made.reply.text, "annotations": []}
+        part: JsonObject = {"type": "output_text", "text": made.reply.text, "annotations": []}
         message: JsonObject = {"id": f"msg_{number}", "type": "message", "role": "assistant", "content": [part]}
         output.append({**message, "status": "incomplete" if made.stop == "length" else "completed"})
     spent = prompt_tokens([asked.instructions, *(item.get("content") for item in items)], [])
