@@ -183,5 +183,6 @@ _WORDS: tuple[tuple[Kind, str], ...] = (
     (AuthenticationError, r"incorrect api key|invalid api key|api key not valid"),
     (NotFoundError, r"is not a valid model id|the provided model identifier is invalid|model .{1,200} does not exist"),
     (NotFoundError, r"^invalid model(?:: | '| id$)|^the supported api model names are"),
+    (NotFoundError, r"^model \S{1,200} is not supported\. supported models are"),
 )
 PHRASES = tuple((kind, re.compile(words, re.DOTALL)) for kind, words in _WORDS)
