@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypedDict
 
 import httpcore
 import trio
@@ -32,6 +33,14 @@ from liter.telemetry import Telemetry, configure
 from liter.testing import Refuse, Simulator
 
 KEY = os.environ.get("OPENAI_API_KEY")
+
+
+class CallArguments(TypedDict):
+    """What the service says to the model, and for whom."""
+
+    model: str
+    messages: list[dict[str, object]]
+    tags: dict[str, str]
 
 
 class ServerSpans:
@@ -67,11 +76,17 @@ class ServerSpans:
 def make_app(client: LlmClient, tracer: Tracer) -> ASGIApp:
     """Make the application: ``POST /answer`` with a question gives an answer, ``POST /stream`` word by word."""
 
-    async def answer(request: Request) -> Response:
+    async def asked(request: Request) -> CallArguments:
         question = (await request.body()).decode()
-        tags = {"tenant": request.headers.get("x-tenant", "nobody")}
+        return {
+            "model": "gpt-4o-mini",
+            "messages": [{"role": "user", "content": question}],
+            "tags": {"tenant": request.headers.get("x-tenant", "nobody")},
+        }
+
+    async def answer(request: Request) -> Response:
         try:
-            reply = await client.chat(model="gpt-4o-mini", messages=[{"role": "user", "content": question}], tags=tags)
+            reply = await client.chat(**await asked(request))
         except LlmError as error:
             return JSONResponse({"error": type(error).__name__}, status_code=503 if error.retryable else 500)
         tokens = reply.usage.total_tokens if reply.usage else None
@@ -79,8 +94,7 @@ def make_app(client: LlmClient, tracer: Tracer) -> ASGIApp:
         return JSONResponse({"answer": reply.text, "tokens": tokens, "usd": cost})
 
     async def stream(request: Request) -> Response:
-        question = (await request.body()).decode()
-        chunks = await client.chat_stream(model="gpt-4o-mini", messages=[{"role": "user", "content": question}])
+        chunks = await client.chat_stream(**await asked(request))
 
         async def words() -> AsyncIterator[str]:
             async with chunks:

@@ -60,7 +60,7 @@ async def served(app: object, backend: str) -> AsyncIterator[str]:
             stop.set()
 
 
-async def ask(address: str, collected: list[tuple[int, bytes]]) -> None:
+async def ask(address: str, collected: list[int]) -> None:
     """Put questions at once, whole and streamed, each in the trace of its caller."""
     async with httpcore.AsyncConnectionPool(max_connections=4) as pool, anyio.create_task_group() as tasks:
 
@@ -70,8 +70,13 @@ async def ask(address: str, collected: list[tuple[int, bytes]]) -> None:
                 "traceparent": f"00-{TRACE_ID + number:032x}-{CALLER:016x}-01",
                 "x-tenant": "acme" if number % 2 else "globex",
             }
-            response = await pool.request("POST", address + path, headers=headers, content=b"Where do rivers begin?")
-            collected.append((response.status, response.content))
+            try:
+                response = await pool.request(
+                    "POST", address + path, headers=headers, content=b"Where do rivers begin?"
+                )
+                collected.append(response.status)
+            except httpcore.RemoteProtocolError:  # the answer was cut, as the provider's was
+                collected.append(0)
 
         for number in range(QUESTIONS):
             tasks.start_soon(one, number)
@@ -93,7 +98,7 @@ async def test_what_a_collector_gets(anyio_backend_name: str, monkeypatch: pytes
     service = load_service()
     faults = [Refuse(503), None, Refuse(500), None, None, Refuse(429), CloseAfterEvents(4)]
     provider = Simulator(faults=faults, latency=0.01)
-    answers: list[tuple[int, bytes]] = []
+    answers: list[int] = []
     with collecting() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
         async with (
@@ -103,6 +108,7 @@ async def test_what_a_collector_gets(anyio_backend_name: str, monkeypatch: pytes
         ):
             await ask(address, answers)
     assert len(answers) == QUESTIONS
+    assert answers.count(200) >= QUESTIONS - 1
     check_spans(collector, len(provider.requests))
     check_sums(collector, tmp_path / "spend.db")
 
