@@ -205,7 +205,8 @@ class PriceBook:
         :param terms: on which terms, beside those that the usage tells: ``{"processing": "batch"}``,
             ``{"geography": "eu"}``, ``{"size": "1024x1024"}``
         :return: ``None`` where the model has no price, and the provider reported none
-        :raises ValueError: the usage contradicts itself: its parts come to more than the whole
+        :raises ValueError: the usage contradicts itself where that changes the price: its parts come to more than the
+            whole
         """
         if usage.others and usage.reported_cost is None:
             parts = [replace(usage, others=None), *usage.others.values()]
@@ -221,9 +222,15 @@ class PriceBook:
             free = Cost(total=_ZERO, computed=_ZERO, price_version=self.version, match=found.match)
             return _reported(usage, None, self.version, found) or free
         card = found.card(_terms(usage, terms), partial(in_utc, when))
-        if card is None:
+        if card is None or not card.rates:
+            # The list has the model, and no price for it, or none at that time.
             return _reported(usage, None, self.version, None)
-        charge = card.charge(usage)
+        try:
+            charge = card.charge(usage)
+        except ValueError:
+            if usage.reported_cost is None:
+                raise
+            return _reported(usage, None, self.version, None)
         if usage.reported_cost is not None:
             return _reported(usage, charge, self.version, found)
         return Cost(
@@ -266,7 +273,7 @@ def _default() -> PriceBook:
 def _terms(usage: Usage, terms: Mapping[str, str] | None) -> Mapping[str, str]:
     """The terms that are not the standard ones."""
     tier, speed, geography = usage.service_tier, usage.speed, usage.inference_geo
-    if tier is None and speed is None and geography is None and usage.search_context_size is None:
+    if (tier is None or tier in STANDARD) and speed is None and geography is None and usage.search_context_size is None:
         if not terms:
             return _NO_TERMS
         told: dict[str, str | None] = {}

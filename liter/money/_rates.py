@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Mapping
 from decimal import Context, Decimal
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 
 from ..types import PromptTokensDetails, Usage
 from ._cost import EXACT
-from ._token_classes import TokenClasses
+from ._token_classes import TokenClasses, parts
 
 
 class Tiered(msgspec.Struct, array_like=True, frozen=True):
@@ -94,6 +95,8 @@ _TOOLS: Mapping[str, str] = {
     "code_execution_requests": "code_executions",
 }
 
+_counts_of = attrgetter(*(field for _, field in _QUANTITIES))
+
 OTHER_RATES = frozenset({"requests", *(name for name, _ in _QUANTITIES), *_TOOLS.values()})
 
 _SECONDS_PER_HOUR = 3600
@@ -113,10 +116,16 @@ class Charge(NamedTuple):
 
 
 class _Bucket(NamedTuple):
-    """The rates of the requests of one size: per single token, by class; and what is assumed in them."""
+    """The rates of the requests of one size.
+
+    :param rates: per single token, by class
+    :param assumed: what is assumed in them, by class
+    :param chosen: the names that they have in the price list, by class
+    """
 
     rates: dict[str, Rate]
     assumed: dict[str, str]
+    chosen: dict[str, str]
 
 
 class RateCard:
@@ -163,7 +172,7 @@ class RateCard:
     def charge(self, usage: Usage) -> Charge:
         """Price a usage.
 
-        :raises ValueError: the usage contradicts itself, see ``TokenClasses.of``
+        :raises ValueError: the usage contradicts itself where that changes the price
         """
         if usage.billed_units:
             usage = _billed(usage, usage.billed_units)
@@ -175,28 +184,23 @@ class RateCard:
         amounts: dict[str, Decimal] = {}
         missing: list[str] = []
         assumed = self._assumed
-        if (
-            usage.prompt_tokens_details is None
-            and usage.completion_tokens_details is None
-            and (size >= 0 and usage.completion_tokens >= 0)
-        ):
-            # By far the most common usage, and the same as below.
-            _charge_class("text_input", size, bucket.rates, amounts, missing)
-            _charge_class("text_output", usage.completion_tokens, bucket.rates, amounts, missing)
-        else:
-            classes = TokenClasses.of(usage)
-            for name in CHAINS:
-                _charge_class(name, getattr(classes, name), bucket.rates, amounts, missing)
-            if bucket.assumed:
-                assumed += tuple(note for name, note in bucket.assumed.items() if name in amounts)
-        others: list[tuple[str, int | Decimal]] = [
-            (name, count) for name, field in _QUANTITIES if (count := getattr(usage, field))
-        ]
-        if others:
-            if usage.pages and usage.annotated_pages and "annotated_pages" in self.rates:
-                others.remove(("pages", usage.pages))
-                others.append(("pages", usage.pages - usage.annotated_pages))
-            self._charge_counts(others, amounts, missing)
+        counts = parts(usage)
+        if any(count < 0 for count in counts.values()):
+            counts, told = _merged(usage, counts, bucket.chosen)
+            assumed += told
+        rates = bucket.rates
+        for name, count in counts.items():
+            rate = rates.get(name)
+            if rate is None:
+                missing.append(name)
+            elif isinstance(rate, Tiered):
+                amounts[name] = rate.amount(count)
+            else:
+                amounts[name] = EXACT.multiply(rate, count)
+        if bucket.assumed:
+            assumed += tuple(note for name, note in bucket.assumed.items() if name in amounts)
+        if any(_counts_of(usage)):
+            self._charge_counts(usage, amounts, missing)
         if missing and self._free:
             missing = []
         elif missing and amounts and not self._by_token:
@@ -213,15 +217,16 @@ class RateCard:
             total = EXACT.add(total, amount)
         return Charge(total, amounts, unpriced, assumed)
 
-    def _charge_counts(
-        self, counts: list[tuple[str, int | Decimal]], amounts: dict[str, Decimal], missing: list[str]
-    ) -> None:
+    def _charge_counts(self, usage: Usage, amounts: dict[str, Decimal], missing: list[str]) -> None:
         """Charge what is counted other than tokens.
 
         The same work may be counted in several ways, as speech by tokens and by seconds, of which one is billed:
         a count without a price is missing only where no other has one.
         """
-        unknown = [name for name, count in counts if not self._charge_count(name, count, amounts)]
+        counts = {name: count for (name, _), count in zip(_QUANTITIES, _counts_of(usage), strict=True) if count}
+        if usage.pages and usage.annotated_pages and "annotated_pages" in self.rates:
+            counts["pages"] = usage.pages - usage.annotated_pages
+        unknown = [name for name, count in counts.items() if not self._charge_count(name, count, amounts)]
         if not amounts:
             missing += unknown
 
@@ -245,10 +250,12 @@ class RateCard:
     def _bucket(self, size: int) -> _Bucket:
         rates: dict[str, Rate] = {}
         assumed: dict[str, str] = {}
+        by_class: dict[str, str] = {}
         for name, chain in CHAINS.items():
             chosen = next((rate for rate in chain if rate in self.rates), None)
             if chosen is None:
                 continue
+            by_class[name] = chosen
             rate = self.rates[chosen]
             if isinstance(rate, Tiered) and rate.marginal:
                 steps = tuple((above, self._per_token(step)) for above, step in rate.steps)
@@ -257,22 +264,33 @@ class RateCard:
                 rates[name] = self._per_token(rate.at(size) if isinstance(rate, Tiered) else rate)
             if (name, chosen) in _ASSUMING:
                 assumed[name] = f"{name} at the price of {chosen}"
-        return _Bucket(rates, assumed)
+        return _Bucket(rates, assumed, by_class)
 
     def _per_token(self, rate: Decimal) -> Decimal:
         return EXACT.multiply(rate.scaleb(-6, EXACT), self._factor)
 
 
-def _charge_class(
-    name: str, count: int, rates: Mapping[str, Rate], amounts: dict[str, Decimal], missing: list[str]
-) -> None:
-    if not count:
-        return
-    rate = rates.get(name)
-    if rate is None:
-        missing.append(name)
-    else:
-        amounts[name] = rate.amount(count) if isinstance(rate, Tiered) else EXACT.multiply(rate, count)
+def _merged(
+    usage: Usage, counts: Mapping[str, int], chosen: Mapping[str, str]
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Put classes of the same price together, where the report contradicts itself between them only.
+
+    Some providers count reasoning with another tokenizer than the completion that it is a part of. Where both cost
+    the same, the price is that of the total.
+
+    :return: the counts, and what is assumed with them
+    :raises ValueError: the contradiction changes the price
+    """
+    merged: dict[str, int] = {}
+    negative = [name for name, count in counts.items() if count < 0]
+    for name in negative:
+        alike = [other for other, rate in chosen.items() if rate == chosen.get(name)] or [name]
+        merged |= {other: 0 for other in alike if other in counts}
+        merged[alike[0]] = sum(counts.get(other, 0) for other in alike)
+        if merged[alike[0]] < 0:
+            TokenClasses.of(usage)
+    note = f"the parts that are told contradict the total, which was priced ({', '.join(negative)})"
+    return {name: count for name, count in {**counts, **merged}.items() if count}, (note,)
 
 
 def _is_charged(rate: Rate) -> bool:

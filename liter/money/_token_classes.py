@@ -2,10 +2,7 @@
 
 import msgspec
 
-from ..types import CompletionTokensDetails, PromptTokensDetails, Usage
-
-_NO_PROMPT_DETAILS = PromptTokensDetails()
-_NO_COMPLETION_DETAILS = CompletionTokensDetails()
+from ..types import Usage
 
 
 class TokenClasses(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
@@ -43,47 +40,25 @@ class TokenClasses(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only
         """Split a usage. What is reported as zero, and what is not reported, is in no class.
 
         :raises ValueError: the parts come to more than the whole, so that one class would be negative: the report
-            contradicts itself, and no price follows from it
+            contradicts itself
         """
-        told, made = usage.prompt_tokens_details, usage.completion_tokens_details
-        if told is None and made is None and usage.prompt_tokens >= 0 and usage.completion_tokens >= 0:
-            return TokenClasses(text_input=usage.prompt_tokens, text_output=usage.completion_tokens)
-        told, made = told or _NO_PROMPT_DETAILS, made or _NO_COMPLETION_DETAILS
-        cached_audio = told.cached_audio_tokens or 0
-        cached_image = told.cached_image_tokens or 0
-        cached_video = told.cached_video_tokens or 0
-        cached = told.cached_tokens or 0
-        written, hour = told.cache_write_tokens or 0, told.cache_write_1h_tokens or 0
-        audio = (told.audio_tokens or 0) - cached_audio
-        image = (told.image_tokens or 0) - cached_image
-        video = (told.video_tokens or 0) - cached_video
-        reasoning, citation = made.reasoning_tokens or 0, made.citation_tokens or 0
-        audio_out, image_out, video_out = made.audio_tokens or 0, made.image_tokens or 0, made.video_tokens or 0
-        classes = TokenClasses(
-            text_input=usage.prompt_tokens - cached - written - audio - image - video,
-            cache_read=cached - cached_audio - cached_image - cached_video,
-            cache_read_audio=cached_audio,
-            cache_read_image=cached_image,
-            cache_read_video=cached_video,
-            cache_write_5m=written - hour,
-            cache_write_1h=hour,
-            audio_input=audio,
-            image_input=image,
-            video_input=video,
-            text_output=usage.completion_tokens - reasoning - citation - audio_out - image_out - video_out,
-            reasoning=reasoning,
-            citation=citation,
-            audio_output=audio_out,
-            image_output=image_out,
-            video_output=video_out,
-        )
-        negative = [name for name in classes.__struct_fields__ if getattr(classes, name) < 0]
-        if negative:
+        classes = TokenClasses.split(usage)
+        if negative := classes.negative:
             raise ValueError(
                 f"the usage contradicts itself: {', '.join(negative)} would be negative in {usage!r}: "
                 f"the parts of a total must not come to more than it"
             )
         return classes
+
+    @staticmethod
+    def split(usage: Usage) -> "TokenClasses":
+        """Split a usage as it is reported, whether or not a class is then ``negative``."""
+        return TokenClasses(**parts(usage))
+
+    @property
+    def negative(self) -> tuple[str, ...]:
+        """The classes that have less than no tokens: what was reported contradicts itself there."""
+        return tuple(name for name in self.__struct_fields__ if getattr(self, name) < 0)
 
     @property
     def prompt_tokens(self) -> int:
@@ -112,3 +87,49 @@ class TokenClasses(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only
             + self.image_output
             + self.video_output
         )
+
+
+def parts(usage: Usage) -> dict[str, int]:
+    """The classes of a usage that are not empty, as they are reported. This is asked of every call."""
+    text, text_output = usage.prompt_tokens, usage.completion_tokens
+    told, made = usage.prompt_tokens_details, usage.completion_tokens_details
+    found: dict[str, int] = {}
+    if told is not None:
+        kinds = (
+            (told.audio_tokens, told.cached_audio_tokens, "audio_input", "cache_read_audio"),
+            (told.image_tokens, told.cached_image_tokens, "image_input", "cache_read_image"),
+            (told.video_tokens, told.cached_video_tokens, "video_input", "cache_read_video"),
+        )
+        cached = told.cached_tokens or 0
+        text -= cached
+        for all_of_it, read, fresh_class, read_class in kinds:
+            if read:
+                found[read_class] = read
+                cached -= read
+            if fresh := (all_of_it or 0) - (read or 0):
+                found[fresh_class] = fresh
+                text -= fresh
+        if cached:
+            found["cache_read"] = cached
+        if written := told.cache_write_tokens or 0:
+            text -= written
+        if hour := told.cache_write_1h_tokens or 0:
+            found["cache_write_1h"] = hour
+        if written != hour:
+            found["cache_write_5m"] = written - hour
+    if made is not None:
+        for name, count in (
+            ("reasoning", made.reasoning_tokens),
+            ("audio_output", made.audio_tokens),
+            ("image_output", made.image_tokens),
+            ("video_output", made.video_tokens),
+            ("citation", made.citation_tokens),
+        ):
+            if count:
+                found[name] = count
+                text_output -= count
+    if text:
+        found["text_input"] = text
+    if text_output:
+        found["text_output"] = text_output
+    return found

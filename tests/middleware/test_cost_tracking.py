@@ -430,7 +430,7 @@ async def test_the_providers_own_price_wins(ask: MakeCall) -> None:
 async def test_a_contradiction_is_unknown(ask: MakeCall, caplog: pytest.LogCaptureFixture) -> None:
     """A usage whose parts exceed the whole has no cost; the reply comes all the same, and a warning says why."""
     usage = Usage(completion_tokens=1, completion_tokens_details=CompletionTokensDetails(reasoning_tokens=2))
-    book = PRICES.with_({})
+    book = PriceBook().with_({GPT: Price(output=1, reasoning=2)})
     assert await bill(ask(), Wire(usage, OK, WHOLE), prices=book) is None
     assert "contradicts itself" in caplog.text
 

@@ -187,7 +187,10 @@ def test_amounts_are_equal(drawn: dict[str, int], when: datetime, context: dict[
             continue
         want = model.calc_price(theirs, provider, genai_request_timestamp=when, price_context=context)
         made = BOOK.price(our_provider, our_name, ours, when=when, terms=context)
-        assert made is not None
+        if not vars(want.model_price) and our_name != "moderation":
+            assert made is None  # they have the model and no price for it, which is unknown, and not 0
+            continue
+        assert made is not None, (our_provider, our_name)
         with localcontext(prec=28):
             assert +made.total == want.total_price, (our_provider, name, made, want.model_price)
 
