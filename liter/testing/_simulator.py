@@ -22,10 +22,12 @@ from ._simulator_model import Model, ModelReply, Replier
 from ._simulator_steps import Step, whole_answer, with_latency
 from ._wire_anthropic import AnthropicWire
 from ._wire_bedrock import BedrockWire
+from ._wire_gemini import GeminiWire
 from ._wire_openai import OpenAIWire
 from ._wire_protocol import Refusal, Wire
+from ._wire_vertex import ClaudeOnVertexWire
 
-MODELS = ("gpt-simulated", "claude-simulated")
+MODELS = ("gpt-simulated", "claude-simulated", "gemini-simulated")
 
 
 class SimulatorServer(msgspec.Struct, frozen=True):
@@ -40,8 +42,8 @@ class SimulatorServer(msgspec.Struct, frozen=True):
 
 
 class Simulator:
-    """A provider for tests: chat completions as OpenAI, messages as Anthropic, Converse as Bedrock, models as all of
-    them, under any prefix.
+    """A provider for tests: chat completions as OpenAI, messages as Anthropic, Converse as Bedrock, generateContent as
+    Google, models as all of them, under any prefix.
 
     Serve it in memory, in virtual time, or on a loopback socket; HTTP/1.1 and HTTP/2. Answers depend on the seed, the
     request and the order of requests alone. Requests are checked as the providers do: a key, the required fields,
@@ -89,6 +91,8 @@ class Simulator:
         self._random = random.Random(f"{seed} faults")
         # The first that speaks a request's language answers it.
         self._wires: tuple[Wire, ...] = (
+            ClaudeOnVertexWire(models),
+            GeminiWire(models),
             AnthropicWire(models),
             BedrockWire(models, api_key=api_key, keys=aws_keys),
             OpenAIWire(models),
