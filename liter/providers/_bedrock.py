@@ -1,37 +1,34 @@
 """Amazon Bedrock: Converse for chats, and what is beside it."""
 
-import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from .._contract import Call
 from .._errors import LlmError
 from .._http import Headers, HttpRequest, RawHeaders
-from ..types import ChatCompletionRequest, ChatCompletionResponse, ModelsListResponse
+from ..types import ChatCompletionRequest, ChatCompletionResponse
+from ._auth import Auth
+from ._bedrock_embeddings import EMBED
 from ._bedrock_errors import classify_answer
-from ._bedrock_list import read_models
+from ._bedrock_hosts import host_of
+from ._bedrock_images import IMAGE_GENERATE
 from ._bedrock_models import model_path
 from ._bedrock_reply import read_reply
 from ._bedrock_request import PARAMETERS, encode_converse
 from ._bedrock_stream import ConverseStreamDecoder
+from ._bedrock_text import OPERATIONS
 from ._bedrock_tools import schema_of
-from ._headers import bearer, merged
+from ._headers import JSON, merged
 from ._wire import OperationWire, WireProvider
 
 R = TypeVar("R")
 
-_JSON: RawHeaders = ((b"content-type", b"application/json"), (b"accept", b"application/json"))
 _STREAM: RawHeaders = (
     (b"content-type", b"application/json"),
     (b"accept", b"application/vnd.amazon.eventstream"),
     (b"accept-encoding", b"identity"),
 )
-_GET: RawHeaders = ((b"accept", b"application/json"),)
-
-_AWS = re.compile(r"https://bedrock-runtime(-fips)?\.([a-z0-9-]+)\.amazonaws\.(?:com|com\.cn|eu)")
-
-# AWS's partitions, by the beginning of their regions' names.
-_SUFFIXES = {"cn-": "amazonaws.com.cn", "eusc-": "amazonaws.eu"}
 
 
 class Bedrock(WireProvider, frozen=True, kw_only=True):
@@ -44,8 +41,12 @@ class Bedrock(WireProvider, frozen=True, kw_only=True):
     """
 
     name: str = "bedrock"
-    base_url: str = "https://bedrock-runtime.us-east-1.amazonaws.com"
+    base_url: str = "https://bedrock-runtime.{region}.amazonaws.com"
     key_variables: tuple[str, ...] = ("AWS_BEARER_TOKEN_BEDROCK",)
+    auth: Auth = Auth(kind="sigv4", service="bedrock")
+    settings: Mapping[str, tuple[str, ...]] = MappingProxyType(
+        {"region": ("AWS_REGION", "AWS_DEFAULT_REGION"), "profile": ("AWS_PROFILE",)}
+    )
     structured_output: Literal["native", "tool"] = "native"
 
     request_ids: ClassVar[tuple[str, ...]] = ("x-amzn-requestid",)
@@ -74,26 +75,13 @@ class Bedrock(WireProvider, frozen=True, kw_only=True):
         return None if schema is None else schema.name
 
 
-def host_of(base_url: str, service: str = "bedrock-runtime") -> str:
-    """The address of one of Bedrock's services, in the region and for the partition of AWS that another tells.
-
-    An address that is not AWS's own is for all of them.
-    """
-    match = _AWS.fullmatch(base_url)
-    if match is None:
-        return base_url
-    fips, region = match.group(1) or "", match.group(2)
-    suffix = next((suffix for start, suffix in _SUFFIXES.items() if region.startswith(start)), "amazonaws.com")
-    return f"https://{service}{fips}.{region}.{suffix}"
-
-
 def _encode_chat(provider: Bedrock, call: Call[object]) -> HttpRequest:
     route = call.route
     return HttpRequest(
         method="POST",
         base_url=host_of(route.base_url),
         path=model_path(route.model, "converse-stream" if call.stream else "converse"),
-        headers=merged((_STREAM if call.stream else _JSON) + bearer(route.api_key), call.headers),
+        headers=merged((_STREAM if call.stream else JSON) + provider.auth.headers(route.api_key), call.headers),
         body=encode_converse(call, schema_tool=provider.structured_output == "tool"),
     )
 
@@ -113,23 +101,11 @@ def _open_chat_stream(provider: Bedrock, call: Call[object]) -> ConverseStreamDe
     return ConverseStreamDecoder(provider.name, call.route.model, schema_tool=provider.schema_tool(call))
 
 
-def _encode_list_models(provider: Bedrock, call: Call[object]) -> HttpRequest:
-    route = call.route
-    return HttpRequest(
-        method="GET",
-        base_url=host_of(route.base_url, "bedrock"),
-        path="/foundation-models",
-        headers=merged(_GET + bearer(route.api_key), call.headers),
-    )
-
-
-def _decode_models(provider: Bedrock, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:
-    return read_models(body, provider=provider.name)
-
-
 _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     "chat": OperationWire(
         encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream, parameters=PARAMETERS
     ),
-    "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
+    "embed": EMBED,
+    "image_generate": IMAGE_GENERATE,
+    **OPERATIONS,
 }

@@ -105,7 +105,7 @@ def test_every_parameter(name, call_of, caplog):
 def test_where_chats_go(call_of, model, path):
     """To the model in the path, encoded whole; streams to an action of their own."""
     request = ChatCompletionRequest(model=model, messages=[USER])
-    call = call_of(request, provider="bedrock", base_url=PROVIDER.base_url)
+    call = call_of(request, provider="bedrock", base_url="https://bedrock-runtime.us-east-1.amazonaws.com")
     sent = PROVIDER.encode(call)
     assert (sent.method, sent.base_url) == ("POST", "https://bedrock-runtime.us-east-1.amazonaws.com")
     assert sent.path == f"/model/{path}/converse"
