@@ -81,7 +81,7 @@ def test_every_recorded_chat_decodes_without_loss(recordings, events_of, call_of
             raws = [json.loads(body)]
             if "error" in raws[0]:
                 # The prompt was filtered, under a status of success.
-                with pytest.raises(ContentPolicyError, match="(?i)content management policy"):
+                with pytest.raises(ContentPolicyError, match=r"(?i)content management policy"):
                     provider.decode(call, body.encode(), Headers())
                 return None
             reply = provider.decode(call, body.encode(), Headers())
