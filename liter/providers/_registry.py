@@ -11,6 +11,7 @@ from ._azure import Azure, AzureAI
 from ._bedrock import Bedrock
 from ._codec import Provider
 from ._cohere import Cohere
+from ._copilot import Copilot
 from ._entry import Entry, entry, names
 from ._gemini import Gemini
 from ._mistral import Mistral
@@ -25,6 +26,7 @@ PROTOCOLS: Mapping[str, type[WireProvider]] = {
     "azure-ai": AzureAI,
     "bedrock": Bedrock,
     "cohere": Cohere,
+    "copilot": Copilot,
     "gemini": Gemini,
     "mistral": Mistral,
     "openai": OpenAI,
