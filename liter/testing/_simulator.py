@@ -21,8 +21,11 @@ from ._simulator_http11 import GONE, serve_http11
 from ._simulator_model import Model, ModelReply, Replier
 from ._simulator_steps import Step, whole_answer, with_latency
 from ._wire_anthropic import AnthropicWire
+from ._wire_azure import AzureWire
 from ._wire_bedrock import BedrockWire
+from ._wire_cohere import CohereWire
 from ._wire_gemini import GeminiWire
+from ._wire_mistral import MistralWire
 from ._wire_openai import OpenAIWire
 from ._wire_protocol import Refusal, Wire
 from ._wire_vertex import ClaudeOnVertexWire
@@ -42,8 +45,9 @@ class SimulatorServer(msgspec.Struct, frozen=True):
 
 
 class Simulator:
-    """A provider for tests: chat completions as OpenAI, messages as Anthropic, Converse as Bedrock, generateContent as
-    Google, models as all of them, under any prefix.
+    """A provider for tests: chat completions as OpenAI and Azure, messages as Anthropic, Converse as Bedrock,
+    generateContent as Google, chats as Cohere and Mistral, models as all of them, under any prefix. Mistral and Cohere
+    are told from others by their hosts, or by their name in a prefix: ``/mistral/v1``.
 
     Serve it in memory, in virtual time, or on a loopback socket; HTTP/1.1 and HTTP/2. Answers depend on the seed, the
     request and the order of requests alone. Requests are checked as the providers do: a key, the required fields,
@@ -95,6 +99,9 @@ class Simulator:
             GeminiWire(models),
             AnthropicWire(models),
             BedrockWire(models, api_key=api_key, keys=aws_keys),
+            CohereWire(models),
+            MistralWire(models),
+            AzureWire(models),
             OpenAIWire(models),
         )
         self._ledger = Ledger()
