@@ -172,6 +172,25 @@ class Circuit:
         with self._lock:
             self._cool_until = max(self._cool_until, until)
 
+    @property
+    def trips_in_a_row(self) -> int:
+        """How often it has opened since it was closed."""
+        return self._trips_in_a_row
+
+    def follow_open(self, until: float, trips: int) -> None:
+        """Open until then, as another process has found out."""
+        with self._lock:
+            self._begin("open")
+            self._trips_in_a_row = trips
+            self._open_until = until
+
+    def follow_closed(self) -> None:
+        """Close, as another process has found out."""
+        with self._lock:
+            if self.state != "closed":
+                self._begin("closed")
+                self._trips_in_a_row = 0
+
     def _tally(self, now: float) -> "_Tally":
         tallies = self._tallies
         if self.state == "half-open":

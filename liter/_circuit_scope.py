@@ -8,6 +8,7 @@ import anyio
 import msgspec
 
 from ._circuit import Admission, Change
+from ._circuit_share import CircuitShare
 from ._contract import Call, Handler
 from ._errors import (
     LlmError,
@@ -82,6 +83,7 @@ class CircuitScope(Generic[R]):
     in, and a reply that no provider made says nothing about one, either.
 
     :param loop: the event loop that runs this
+    :param share: what lets other processes know
     :ivar entered: time at which entering succeeded, or failed, by the clock that all loops have in common
     :ivar blamed: entering failed by the provider's fault
     :ivar recovered: entering closed the circuit
@@ -95,6 +97,7 @@ class CircuitScope(Generic[R]):
         "_loop",
         "_reply",
         "_scope",
+        "_share",
         "blamed",
         "entered",
         "recovered",
@@ -107,12 +110,14 @@ class CircuitScope(Generic[R]):
         call_next: Handler,
         loop: EventLoop,
         faults: tuple[type[LlmError], ...] = FAULTS,
+        share: CircuitShare | None = None,
     ) -> None:
         self._admission = admission
         self._call = call
         self._call_next = call_next
         self._loop = loop
         self._faults = faults
+        self._share = share
         self.entered = -math.inf
         self.blamed = False
         self.recovered = False
@@ -137,6 +142,8 @@ class CircuitScope(Generic[R]):
         elif self._admission.succeeded(self.entered) == "closed":
             self.recovered = True
             try:
+                if self._share is not None:
+                    await self._share.tell(call, "closed", self.entered)
                 await call.notify(CircuitClosed(call=call))
             except BaseException as error:
                 await self._scope.__aexit__(type(error), error, error.__traceback__)
@@ -158,6 +165,8 @@ class CircuitScope(Generic[R]):
         call = self._call
         now = self._loop.now()
         change: Change | None = self._admission.failed(now, error)
+        if change is not None and self._share is not None:
+            await self._share.tell(call, change, now)
         if change == "opened":
             seconds = self._admission.circuit.ready_at(now) - now
             await call.notify(CircuitOpened(call=call, error=error, seconds=seconds))

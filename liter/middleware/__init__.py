@@ -4,6 +4,7 @@ from .._circuit import CircuitPolicy as CircuitPolicy
 from .._circuit_scope import CircuitClosed as CircuitClosed
 from .._circuit_scope import CircuitOpened as CircuitOpened
 from .._circuit_scope import CoolingDown as CoolingDown
+from .._circuit_share import CircuitStoreFailed as CircuitStoreFailed
 from .._events import Retrying as Retrying
 from ._budget import Budget as Budget
 from ._budget_account import BudgetSettled as BudgetSettled
@@ -61,6 +62,7 @@ __all__ = [
     "CircuitClosed",
     "CircuitOpened",
     "CircuitPolicy",
+    "CircuitStoreFailed",
     "Concurrency",
     "CoolingDown",
     "CostTracking",

@@ -4,26 +4,32 @@ from collections import OrderedDict
 from contextlib import AbstractAsyncContextManager
 from threading import RLock
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from .._circuit import Admission, Circuit, CircuitPolicy
 from .._circuit_scope import CircuitScope
+from .._circuit_share import CircuitShare, check_on_store_error
 from .._contract import Call, Handler, Route
 from .._errors import ServiceUnavailableError
 from .._loop import EventLoop
 from .._reply import Reply
+from ..stores import Store
 
 R = TypeVar("R")
+
+_Shared = tuple[Circuit, CircuitShare | None]
 
 
 class CircuitBreaker:
     """Send nothing to a model that fails too often, until it works again.
 
     There is one circuit for each provider and model, for all event loops and threads of the process that use this
-    object; other processes find out by themselves. What counts is the provider's side: rate limits, server
-    errors, overload, timeouts, the network, broken streams and replies that cannot be read. What counts not is
-    the caller's side (400, 401, 404, content policy), a cancellation, and what a layer further in refuses or
-    answers itself.
+    object. Other processes find out by themselves; or within a second, if they share a ``store``: each counts its own
+    results, and that a circuit opens, closes or cools down holds for all of them.
+
+    What counts is the provider's side: rate limits, server errors, overload, timeouts, the network, broken streams and
+    replies that cannot be read. What counts not is the caller's side (400, 401, 404, content policy), a cancellation,
+    and what a layer further in refuses or answers itself.
 
     A rate limit that says when to come back is no failure: the circuit *cools down* for exactly that long. The
     listeners of a call are told :class:`CircuitOpened`, :class:`CircuitClosed` and :class:`CoolingDown`.
@@ -33,30 +39,47 @@ class CircuitBreaker:
 
     :param policy: when a circuit opens, and when it closes
     :param max_circuits: the least recently used are forgotten beyond this many
-    :raises ValueError: ``max_circuits`` is below 1
+    :param store: where what circuits found out is shared; by default it is not
+    :param on_store_error: what a store that cannot be asked does to a call, see :class:`CircuitStoreFailed`: ``"open"``
+        lets it go on by what its own process knows, ``"closed"`` raises the ``StoreError``
+    :raises ValueError: ``max_circuits`` is below 1, or a word that means nothing
     :raises ServiceUnavailableError: on entering: the circuit is open; ``retry_after`` is the exact wait
     """
 
-    __slots__ = ("_circuits", "_lock", "max_circuits", "policy")
+    __slots__ = ("_circuits", "_lock", "max_circuits", "on_store_error", "policy", "store")
 
-    def __init__(self, policy: CircuitPolicy | None = None, *, max_circuits: int = 1000) -> None:
+    def __init__(
+        self,
+        policy: CircuitPolicy | None = None,
+        *,
+        max_circuits: int = 1000,
+        store: Store | None = None,
+        on_store_error: Literal["open", "closed"] = "open",
+    ) -> None:
         if max_circuits < 1:
             raise ValueError(f"max_circuits must be 1 or more, not {max_circuits!r}")
+        check_on_store_error(on_store_error)
+        self.store: Store | None = store
+        self.on_store_error: Literal["open", "closed"] = on_store_error
         self.policy: CircuitPolicy = policy or CircuitPolicy()
         self.max_circuits: int = max_circuits
         # Callers make up names of models, so it could grow without end.
-        self._circuits: OrderedDict[tuple[str, str], Circuit] = OrderedDict()
+        self._circuits: OrderedDict[tuple[str, str], _Shared] = OrderedDict()
         self._lock = RLock()
 
     def __call__(self, call: Call[R], call_next: Handler) -> AbstractAsyncContextManager[Reply[R]]:
         return _Guarded(self, call, call_next)
 
-    def admit(self, route: Route, now: float) -> Admission:
+    async def admit(self, call: Call[object], now: float) -> tuple[Admission, CircuitShare | None]:
         """Let a call through. ``now`` is by the clock that all event loops have in common.
 
         :raises ServiceUnavailableError: the circuit is open
+        :raises StoreError: the store failed, and ``on_store_error="closed"``
         """
-        circuit = self._circuit(route.provider, route.model)
+        route = call.route
+        circuit, share = self._circuit(route)
+        if share is not None:
+            await share.look(call, now)
         admission = circuit.admit(now)
         if admission is None:
             wait = circuit.ready_at(now) - now
@@ -67,14 +90,18 @@ class CircuitBreaker:
                 model=route.model or None,
                 retry_after=wait,
             )
-        return admission
+        return admission, share
 
-    def _circuit(self, provider: str, model: str) -> Circuit:
-        key = provider, model
+    def _circuit(self, route: Route) -> "_Shared":
+        key = route.provider, route.model
         with self._lock:
             circuit = self._circuits.get(key)
             if circuit is None:
-                circuit = self._circuits[key] = Circuit(self.policy)
+                made = Circuit(self.policy)
+                share = None
+                if self.store is not None:
+                    share = CircuitShare(made, self.store, ["provider and model", *key], self.on_store_error)
+                circuit = self._circuits[key] = made, share
                 if len(self._circuits) > self.max_circuits:
                     self._circuits.popitem(last=False)
             else:
@@ -84,7 +111,7 @@ class CircuitBreaker:
     def __repr__(self) -> str:
         shut = [
             f"{provider}/{model} {circuit.state}"
-            for (provider, model), circuit in list(self._circuits.items())
+            for (provider, model), (circuit, _) in list(self._circuits.items())
             if circuit.state != "closed"
         ]
         return f"CircuitBreaker({', '.join(shut) or f'{len(self._circuits)} closed'})"
@@ -105,8 +132,8 @@ class _Guarded(Generic[R]):
     async def __aenter__(self) -> Reply[R]:
         call = self._call
         loop = EventLoop.current()
-        admission = self._breaker.admit(call.route, loop.now())
-        self._scope = CircuitScope(admission, call, self._call_next, loop)
+        admission, share = await self._breaker.admit(call, loop.now())
+        self._scope = CircuitScope(admission, call, self._call_next, loop, share=share)
         return await self._scope.__aenter__()
 
     async def __aexit__(

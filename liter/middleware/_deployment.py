@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import force_setattr, replace
 
 from .._circuit import Circuit
+from .._circuit_share import CircuitShare
 from .._contract import Call
 from .._http import parse_base_url, same_origin
 from .._key import check_key
@@ -162,10 +163,11 @@ class Health:
     :ivar unary: estimate for whole replies, and ``stream`` for first events
     """
 
-    __slots__ = ("_in_flight", "circuit", "stream", "unary")
+    __slots__ = ("_in_flight", "circuit", "share", "stream", "unary")
 
-    def __init__(self, circuit: Circuit) -> None:
+    def __init__(self, circuit: Circuit, share: CircuitShare | None = None) -> None:
         self.circuit: Circuit = circuit
+        self.share: CircuitShare | None = share
         self.unary: Estimate = Estimate()
         self.stream: Estimate = Estimate()
         # A set, as adding and discarding are atomic: a finalizer in any thread may be what ends a call.

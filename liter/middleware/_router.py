@@ -6,12 +6,13 @@ from contextlib import AbstractAsyncContextManager
 from random import Random
 from threading import RLock
 from types import TracebackType
-from typing import Generic, TypeVar, cast, get_args
+from typing import Generic, Literal, TypeVar, cast, get_args
 
 import msgspec
 
 from .._circuit import Admission, Circuit, CircuitPolicy
 from .._circuit_scope import FAULTS, CircuitScope
+from .._circuit_share import CircuitShare, check_on_store_error
 from .._contract import Attempt, Call, Handler
 from .._errors import (
     AuthenticationError,
@@ -22,6 +23,8 @@ from .._errors import (
 )
 from .._loop import EventLoop
 from .._reply import Reply
+from .._secret import Secret
+from ..stores import Store
 from ._balance import Balance, Strategy, stick
 from ._deployment import Deployment, Health, Member
 
@@ -72,17 +75,33 @@ class Router:
 
     Each deployment has a circuit, see :class:`CircuitPolicy`; a ``Retry-After`` takes it out for that long. The
     listeners of a call are told :class:`Picked`, :class:`CircuitOpened`, :class:`CircuitClosed` and
-    :class:`CoolingDown`. All of this is known to the object, on all event loops and threads of its process.
+    :class:`CoolingDown`. All of this is known to the object, on all event loops and threads of its process. With a
+    ``store``, that a circuit opens, closes or cools down is known to all who share it, within a second; what was
+    measured (latency, calls in flight, whose turn it is) is not shared.
 
     :param pools: the deployments by the pool's name
     :param sticky: name of a tag
     :param circuit: when a deployment is out, and when it is back
+    :param store: where what circuits found out is shared; by default it is not
+    :param on_store_error: what a store that cannot be asked does to a call, see :class:`CircuitStoreFailed`: ``"open"``
+        lets it go on by what its own process knows, ``"closed"`` raises the ``StoreError``
     :param random: where chance comes from; seed it to have the same choices again
     :raises ValueError: an empty pool, a pool within a pool, an unknown strategy, ``"cheapest"`` without all prices
     :raises ServiceUnavailableError: on entering: none is up; ``retry_after`` is the wait for the first that is back
     """
 
-    __slots__ = ("_balance", "_failed", "_healths", "_lock", "_pools", "circuit", "sticky", "strategy")
+    __slots__ = (
+        "_balance",
+        "_failed",
+        "_healths",
+        "_lock",
+        "_pools",
+        "circuit",
+        "on_store_error",
+        "sticky",
+        "store",
+        "strategy",
+    )
 
     def __init__(
         self,
@@ -91,8 +110,11 @@ class Router:
         strategy: Strategy = "weighted",
         sticky: str | None = None,
         circuit: CircuitPolicy | None = None,
+        store: Store | None = None,
+        on_store_error: Literal["open", "closed"] = "open",
         random: Random | None = None,
     ) -> None:
+        check_on_store_error(on_store_error)
         if strategy not in get_args(Strategy):
             raise ValueError(f"strategy must be one of {', '.join(get_args(Strategy))}, not {strategy!r}")
         if sticky is not None and not sticky:
@@ -103,6 +125,8 @@ class Router:
         self.strategy: Strategy = strategy
         self.sticky: str | None = sticky
         self.circuit: CircuitPolicy = circuit or CircuitPolicy()
+        self.store: Store | None = store
+        self.on_store_error: Literal["open", "closed"] = on_store_error
         self._balance = Balance(strategy, random or Random())
         # Reentrant, as a finalizer may run in the middle of a step of its thread.
         self._lock = RLock()
@@ -201,11 +225,28 @@ class Router:
             where = deployment.model, deployment.base_url, deployment.api_key
             health = self._healths.get(where)
             if health is None:
-                health = self._healths[where] = Health(Circuit(self.circuit))
+                health = self._healths[where] = self._health(deployment)
             label = f"{deployment.model} at {deployment.base_url}" if deployment.base_url else deployment.model
             alike = sum(other.label.partition(" #")[0] == label for other in members)
             members.append(Member(deployment, health, f"{label} #{alike + 1}" if alike else label))
         return tuple(members)
+
+    def _health(self, deployment: Deployment) -> Health:
+        circuit = Circuit(self.circuit)
+        if self.store is None:
+            return Health(circuit)
+        key = deployment.api_key.reveal() if isinstance(deployment.api_key, Secret) else None
+        name = ["deployment", deployment.model, deployment.base_url, key]
+        return Health(circuit, CircuitShare(circuit, self.store, name, self.on_store_error))
+
+    async def look(self, pool: str, call: Call[object], now: float) -> None:
+        """Take over what others know of a pool's deployments.
+
+        :raises StoreError: the store failed, and ``on_store_error="closed"``
+        """
+        for member in self._pools[pool]:
+            if member.health.share is not None:
+                await member.health.share.look(call, now)
 
     def __repr__(self) -> str:
         pools: list[str] = []
@@ -262,11 +303,14 @@ class _Routed(Generic[R]):
     async def __aenter__(self) -> Reply[R]:
         loop = EventLoop.current()
         began = loop.now()
+        if self._router.store is not None:
+            await self._router.look(self._pool, self._call, began)
+            began = loop.now()
         member, admission, call = self._router.pick(self._pool, self._call, began)
         self._health = health = member.health
         estimate = health.estimate(stream=call.stream)
         faults = FAULTS if member.deployment.api_key is None else (*FAULTS, AuthenticationError)
-        self._scope = scope = CircuitScope(admission, call, self._call_next, loop, faults)
+        self._scope = scope = CircuitScope(admission, call, self._call_next, loop, faults, health.share)
         health.begin(self)
         before = len(call.attempts)
         try:
