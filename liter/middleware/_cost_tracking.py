@@ -14,7 +14,7 @@ from .._errors import LlmError, LlmTimeoutError, NetworkError, SerializationErro
 from .._http import HttpRequest, RawHeaders
 from .._reply import Reply
 from ..money import Cost, PriceBook, completed, completion_tokens, counted, geography_of, prompt_tokens, terms_of
-from ..types import Usage
+from ..types import ResponseEvent, Usage
 
 R = TypeVar("R")
 
@@ -23,6 +23,9 @@ _UNANSWERED = (LlmTimeoutError, NetworkError, SerializationError, StreamingError
 
 # Operations that no provider charges for: they ask about models, files and batches, whose replies are paid elsewhere.
 _FREE = ("list_", "count_", "file", "batch", "retrieve_", "delete_", "cancel_", "upload_")
+
+# Operations whose streams are text, from which the output of a cut one is estimated.
+_TEXTUAL = frozenset({"chat", "completions", "create_response"})
 
 
 class CostTracking(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +131,7 @@ class _Watcher:
         """Keep what arrives, where its text is needed if the end should not come."""
         opened = self._open[attempt.number]
         opened.reply = reply
-        if reply.streamed and attempt.operation == "chat":
+        if reply.streamed and attempt.operation in _TEXTUAL:
             opened.events = []
             reply.tap(opened.events.append)
 
@@ -195,6 +198,8 @@ def _unbilled(attempt: Attempt, reply: Reply[object] | None, error: BaseExceptio
 
 def _finished(events: list[object]) -> bool:
     """Whether a stream's message has ended, though the stream itself has not been read to its end."""
+    if events and isinstance(last := events[-1], ResponseEvent):
+        return last.response is not None and last.response.usage is not None
     return any(
         getattr(choice, "finish_reason", None) is not None
         for event in reversed(events[-4:])

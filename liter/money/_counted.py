@@ -1,6 +1,7 @@
 """What a call is billed by beside tokens: counted from request and reply, where the provider reports nothing."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import cast
 
 import msgspec
@@ -13,6 +14,7 @@ from ..types import (
     RerankResponse,
     SearchRequest,
     SpeechRequest,
+    TranscriptionResponse,
     Usage,
 )
 
@@ -35,6 +37,9 @@ def counted(request: msgspec.Struct, value: object, usage: Usage | None) -> Usag
     elif isinstance(value, OcrResponse):
         pages = (value.usage_info or {}).get("pages_processed")
         counts["pages"] = pages if isinstance(pages, int) else len(value.pages)
+    elif isinstance(value, TranscriptionResponse) and usage is None and value.duration is not None:
+        # The digits that are told, and not the binary number next to them.
+        return Usage(audio_seconds=Decimal(repr(value.duration)))
     elif isinstance(value, RerankResponse):
         units = _search_units(value.meta)
         if units is not None:

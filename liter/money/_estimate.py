@@ -12,9 +12,15 @@ from ..types import (
     ChatCompletionRequest,
     ChatCompletionResponse,
     CompletionRequest,
+    CompletionResponse,
+    CreateResponseRequest,
     EmbeddingRequest,
+    EmbeddingResponse,
     Message,
+    ModerationResponse,
     RerankRequest,
+    RerankResponse,
+    ResponseEvent,
     TextPart,
     Usage,
 )
@@ -43,29 +49,44 @@ def prompt_tokens(request: msgspec.Struct) -> int | None:
             return None
         tools = len(msgspec.json.encode(request.tools)) if request.tools else 0
         return tokens_of(sum(sizes) + tools) + TOKENS_PER_MESSAGE * len(messages)
-    texts: object = None
     if isinstance(request, EmbeddingRequest):
-        texts = request.input
+        size = _size(request.input)
     elif isinstance(request, CompletionRequest):
-        texts = request.prompt
+        size = _size(request.prompt)
     elif isinstance(request, RerankRequest):
-        texts = [request.query, *request.documents]
-    size = _size(texts)
+        size = _size([request.query, *request.documents])
+    elif isinstance(request, CreateResponseRequest):
+        size = _response_size(request)
+    else:
+        size = None
     return None if size is None else tokens_of(size)
 
 
 def completion_tokens(reply: object, events: Sequence[object]) -> int | None:
     """About how many tokens were made: of a reply, or of as much of a stream as arrived.
 
-    :param reply: a whole reply; one that is no chat has none, ``None`` is a stream
-    :param events: of a stream; ``None`` is returned where no chunk of a chat is among them
+    :param reply: a whole reply; ``None`` for a stream
+    :param events: of a stream
+    :return: ``None`` where that is no text; 0 for what makes none, such as embeddings
     """
     if isinstance(reply, ChatCompletionResponse):
         return tokens_of(sum(_said(choice.message) for choice in reply.choices))
-    if reply is not None:
+    if isinstance(reply, CompletionResponse):
+        return tokens_of(_text_size(reply))
+    if isinstance(reply, EmbeddingResponse | RerankResponse | ModerationResponse):
         return 0
-    chunks = [event for event in events if isinstance(event, ChatCompletionChunk)]
-    return tokens_of(sum(map(_chunk_size, chunks))) if chunks else None
+    size, known = 0, False
+    for event in events:
+        if isinstance(event, ChatCompletionChunk):
+            size += _chunk_size(event)
+        elif isinstance(event, CompletionResponse):
+            size += _text_size(event)
+        elif isinstance(event, ResponseEvent):
+            size += len(event.delta.encode()) if isinstance(event.delta, str) else 0
+        else:
+            continue
+        known = True
+    return tokens_of(size) if known else None
 
 
 def completed(usage: Usage | None, prompt: int | None, completion: int | None) -> Usage:
@@ -98,6 +119,32 @@ def _message_size(message: Message) -> int | None:
     if size is None or not isinstance(message, AssistantMessage):
         return size
     return size + _calls_size(message)
+
+
+def _response_size(request: CreateResponseRequest) -> int | None:
+    """The bytes of what a response is made of; ``None`` where some of it is kept by the provider, or is no text."""
+    if request.previous_response_id or request.conversation or request.prompt:
+        return None
+    size = len((request.instructions or "").encode())
+    size += len(msgspec.json.encode(request.tools)) if request.tools else 0
+    if request.input is None or isinstance(request.input, str):
+        return size + len((request.input or "").encode())
+    for item in request.input:
+        content = item.get("content", item.get("output", item.get("arguments")))
+        if isinstance(content, list):
+            parts = cast("list[Mapping[str, object] | str]", content)
+            content = [part if isinstance(part, str) else part.get("text") for part in parts]
+            if None in content:
+                return None
+        text = _size(content)
+        if text is None:
+            return None
+        size += text
+    return size
+
+
+def _text_size(reply: CompletionResponse) -> int:
+    return sum(len(choice.text.encode()) for choice in reply.choices)
 
 
 def _said(message: AssistantMessage) -> int:

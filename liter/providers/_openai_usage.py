@@ -148,5 +148,5 @@ def cost_of(reported: Mapping[str, object]) -> Decimal | None:
 
 def _decimal(value: object) -> Decimal | None:
     if isinstance(value, int) and not isinstance(value, bool):
-        return Decimal(value)
+        value = Decimal(value)
     return value if isinstance(value, Decimal) and value.is_finite() and value >= 0 else None

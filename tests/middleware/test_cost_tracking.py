@@ -33,13 +33,28 @@ from liter.types import (
     ChatCompletionRequest,
     ChatCompletionResponse,
     ChunkChoice,
+    CompletionChoice,
+    CompletionRequest,
+    CompletionResponse,
     CompletionTokensDetails,
+    CreateResponseRequest,
     Delta,
     EmbeddingRequest,
     EmbeddingResponse,
     ImageGenerationRequest,
     ImagesResponse,
+    OcrPage,
+    OcrRequest,
+    OcrResponse,
+    RerankRequest,
+    RerankResponse,
+    ResponseEvent,
+    ResponseObject,
+    SearchRequest,
+    SearchResponse,
     SpeechRequest,
+    TranscriptionRequest,
+    TranscriptionResponse,
     Usage,
 )
 
@@ -381,6 +396,14 @@ OK: Ending = ("ok", 200, None)
 LEFT: Ending = ("abandoned", 200, None)
 WHOLE = ChatCompletionResponse(choices=[liter.types.Choice(message=liter.AssistantMessage(content="x" * 40))])
 CHUNKS = [ChatCompletionChunk(choices=[ChunkChoice(delta=Delta(content="x" * 40))])] * 2
+OCR = OcrRequest(model="m/o", document={"type": "document_url", "document_url": "https://h.example"})
+RERANK = RerankRequest(model="c/r", query="q", documents=["a", "b"])
+RECORDING = TranscriptionRequest(model="o/w", file=b"sound")
+CONTINUED = CreateResponseRequest(model=GPT, input="And then?", previous_response_id="resp_1")
+PICTURE = ChatCompletionRequest(
+    model=GPT,
+    messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://h.example"}}]}],
+)
 END = ChatCompletionChunk(choices=[ChunkChoice(finish_reason="stop")])
 
 
@@ -471,6 +494,11 @@ async def test_a_regional_address_has_its_surcharge(ask: MakeCall) -> None:
         ),
         ("embed", EmbeddingRequest(model="e", input=["four", "five!"]), EmbeddingResponse(), {"input": 1}, "0.000003"),
         ("embed", EmbeddingRequest(model="e", input=[[1, 2], [3]]), EmbeddingResponse(), {"input": 1}, "0.000003"),
+        ("ocr", OCR, OcrResponse(usage_info={"pages_processed": 3}), {"pages": 1}, "3"),
+        ("ocr", OCR, OcrResponse(pages=[OcrPage(), OcrPage()]), {"pages": 1}, "2"),
+        ("search", SearchRequest(model="s/s", query="q"), SearchResponse(), {"searches": 1}, "1"),
+        ("rerank", RERANK, RerankResponse(meta={"billed_units": {"search_units": 2}}), {"search_units": 1}, "2"),
+        ("transcribe", RECORDING, TranscriptionResponse(duration=1800.0), {"audio": 1}, "0.5"),
     ],
 )
 async def test_what_is_not_counted_by_tokens(
@@ -481,6 +509,55 @@ async def test_what_is_not_counted_by_tokens(
     cost = await bill(ask(request_, operation=operation), Wire(None, OK, value), prices=book)
     assert cost is not None
     assert (cost.total, cost.complete, cost.estimated) == (Decimal(total), True, operation == "embed")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("operation", "request_", "wire", "total", "unpriced"),
+    [
+        # 22 bytes of input, and 8 that arrived of the output.
+        (
+            "create_response",
+            CreateResponseRequest(
+                model=GPT,
+                instructions="Be brief.",
+                input=[{"role": "user", "content": [{"type": "input_text", "text": "What now?"}]}, {"output": "4711"}],
+            ),
+            Wire(
+                None, LEFT, events=[ResponseEvent(delta="12345"), ResponseEvent(delta={}), ResponseEvent(delta="678")]
+            ),
+            6 + 20,
+            (),
+        ),
+        ("create_response", CONTINUED, Wire(None, LEFT, events=[ResponseEvent(delta="1234")]), 10, ("prompt_tokens",)),
+        (
+            "create_response",
+            CONTINUED,
+            Wire(REPORTED, LEFT, events=[ResponseEvent(response=ResponseObject(usage=REPORTED))]),
+            170,
+            (),
+        ),
+        # One that goes on without the caller.
+        ("create_response", CONTINUED, Wire(None, OK, ResponseObject()), 0, ("prompt_tokens", "completion_tokens")),
+        (
+            "completions",
+            CompletionRequest(model=GPT, prompt=["12345678", "1234"]),
+            Wire(None, LEFT, events=[CompletionResponse(choices=[CompletionChoice(text="1234")])] * 2),
+            3 + 20,
+            (),
+        ),
+        # A recording whose length nobody tells.
+        ("transcribe", RECORDING, Wire(None, OK, TranscriptionResponse()), 0, ("prompt_tokens", "completion_tokens")),
+        ("chat", PICTURE, Wire(None, OK, WHOLE), 100, ("prompt_tokens",)),
+    ],
+)
+async def test_other_texts_are_estimated(
+    ask: MakeCall, operation: str, request_: msgspec.Struct, wire: Wire, total: int, unpriced: tuple[str, ...]
+) -> None:
+    """Responses and completions are estimated as chats are; what is no text, or kept elsewhere, is named as unknown."""
+    cost = await bill(ask(request_, operation=operation, stream=bool(wire.events)), wire)
+    assert cost is not None
+    assert (cost.total, cost.unpriced) == (Decimal(total) / 1_000_000, unpriced)
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,32 @@ def test_uses_of_the_providers_tools_are_kept(decode):
     assert decode(usage=usage).usage.server_tool_use == {"web_search_requests": 2}
 
 
+def test_what_sets_the_price_is_told(decode):
+    """Tier, speed and region are those of the report, which says what was used."""
+    told = {"service_tier": "priority", "speed": "fast", "inference_geo": "us"}
+    made = decode(usage={"input_tokens": 1, "output_tokens": 1, **told}).usage
+    assert (made.service_tier, made.speed, made.inference_geo, made.unreported) == ("priority", "fast", "us", ())
+
+
+def test_an_advisors_usage_stands_beside_the_totals(decode):
+    """Passes of another model are summed by its name, cached input with them."""
+    passes = [
+        {"type": "message", "input_tokens": 1, "output_tokens": 2},
+        {
+            "type": "advisor_message",
+            "model": "other",
+            "input_tokens": 10,
+            "output_tokens": 20,
+            "cache_read_input_tokens": 5,
+        },
+        {"type": "advisor_message", "model": "other", "input_tokens": 100, "output_tokens": 200},
+    ]
+    made = decode(usage={"input_tokens": 1, "output_tokens": 2, "iterations": passes}).usage
+    assert made.total_tokens == 3
+    (other,) = made.others.values()
+    assert (other.prompt_tokens, other.completion_tokens, other.prompt_tokens_details.cached_tokens) == (115, 220, 5)
+
+
 def test_no_usage_is_unknown(decode):
     """``None``, never zero."""
     assert decode(usage=None).usage is None

@@ -95,6 +95,15 @@ def test_thinking_and_a_call():
     assert (reply.id, reply.model) == ("msg", "claude")
 
 
+def test_a_stream_without_its_start_tells_what_it_does_not_know():
+    """llama.cpp leaves message_start out at times: the output is known, and the prompt is unknown, not empty."""
+    decoder = Anthropic().open_stream(CALL)
+    for one in THINK_AND_CALL[1:]:
+        decoder.feed(one)
+    assert decoder.usage.completion_tokens == 42
+    assert decoder.usage.unreported == ("prompt_tokens",)
+
+
 def test_the_shape_of_the_chunks_is_openais():
     """The role once and first; then a chunk with the reason; then one with usage and no choices."""
     chunks = chunks_of(THINK_AND_CALL)

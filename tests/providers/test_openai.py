@@ -351,3 +351,88 @@ def test_the_request_id_is_found(call_of):
     assert OpenAI().request_id(Headers([(b"X-Request-Id", b"r")])) == "r"
     assert OpenAI().request_id(Headers([(b"apim-request-id", b"a")])) == "a"
     assert OpenAI().request_id(Headers()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "cost"),
+    [
+        # A binary float of it would be 0.1000000000000000055511151231257827, and a sum of them would show it.
+        ('"cost": 0.1', "0.1"),
+        ('"cost": 1.2345678901234567890123e-7', "1.2345678901234567890123E-7"),
+        ('"cost": 0', "0"),
+        ('"cost": {"input_tokens_cost": 0.1, "total_cost": 0.005}', "0.005"),
+        ('"cost_in_usd_ticks": 1466250', "0.000146625"),
+        ('"estimated_cost": 3e-05', "0.00003"),
+        ('"cost": 0.01, "is_byok": true, "cost_details": {"upstream_inference_cost": 0.2}', "0.21"),
+        ('"cost": 0.01, "is_byok": false, "cost_details": {"upstream_inference_cost": 0.2}', "0.01"),
+        ('"cost": null, "cost_in_usd_ticks": 10', "1E-9"),
+        ('"cost": -1', None),
+        ('"cost": true', None),
+        ('"cost": "free"', None),
+    ],
+)
+def test_reported_costs_keep_their_digits(call_of, text, cost):
+    """The provider's own price is read as it is written, without a binary float on the way."""
+    usage = '{"prompt_tokens": 9, "completion_tokens": 1, ' + text + "}"
+    body = reply_of({}).decode().removesuffix("}") + ', "usage": ' + usage + "}"
+    made = decode(call_of, body.encode()).usage
+    assert made.reported_cost == (None if cost is None else Decimal(cost))
+
+
+@pytest.mark.parametrize(
+    ("usage", "told"),
+    [
+        ({"server_tool_use": {"web_search_requests": 2}}, {"web_search_requests": 2}),
+        ({"server_tool_use_details": {"web_search_requests": 1}}, {"web_search_requests": 1}),
+        ({"num_search_queries": 3}, {"web_search_requests": 3}),
+        (
+            {"server_side_tool_usage_details": {"web_search_calls": 1, "x_search_calls": 2, "mcp_calls": 0}},
+            {"web_search_requests": 1, "x_search_requests": 2},
+        ),
+        ({}, None),
+    ],
+)
+def test_uses_of_tools_have_one_name(call_of, usage, told):
+    """Whoever counts the uses of its tools, they are billed under one name."""
+    made = decode(call_of, reply_of({"usage": {"prompt_tokens": 9, "completion_tokens": 1, **usage}})).usage
+    assert made.server_tool_use == told
+
+
+def test_what_research_reads_is_billed_on_top(call_of):
+    """Perplexity counts neither thoughts nor citations into the completion, nor into the total."""
+    usage = {
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "total_tokens": 15,
+        "citation_tokens": 7,
+        "reasoning_tokens": 3,
+    }
+    made = decode(call_of, reply_of({"usage": {**usage, "search_context_size": "low"}})).usage
+    details = made.completion_tokens_details
+    assert (made.completion_tokens, made.total_tokens, made.search_context_size) == (15, 25, "low")
+    assert (details.citation_tokens, details.reasoning_tokens) == (7, 3)
+
+
+def test_what_is_not_told_is_unknown(call_of):
+    """A prompt that is not counted is named; a zero that is told is zero."""
+    missing = decode(call_of, reply_of({"usage": {"completion_tokens": 5}})).usage
+    zero = decode(call_of, reply_of({"usage": {"prompt_tokens": 0, "completion_tokens": 0}})).usage
+    assert missing.unreported == ("prompt_tokens",)
+    assert (zero.unreported, zero.total_tokens) == ((), 0)
+
+
+def test_what_sets_the_price_is_in_the_usage(call_of):
+    """The tier beside the usage, seconds of sound, and the kinds of what was cached."""
+    usage = {
+        "prompt_tokens": 100,
+        "completion_tokens": 1,
+        "prompt_audio_seconds": 2.5,
+        "prompt_tokens_details": {
+            "cached_tokens": 50,
+            "cached_tokens_details": {"audio_tokens": 30, "text_tokens": 20},
+        },
+    }
+    made = decode(call_of, reply_of({"usage": usage, "service_tier": "flex"})).usage
+    details = made.prompt_tokens_details
+    assert (made.service_tier, made.audio_seconds) == ("flex", Decimal("2.5"))
+    assert (details.cached_tokens, details.cached_audio_tokens) == (50, 30)
