@@ -2,6 +2,9 @@
 
 from ._check_layer import check_layer as check_layer
 from ._check_layer_trial import LayerConformanceError as LayerConformanceError
+from ._check_provider import check_provider as check_provider
+from ._check_provider_sample import ProviderConformanceError as ProviderConformanceError
+from ._check_provider_sample import WireSample as WireSample
 from ._check_store import check_store as check_store
 from ._check_store_trial import StoreConformanceError as StoreConformanceError
 from ._clock import VirtualTimeLoop as VirtualTimeLoop
@@ -52,6 +55,7 @@ __all__ = [
     "ModelReply",
     "Outcome",
     "Oversize",
+    "ProviderConformanceError",
     "ReceivedRequest",
     "Refuse",
     "ResetAfterEvents",
@@ -67,7 +71,9 @@ __all__ = [
     "ToolCall",
     "Truncate",
     "VirtualTimeLoop",
+    "WireSample",
     "check_layer",
+    "check_provider",
     "check_store",
     "memory_stream_pair",
 ]
