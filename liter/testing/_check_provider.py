@@ -10,7 +10,7 @@ import pickle
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 
 from .._call import Call
@@ -275,7 +275,7 @@ _hooked: list[bool] = []
 
 
 @contextlib.contextmanager
-def _no_io() -> Iterator[None]:
+def _no_io() -> Generator[None, None, None]:
     if not _hooked:
         sys.addaudithook(_look)
         _hooked.append(True)
