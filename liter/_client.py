@@ -12,6 +12,7 @@ from ._capabilities import Capabilities, capabilities_of
 from ._contract import Layer, Stack, Timeouts
 from ._key import ApiKey
 from ._methods_chat import ChatMethods
+from ._methods_files import FilesMethods
 from ._methods_media import MediaMethods
 from ._methods_responses import ResponsesMethods
 from ._methods_text import TextMethods
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_RETRIES = 3
 
 
-class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods):
+class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesMethods):
     """One async client for every LLM provider, on Trio and asyncio.
 
     Immutable, and safe to share between tasks, event loops and threads. Use it as ``async with LlmClient() as

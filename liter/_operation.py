@@ -8,16 +8,18 @@ keywords are parted and the struct is made of its own.
 import difflib
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 import msgspec
 
 from ._options import DEFAULTS, CallOptions
+from ._pages import Pages
 
 Request = TypeVar("Request", bound=msgspec.Struct)
 Request_contra = TypeVar("Request_contra", bound=msgspec.Struct, contravariant=True)
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
+Item = TypeVar("Item")
 Options = ParamSpec("Options")
 Keywords = ParamSpec("Keywords")
 
@@ -75,6 +77,11 @@ class _Bound(Generic[Request, Result]):
         self._client = client
 
     async def __call__(self, request: Request | None = None, /, **keywords: object) -> Result:
+        request, options = self._asked(request, keywords)
+        return await self._run(self._client, request, options)
+
+    def _asked(self, request: Request | None, keywords: dict[str, object]) -> tuple[Request, CallOptions]:
+        """Part what was given into the request and the call's options."""
         given = {name: keywords.pop(name) for name in _OPTION_NAMES & keywords.keys()}
         options = CallOptions(**given) if given else DEFAULTS  # type: ignore[arg-type] # each is checked where it is used
         if request is None:
@@ -83,7 +90,7 @@ class _Bound(Generic[Request, Result]):
             raise ValueError(f"a ready {type(request).__name__} was given: set {', '.join(keywords)} on it")
         elif not isinstance(request, self._request_type):
             raise ValueError(f"expected a {self._request_type.__name__}, not {type(request).__name__}")
-        return await self._run(self._client, request, options)
+        return request, options
 
     def _make(self, keywords: dict[str, object]) -> Request:
         try:
@@ -122,6 +129,52 @@ class _Bound(Generic[Request, Result]):
         return f"<method {self._run.__name__} of {self._client!r}>"
 
 
+class PagedMethod(Protocol[Request_contra, Item, Result, Options, Keywords]):  # pyright: ignore[reportInvalidTypeVarUse] # as above
+    """A client's method that lists, as its caller sees it: it returns at once, and fetches when asked."""
+
+    @overload
+    def __call__(
+        self, request: Request_contra, /, *args: Options.args, **options: Options.kwargs
+    ) -> Pages[Item, Result]: ...
+    @overload
+    def __call__(self, *args: Keywords.args, **keywords: Keywords.kwargs) -> Pages[Item, Result]: ...
+
+
+class PagedOperation(Generic[Request, Item, Result, Options, Keywords]):
+    """Descriptor that gives the client a method that lists. Made by :func:`paged`."""
+
+    def __init__(self, request_type: type[Request], run: "Run[Request, Result]") -> None:
+        self._request_type = request_type
+        self._run = run
+        self.__doc__ = run.__doc__
+        self.__name__: str = run.__name__
+
+    @overload
+    def __get__(self, client: None, owner: type) -> "PagedOperation[Request, Item, Result, Options, Keywords]": ...
+    @overload
+    def __get__(self, client: "LlmClient", owner: type) -> PagedMethod[Request, Item, Result, Options, Keywords]: ...
+    def __get__(self, client: "LlmClient | None", owner: type) -> object:
+        return self if client is None else _BoundPages(self._request_type, self._run, client)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return _signature(self._request_type)
+
+
+class _BoundPages(_Bound[Request, Result]):
+    __slots__ = ()
+
+    def __call__(  # type: ignore[override] # not fetched yet
+        self, request: Request | None = None, /, **keywords: object
+    ) -> Pages[object, Result]:
+        asked, options = self._asked(request, keywords)
+
+        def fetch(request: msgspec.Struct) -> Awaitable[Result]:
+            return self._run(self._client, cast("Request", request), options)
+
+        return Pages(fetch, asked)
+
+
 def _signature(request_type: type[msgspec.Struct]) -> inspect.Signature:
     keywords = [
         *inspect.signature(request_type).parameters.values(),
@@ -142,5 +195,22 @@ def operation(
         run: "Run[Request, Result]",
     ) -> Operation[Request, Result, Options, Keywords]:
         return Operation(request_type, run)
+
+    return make
+
+
+def paged(
+    request_type: type[Request],
+    item_type: type[Item],
+    options: Callable[Options, object],
+    keywords: Callable[Keywords, object],
+) -> "Callable[[Run[Request, Result]], PagedOperation[Request, Item, Result, Options, Keywords]]":
+    """Make a client's method that lists of a function that fetches one page.
+
+    ``item_type``, ``options`` and ``keywords`` are for type checkers, see :func:`operation`.
+    """
+
+    def make(run: "Run[Request, Result]") -> PagedOperation[Request, Item, Result, Options, Keywords]:
+        return PagedOperation(request_type, run)
 
     return make

@@ -30,6 +30,7 @@ from ..types import (
 )
 from ._entry import Entry
 from ._headers import merged
+from ._openai_files import FILES
 from ._openai_operations import OPERATIONS
 from ._openai_reply import read_models, read_reply
 from ._openai_responses import RESPONSES
@@ -275,4 +276,5 @@ _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
     **OPERATIONS,
     **RESPONSES,
+    **FILES,
 }

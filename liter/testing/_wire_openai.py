@@ -14,6 +14,7 @@ from ._simulator_exchange import ReceivedRequest
 from ._simulator_model import Ask, Generation, Model
 from ._simulator_steps import Step, stream_answer, whole_answer
 from ._simulator_text import prompt_tokens, tokenize
+from ._wire_openai_files import FilesStore
 from ._wire_openai_forms import FORM_ANSWERS
 from ._wire_openai_operations import ANSWERS, CREATED
 from ._wire_openai_responses import ResponsesStore
@@ -90,6 +91,7 @@ class OpenAIWire:
     def __init__(self, models: Sequence[str]) -> None:
         self._models = models
         self._responses = ResponsesStore()
+        self._files = FilesStore()
 
     def speaks(self, request: ReceivedRequest) -> bool:
         # What no other knows is for this one to answer, or to refuse.
@@ -130,6 +132,8 @@ class OpenAIWire:
         if "/responses" in path:
             number = f"{model.random(f'id {self.request_id(headers)}').getrandbits(96):024x}"
             return self._responses.answer(request, model, headers, number)
+        if "/files" in path:
+            return self._files.answer(request, headers)
         for ending, answer in (*ANSWERS.items(), *FORM_ANSWERS.items()):
             if path.endswith(ending) and request.method == "POST":
                 return answer(request, model, headers)

@@ -38,6 +38,14 @@ from ._embedding import EmbeddingRequest as EmbeddingRequest
 from ._embedding import EmbeddingResponse as EmbeddingResponse
 from ._file import File as File
 from ._file import FileSource as FileSource
+from ._file_object import CreateFileRequest as CreateFileRequest
+from ._file_object import DeleteFileRequest as DeleteFileRequest
+from ._file_object import FileContentRequest as FileContentRequest
+from ._file_object import FileDeleted as FileDeleted
+from ._file_object import FileObject as FileObject
+from ._file_object import FilesPage as FilesPage
+from ._file_object import ListFilesRequest as ListFilesRequest
+from ._file_object import RetrieveFileRequest as RetrieveFileRequest
 from ._image import Image as Image
 from ._image import ImageEvent as ImageEvent
 from ._image import ImageGenerationRequest as ImageGenerationRequest

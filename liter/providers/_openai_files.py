@@ -1,0 +1,140 @@
+"""Files on OpenAI's wire, which Anthropic's, Azure's and Mistral's nearly are."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote, urlencode
+
+import msgspec
+from msgspec.structs import replace
+
+from .._contract import Call
+from .._http import Headers, HttpRequest
+from ..types import (
+    CreateFileRequest,
+    FileContentRequest,
+    FileDeleted,
+    FileObject,
+    FilesPage,
+    ListFilesRequest,
+    RetrieveFileRequest,
+)
+from ._bytes_stream import BytesDecoder
+from ._form_body import form_body
+from ._headers import GET, merged
+from ._openai_operations import post_form, read_bytes
+from ._read import read_json
+from ._wire import OperationWire
+
+if TYPE_CHECKING:
+    from ._openai import OpenAI
+
+JsonObject = dict[str, object]
+
+
+class _File(msgspec.Struct):
+    id: str
+    object: str = "file"
+    bytes: int = 0
+    created_at: int = 0
+    expires_at: int | None = None
+    filename: str = ""
+    purpose: str | None = None
+    status: str | None = None
+    mimetype: str | None = None
+    status_details: str | None = None
+
+
+class _Page(msgspec.Struct):
+    data: list[_File]
+    has_more: bool = False
+    last_id: str | None = None
+
+
+_FILE = msgspec.json.Decoder(_File)
+_PAGE = msgspec.json.Decoder(_Page)
+_DELETED = msgspec.json.Decoder(FileDeleted)
+
+
+def request(provider: "OpenAI", call: Call[object], method: str, path: str = "", query: str = "") -> HttpRequest:
+    """Make a request without a body."""
+    base_url, root = provider.locate(call, "/files")
+    return HttpRequest(
+        method=method,
+        base_url=base_url,
+        path=root + path + (f"?{query}" if query else ""),
+        headers=merged(GET + provider.auth.headers(call.route.api_key), call.headers),
+    )
+
+
+def _id(call: Call[object]) -> str:
+    return "/" + quote(cast("RetrieveFileRequest", call.request).file_id, safe="")
+
+
+def _encode_create(provider: "OpenAI", call: Call[object]) -> HttpRequest:
+    asked = cast("CreateFileRequest", call.request)
+    expires = {f"expires_after[{name}]": value for name, value in (asked.expires_after or {}).items()}
+    named = replace(asked, filename=None, provider=None, expires_after=None)
+    form = form_body(replace(named, extra_body={**expires, **(asked.extra_body or {})}), progress=asked.progress)
+    return post_form(provider, call, "/files", form)
+
+
+def _encode_list(provider: "OpenAI", call: Call[object]) -> HttpRequest:
+    asked = cast("ListFilesRequest", call.request)
+    names = ("purpose", "limit", "order", "after")
+    query = [(name, value) for name in names if (value := getattr(asked, name)) is not None]
+    return request(provider, call, "GET", query=urlencode(query))
+
+
+def _encode_content(provider: "OpenAI", call: Call[object]) -> HttpRequest:
+    made = request(provider, call, "GET", _id(call) + "/content")
+    return from_byte(made, cast("FileContentRequest", call.request).start)
+
+
+def from_byte(request: HttpRequest, start: int) -> HttpRequest:
+    """Ask for content from a byte on: RFC 9110, 14.2."""
+    headers: tuple[tuple[bytes, bytes], ...] = ((b"accept", b"*/*"), *request.headers[1:])
+    if start:
+        headers = (*headers, (b"range", b"bytes=%d-" % start))
+    return replace(request, headers=headers)
+
+
+def _file(told: _File) -> FileObject:
+    return FileObject(
+        id=told.id,
+        object=told.object,
+        bytes=told.bytes,
+        created_at=told.created_at,
+        expires_at=told.expires_at,
+        filename=told.filename,
+        purpose=told.purpose,
+        status=told.status,
+        media_type=told.mimetype,
+        native=None if told.status_details is None else {"status_details": told.status_details},
+    )
+
+
+def _decode_file(provider: "OpenAI", call: Call[object], body: bytes, headers: Headers) -> FileObject:
+    return _file(read_json(call, body, _FILE, "a file"))
+
+
+def _decode_page(provider: "OpenAI", call: Call[object], body: bytes, headers: Headers) -> FilesPage:
+    told = read_json(call, body, _PAGE, "a list of files")
+    data = [_file(one) for one in told.data]
+    last = told.last_id or (data[-1].id if data else None)
+    return FilesPage(data=data, has_more=told.has_more, next_after=last if told.has_more else None)
+
+
+FILES: Mapping[str, OperationWire[Any, Any]] = {
+    "create_file": OperationWire(encode=_encode_create, decode=_decode_file),
+    "retrieve_file": OperationWire(
+        encode=lambda provider, call: request(provider, call, "GET", _id(call)), decode=_decode_file
+    ),
+    "delete_file": OperationWire(
+        encode=lambda provider, call: request(provider, call, "DELETE", _id(call)),
+        decode=lambda provider, call, body, headers: read_json(call, body, _DELETED, "what a deletion tells"),
+    ),
+    "list_files": OperationWire(encode=_encode_list, decode=_decode_page),
+    "file_content": OperationWire(
+        encode=_encode_content, decode=read_bytes, open_stream=lambda provider, call: BytesDecoder()
+    ),
+}
