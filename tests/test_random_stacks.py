@@ -17,6 +17,7 @@ from liter import LlmClient, LlmError
 from liter._contract import Layer
 from liter._plan import check_order
 from liter.middleware import (
+    Budget,
     Cache,
     CircuitBreaker,
     Concurrency,
@@ -30,8 +31,10 @@ from liter.middleware import (
     Retry,
     Router,
     Rule,
+    SpendLimit,
     Timeout,
 )
+from liter.money import Price, PriceBook
 from liter.testing import (
     FAULTS,
     ErrorEvent,
@@ -94,7 +97,10 @@ KINDS: dict[str, Callable[[], Layer]] = {
     "router": lambda: Router({"gpt-simulated": [Deployment("openai/gpt-a"), Deployment("openai/gpt-b")]}),
     "timeout": lambda: Timeout(7.0),
 }
-stacks = st.lists(st.sampled_from([*KINDS, "concurrency", "hooks"]), max_size=8)
+stacks = st.lists(st.sampled_from([*KINDS, "budget", "concurrency", "hooks"]), max_size=8)
+PRICES = PriceBook(version="test").with_(
+    {f"openai/{model}": Price(input=1, output=1) for model in ("gpt-simulated", "gpt-other", "gpt-a", "gpt-b")}
+)
 
 
 async def act(client: LlmClient, plan: Plan) -> None:
@@ -119,10 +125,11 @@ async def story(names: list[str], script: list[Fault | None], callers: list[Plan
     """Run all callers at once on one client, then look at what is left."""
     books = [Books() for _ in names]
     limits = [Concurrency(2) for _ in names]
+    budgets = [Budget(SpendLimit(1000), prices=PRICES, output_tokens=100) for _ in names]
 
     def make(position: int, name: str) -> Layer:
-        kinds = {**KINDS, "concurrency": lambda: limits[position], "hooks": books[position].hooks}
-        return kinds[name]()
+        mine: dict[str, Layer] = {"budget": budgets[position], "concurrency": limits[position]}
+        return books[position].hooks() if name == "hooks" else mine[name] if name in mine else KINDS[name]()
 
     layers = [make(position, name) for position, name in enumerate(names)]
     try:
@@ -152,6 +159,8 @@ async def story(names: list[str], script: list[Fault | None], callers: list[Plan
         assert simulator.in_flight == 0
         assert all(limit.in_use == limit.waiting == 0 for limit in limits)
         assert all(book.responses == book.ends for book in books)
+        for budget in budgets:
+            assert (await budget.status())[0].reserved == 0
         # And the client is as good as new: the script is at its end, or comes to it.
         for _ in range(len(script) + 1):
             # Longer than any circuit stays open, and any limit takes to refill.

@@ -11,9 +11,9 @@ import msgspec
 from .._contract import Attempt, Call
 from .._errors import BudgetExceededError
 from .._http import HttpRequest
-from ..money import Cost, ModelPrices, Price, PriceBook
+from ..money import Cost, ModelPrices, Price, PriceBook, is_free
 from ..types import Usage
-from ._budget_bound import UnboundedError, dearest, most_tokens
+from ._budget_bound import UnboundedError, dearest, most_used
 from ._budget_limit import Amount, dollars
 
 # Of English text; "about 4 characters" says OpenAI's help page on tokens.
@@ -76,8 +76,9 @@ class Quoter:
         :raises BudgetExceededError: it has no price, or no bound
         """
         provider, model = call.route.provider, call.route.model
-        if not model:
-            return None  # what names no model is not billed: lists of models, files
+        # Moderation without a model is OpenAI's, which is free of charge.
+        if is_free(call.operation) or (call.operation == "moderate" and not model):
+            return None
         book, found = self._book, self._book.find(provider, model)
         if found is None and isinstance(self._unknown, Price):
             book = self._book.with_({f"{provider}/{model}": self._unknown})
@@ -98,8 +99,8 @@ class Quoter:
     def _most(self, call: Call[object], request: HttpRequest, found: ModelPrices) -> int:
         now = datetime.now(UTC)
         try:
-            tokens = most_tokens(call, request, image_tokens=self._image_tokens, output_tokens=self._output_tokens)
-            return _picodollars(dearest(found, tokens, (now, now + _SOON)))
+            use = most_used(call, request, image_tokens=self._image_tokens, output_tokens=self._output_tokens)
+            return _picodollars(dearest(found, use, (now, now + _SOON)))
         except UnboundedError as error:
             raise BudgetExceededError(
                 f"a hard budget needs to know what a call costs at most: {error}", code="local_budget_bound"

@@ -13,16 +13,23 @@ from .._contract import Attempt, Call, Handler
 from .._errors import LlmError, LlmTimeoutError, NetworkError, SerializationError, StreamingError
 from .._http import HttpRequest, RawHeaders
 from .._reply import Reply
-from ..money import Cost, PriceBook, completed, completion_tokens, counted, geography_of, prompt_tokens, terms_of
+from ..money import (
+    Cost,
+    PriceBook,
+    completed,
+    completion_tokens,
+    counted,
+    geography_of,
+    is_free,
+    prompt_tokens,
+    terms_of,
+)
 from ..types import ResponseEvent, Usage
 
 R = TypeVar("R")
 
 # The provider may have worked, and billed, although its answer never came, or cannot be read.
 _UNANSWERED = (LlmTimeoutError, NetworkError, SerializationError, StreamingError)
-
-# Operations that no provider charges for: they ask about models, files and batches, whose replies are paid elsewhere.
-_FREE = ("list_", "count_", "file", "batch", "retrieve_", "delete_", "cancel_", "upload_")
 
 # Operations whose streams are text, from which the output of a cut one is estimated.
 _TEXTUAL = frozenset({"chat", "completions", "create_response"})
@@ -181,7 +188,7 @@ def _now() -> datetime:
 
 def _unbilled(attempt: Attempt, reply: Reply[object] | None, error: BaseException | None) -> bool:
     """Whether nothing was used that a provider charges for."""
-    if attempt.operation.startswith(_FREE):
+    if is_free(attempt.operation):
         return True
     if reply is not None:
         return False

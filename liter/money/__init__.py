@@ -4,6 +4,7 @@ from ._book import PriceBook as PriceBook
 from ._completion_cost import completion_cost as completion_cost
 from ._cost import Cost as Cost
 from ._counted import counted as counted
+from ._counted import is_free as is_free
 from ._counted import terms_of as terms_of
 from ._estimate import completed as completed
 from ._estimate import completion_tokens as completion_tokens

@@ -18,7 +18,15 @@ from ..types import (
     Usage,
 )
 
+# Operations that no provider charges for: they ask about models, files and batches, whose replies are paid elsewhere.
+_FREE = ("list_", "count_", "file", "batch", "retrieve_", "delete_", "cancel_", "upload_")
+
 _NO_TERMS: Mapping[str, str] = {}
+
+
+def is_free(operation: str) -> bool:
+    """Whether no provider charges for an operation."""
+    return operation.startswith(_FREE)
 
 
 def counted(request: msgspec.Struct, value: object, usage: Usage | None) -> Usage | None:

@@ -351,7 +351,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_for_nothing_is_free(ask: 
         ),
         ({"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]}, "FilePart"),
         ({"extra_body": {"plugins": []}}, "extra_body may change"),
-        ({"web_search_options": {}}, "web searches"),
+        ({"web_search_options": {}}, "a web search"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "web_search_20250305"),
     ],
 )
