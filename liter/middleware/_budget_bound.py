@@ -202,6 +202,12 @@ def _completion(body: bytes, output_tokens: int | None) -> int:
     return limit * max(told.n or 1, told.best_of or 1, told.generation.candidate_count or 1)
 
 
+def has_price(found: ModelPrices, moment: datetime) -> bool:
+    """Whether a model that the book has is free, or has a price at this time; some are only named there."""
+    prices = found.row.prices
+    return not prices or any(period.rates and period.holds(moment) for period in prices)
+
+
 def dearest(found: ModelPrices, use: Use, moments: Iterable[datetime]) -> Decimal:
     """What a use comes to at the dearest rates that may hold: on any terms, of every kind that text can be.
 

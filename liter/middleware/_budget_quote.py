@@ -13,7 +13,7 @@ from .._errors import BudgetExceededError
 from .._http import HttpRequest
 from ..money import Cost, ModelPrices, Price, PriceBook, is_free
 from ..types import Usage
-from ._budget_bound import UnboundedError, dearest, most_used
+from ._budget_bound import UnboundedError, dearest, has_price, most_used
 from ._budget_limit import Amount, dollars
 
 # Of English text; "about 4 characters" says OpenAI's help page on tokens.
@@ -80,6 +80,8 @@ class Quoter:
         if is_free(call.operation) or (call.operation == "moderate" and not model):
             return None
         book, found = self._book, self._book.find(provider, model)
+        if found is not None and not has_price(found, datetime.now(UTC)):
+            found = None
         if found is None and isinstance(self._unknown, Price):
             book = self._book.with_({f"{provider}/{model}": self._unknown})
             found = book.find(provider, model)

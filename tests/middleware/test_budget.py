@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liter import BudgetExceededError, LlmClient, ServerError
+from liter import BudgetExceededError, LlmClient, LlmError, ServerError
 from liter._contract import Call, Handler, Route, Timeouts
 from liter._secret import Secret
 from liter.middleware import (
@@ -22,15 +22,25 @@ from liter.middleware import (
     BudgetStoreFailed,
     BudgetThreshold,
     Cache,
+    CostTracking,
     Fallback,
     Hedge,
     Retry,
     SpendLimit,
 )
 from liter.middleware._budget_limit import dollars
-from liter.money import Price, PriceBook
+from liter.money import Cost, Price, PriceBook
 from liter.stores import Account, Balance, MemoryStore, Reserved, StoreError
-from liter.testing import Outcome, Refuse, ScriptedHandler, Simulator, StallBeforeHead, check_layer
+from liter.testing import (
+    CloseAfterEvents,
+    Outcome,
+    Refuse,
+    ScriptedHandler,
+    Simulator,
+    StallAfterEvents,
+    StallBeforeHead,
+    check_layer,
+)
 from liter.types import ChatCompletionRequest, Usage, UserMessage
 
 MakeCall = Callable[..., Call[object]]
@@ -45,6 +55,7 @@ PRICES = PriceBook(version="test").with_(
         "openai/per-call": Price(requests="0.01"),
     }
 )
+HI = [{"role": "user", "content": "hi"}]
 MICRO = Decimal("0.000001")
 REQUEST = ChatCompletionRequest(model="scripted", messages=[UserMessage(content="hi")], max_tokens=100)
 
@@ -89,6 +100,22 @@ def ask(make_call: MakeCall) -> MakeCall:
     return make
 
 
+class Slow(MemoryStore):
+    """A store whose steps can be cancelled before and after they are done."""
+
+    async def reserve(self, name: str, accounts: Sequence[Account], *, lease: float) -> Reserved:
+        await anyio.sleep(0.01)
+        answer = await super().reserve(name, accounts, lease=lease)
+        await anyio.sleep(0.01)
+        return answer
+
+    async def settle(self, name: str, keys: Sequence[str], amount: int) -> list[Balance] | None:
+        await anyio.sleep(0.01)
+        balances = await super().settle(name, keys, amount)
+        await anyio.sleep(0.01)
+        return balances
+
+
 def test_it_keeps_the_layer_contract() -> None:
     """The conformance kit finds nothing wrong: a reservation is held as long as the reply is, and free right after."""
     call: Call[object] = Call(
@@ -102,6 +129,8 @@ def test_it_keeps_the_layer_contract() -> None:
         return sum(len(kept.holds) for kept in accounts._accounts.values())
 
     check_layer(lambda: budget(1000), call=call, may_refuse=True, in_use=in_use)
+    # With a store whose steps take time, before and after they are done, and can be cancelled there.
+    check_layer(lambda: budget(1000, store=Slow()), call=call, may_refuse=True, in_use=in_use)
 
 
 @pytest.mark.anyio
@@ -257,7 +286,7 @@ async def test_an_attempt_that_cost_something_is_paid_before_the_next() -> None:
         LlmClient(api_key="sk-any", network_backend=network, middleware=layers, timeout=10) as client,
     ):
         with pytest.raises(Exception, match=r"leaves too little|within 10 s"):
-            await client.chat(model="gpt", messages=[{"role": "user", "content": "hi"}], max_tokens=100)
+            await client.chat(model="gpt", messages=HI, max_tokens=100)
     assert len(simulator.requests) == 1
     assert (await layers[0].status())[0].reserved == 0
 
@@ -272,12 +301,66 @@ async def test_hedges_and_fallbacks_are_asked_for_each_with_its_own_model() -> N
         simulator.serve_memory() as network,
         LlmClient(api_key="sk-any", network_backend=network, middleware=layers) as client,
     ):
-        response = await client.chat(model="gpt", messages=[{"role": "user", "content": "hi"}], max_tokens=100)
+        response = await client.chat(model="gpt", messages=HI, max_tokens=100)
     assert [attempt.model for attempt in response.attempts] == ["gpt", "small"]
     spent = [(await layer.status(model=model))[1].spent for model in ("gpt", "small")]
     assert spent[0] == 0
     assert spent[1] == (response.usage.total_tokens * MICRO / 10)
     assert (await status(layer)).spent == sum(spent)
+
+
+@pytest.mark.anyio
+async def test_a_fallback_may_go_on_where_a_models_own_limit_is_reached() -> None:
+    """Asked for, it goes to a model that has money left; otherwise the refusal is the caller's."""
+    simulator = Simulator()
+    layer = budget(SpendLimit(0, only={"model": "gpt"}), SpendLimit(1, by=("model",)))
+    for when, model in ((BudgetExceededError, "small"), (ServerError, None)):
+        layers = [layer, Fallback(["openai/small"], when=when)]
+        async with (
+            simulator.serve_memory() as network,
+            LlmClient(api_key="sk-any", network_backend=network, middleware=layers) as client,
+        ):
+            if model is None:
+                with pytest.raises(BudgetExceededError, match="model=gpt"):
+                    await client.chat(model="gpt", messages=HI, max_tokens=100)
+            else:
+                response = await client.chat(model="gpt", messages=HI, max_tokens=100)
+                assert [attempt.model for attempt in response.attempts] == [model]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("inside", [True, False])
+async def test_what_is_spent_is_what_replies_and_errors_say(inside: bool) -> None:
+    """With ``CostTracking`` inside or outside: retries, races, cut and cancelled streams add up to the last digit."""
+    faults = [Refuse(503), None, CloseAfterEvents(3), StallBeforeHead(), None, None, StallAfterEvents(2)]
+    simulator = Simulator(reply="one two three four five six", faults=faults)
+    layer, tracking = budget(1), CostTracking(prices=PRICES)
+    layers = [*([layer, tracking] if inside else [tracking, layer]), Retry(max_retries=1, initial=0.1)]
+    bills: list[Cost | None] = []
+    async with (
+        simulator.serve_memory() as network,
+        LlmClient(api_key="sk-any", network_backend=network, middleware=layers, timeout=5) as client,
+    ):
+        chat = {"model": "gpt", "messages": HI, "max_tokens": 100}
+        bills.append((await client.chat(**chat)).cost)
+        for leave in (None, None, 2, None):
+            stream = None
+            try:
+                stream = await client.chat_stream(**chat)
+                seen = 0
+                async with stream:
+                    async for _ in stream:
+                        seen += 1
+                        if seen == leave:
+                            break
+                bills.append(stream.cost)
+            except LlmError as error:
+                bills.append(Cost.sum(attempt.cost for attempt in error.attempts))
+    assert len(bills) == 5
+    assert any(bill is not None and bill.estimated for bill in bills)
+    told = await status(layer)
+    assert told.reserved == 0
+    assert told.spent == sum((bill.total for bill in bills if bill is not None), Decimal(0)) > 0
 
 
 @pytest.mark.anyio
@@ -289,10 +372,7 @@ async def test_a_cache_hit_costs_nothing() -> None:
         simulator.serve_memory() as network,
         LlmClient(api_key="sk-any", network_backend=network, middleware=[layer, Cache(ttl=60)]) as client,
     ):
-        replies = [
-            await client.chat(model="gpt", messages=[{"role": "user", "content": "hi"}], max_tokens=100)
-            for _ in range(5)
-        ]
+        replies = [await client.chat(model="gpt", messages=HI, max_tokens=100) for _ in range(5)]
     assert len(simulator.requests) == 1
     assert (await status(layer)).spent == replies[0].usage.total_tokens * MICRO
 
@@ -322,19 +402,13 @@ async def test_however_a_call_ends_nothing_stays_reserved(ask: MakeCall, how: st
 @pytest.mark.anyio
 async def test_a_call_that_is_cancelled_while_it_waits_for_nothing_is_free(ask: MakeCall) -> None:
     """A reservation for what was never sent is given back whole."""
-    layer = budget(1)
-
-    class Slow(MemoryStore):
-        async def reserve(self, name: str, accounts: Sequence[Account], *, lease: float) -> Reserved:
-            answer = await super().reserve(name, accounts, lease=lease)
-            await anyio.sleep(10)
-            return answer
-
-    layer = budget(1, store=Slow())
-    with anyio.move_on_after(1):
-        await send(layer, ask())
-    told = await status(layer)
-    assert (told.spent, told.reserved) == (0, 0)
+    for seconds in (0.005, 0.015):
+        layer = budget(1, store=Slow())
+        with anyio.move_on_after(seconds) as scope:
+            await send(layer, ask())
+        assert scope.cancelled_caught
+        told = await status(layer)
+        assert (told.spent, told.reserved) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from liter._contract import Call, Route
 from liter._http import HttpRequest
-from liter.middleware._budget_bound import UnboundedError, Use, dearest, most_used
+from liter.middleware._budget_bound import UnboundedError, Use, dearest, has_price, most_used
 from liter.money import PriceBook
 from liter.types import (
     ChatCompletionRequest,
@@ -39,7 +39,7 @@ def priced_models() -> Iterator[tuple[str, str]]:
         prices = BOOK._prices(provider)
         for row in () if prices is None else prices.rows.models:
             found = BOOK.find(provider, row.id)
-            if found is not None and found.row is row:
+            if found is not None and found.row is row and has_price(found, NOW):
                 yield provider, row.id
 
 
@@ -191,3 +191,14 @@ def test_other_units_are_counted_where_the_model_is_billed_by_them() -> None:
     for found, use in ((speech, Use(10, 10)), (chat, Use(counts={"characters": 5}))):
         with pytest.raises(UnboundedError, match="billed by characters"):
             dearest(found, use, MOMENTS)
+
+
+def test_a_model_that_is_only_named_has_no_price() -> None:
+    """Free is one thing, and unknown is another."""
+    named = BOOK.find("vertex", "gemma-3")
+    local = BOOK.find("ollama", "llama")
+    assert named is not None
+    assert not has_price(named, NOW)
+    assert local is not None
+    assert has_price(local, NOW)
+    assert dearest(local, Use(1000, 1000), MOMENTS) == 0
