@@ -1,13 +1,14 @@
 """Messages of OpenAI's form as Anthropic's: a system prompt, and turns of content blocks.
 
-Anthropic knows two roles. Tool results are the user's, and neighbours of one role are one turn. Instructions
-after the first turn have no place of their own: they are sent as the user's, between ``<system>`` tags.
+Anthropic knows two roles, and its newest models a third: instructions after the first turn. For the others these are
+sent as the user's, between ``<system>`` tags. Tool results are the user's, and neighbours of one role are one turn.
 """
 
 import base64
 import binascii
 import re
 from collections.abc import Sequence
+from typing import cast
 
 import msgspec
 
@@ -38,7 +39,7 @@ _ARGUMENTS = msgspec.json.Decoder(dict[str, object])
 
 
 def split_system(messages: Sequence[Message], *, provider: str) -> tuple[str | list[Block] | None, Sequence[Message]]:
-    """Take the leading instructions off: text where text will do, blocks where one says more (a cache breakpoint)."""
+    """Take the leading instructions off: text where text will do, else blocks."""
     blocks: list[Block] = []
     count = 0
     for count, message in enumerate(messages):
@@ -47,20 +48,27 @@ def split_system(messages: Sequence[Message], *, provider: str) -> tuple[str | l
         blocks += _instructions(message, f"messages[{count}]", provider)
     else:
         count = len(messages)
-    if any(block.keys() != {"type", "text"} for block in blocks):
-        return blocks, messages[count:]
-    return "\n\n".join(str(block["text"]) for block in blocks) or None, messages[count:]
+    return cast("str | list[Block] | None", _short(blocks)) or None, messages[count:]
 
 
-def turns(messages: Sequence[Message], *, provider: str, first: int = 0) -> list[dict[str, object]]:
-    """Make the turns of a conversation. ``first`` is the index of its first message, for errors.
+def turns(
+    messages: Sequence[Message], *, provider: str, first: int = 0, system_turns: bool = False
+) -> list[dict[str, object]]:
+    """Make the turns of a conversation.
 
+    :param first: the index of its first message, for errors
+    :param system_turns: whether the model takes instructions as turns of their own
     :raises BadRequestError: a message says what Anthropic's form cannot
     """
     made: list[tuple[str, list[Block]]] = []
     for index, message in enumerate(messages, first):
         role = "assistant" if isinstance(message, AssistantMessage) else "user"
         blocks = _blocks(message, f"messages[{index}]", provider)
+        if isinstance(message, SystemMessage | DeveloperMessage):
+            if system_turns or _native(message, provider) is not None:
+                role = "system"
+            else:
+                blocks = [{**block, "text": f"<system>\n{block['text']}\n</system>"} for block in blocks]
         if made and made[-1][0] == role:
             made[-1][1].extend(blocks)
         else:
@@ -80,8 +88,7 @@ def _blocks(message: Message, where: str, provider: str) -> list[Block]:
     if isinstance(message, FunctionMessage):
         raise BadRequestError(f"{where}: Anthropic has no function messages: use tools, and the role 'tool'")
     if isinstance(message, SystemMessage | DeveloperMessage):
-        blocks = _instructions(message, where, provider)
-        return [{**block, "text": f"<system>\n{block.get('text', '')}\n</system>"} for block in blocks]
+        return _instructions(message, where, provider)
     _refuse_name(message.name, where)
     return _cached(_native(message, provider) or _content(message.content, where), message.cache_control)
 

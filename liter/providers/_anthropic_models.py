@@ -20,13 +20,16 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     :param max_output: the most tokens of one reply, thinking included
     :param thinking: by a budget of tokens, as much as it finds right (guided by an effort), or not at all
+    :param system_turns: instructions may come between turns
     """
 
     max_output: int
     thinking: Thinking
+    system_turns: bool = False
 
 
-_NEWEST = ModelFacts(max_output=128_000, thinking="adaptive")
+_NEWEST = ModelFacts(max_output=128_000, thinking="adaptive", system_turns=True)
+_NEW = ModelFacts(max_output=128_000, thinking="adaptive")
 
 # By the beginning of the model's name; the longest that fits counts.
 _ROWS = {
@@ -36,8 +39,8 @@ _ROWS = {
     "claude-3-7-": ModelFacts(max_output=64_000, thinking="budget"),
     "claude-opus-4": ModelFacts(max_output=32_000, thinking="budget"),
     "claude-opus-4-5": ModelFacts(max_output=64_000, thinking="budget"),
-    "claude-opus-4-6": _NEWEST,
-    "claude-opus-4-7": _NEWEST,
+    "claude-opus-4-6": _NEW,
+    "claude-opus-4-7": _NEW,
     "claude-opus-4-8": _NEWEST,
     "claude-sonnet-4": ModelFacts(max_output=64_000, thinking="budget"),
     "claude-sonnet-4-6": ModelFacts(max_output=64_000, thinking="adaptive"),

@@ -87,7 +87,8 @@ def encode_chat(request: ChatCompletionRequest, call: Call[object], *, provider:
     model = call.route.model
     system, messages = split_system(request.conversation, provider=provider)
     first = len(request.messages) - len(messages)
-    body: dict[str, object] = {"model": model, "messages": turns(messages, provider=provider, first=first)}
+    said = turns(messages, provider=provider, first=first, system_turns=facts_of(model).system_turns)
+    body: dict[str, object] = {"model": model, "messages": said}
     if not body["messages"]:
         raise BadRequestError("messages: Anthropic needs a message of the user's beside the system prompt")
     if system:
@@ -98,11 +99,17 @@ def encode_chat(request: ChatCompletionRequest, call: Call[object], *, provider:
     body.update(_sampling(request))
     body.update(_tools(request, call))
     body.update(_labels(request, call))
+    config = cast("dict[str, object]", body.get("output_config", {}))
     schema = _schema(request.response_format, call)
     if schema is not None:
-        config = cast("dict[str, object]", body.get("output_config", {}))
-        body["output_config"] = {**config, "format": {"type": "json_schema", "schema": schema}}
-    return _ENCODER.encode({**body, **(request.extra_body or {})})
+        config["format"] = {"type": "json_schema", "schema": schema}
+    extra = dict(request.extra_body or {})
+    if isinstance(extra.get("output_config"), Mapping):
+        # Beside a format, or an effort, there may be a budget of the caller's.
+        config |= cast("Mapping[str, object]", extra.pop("output_config"))
+    if config:
+        body["output_config"] = config
+    return _ENCODER.encode({**body, **extra})
 
 
 def _refused(what: str) -> BadRequestError:

@@ -152,6 +152,9 @@ def _tool(tool: object, where: str) -> Tool | Mapping[str, object]:
     if "type" not in fields:
         raise ValueError(f"{where} lacks 'type': a function is {{'type': 'function', 'function': {{'name': ...}}}}")
     kind = _TOOLS.get(cast("str", fields["type"]))
+    if kind is CustomTool and "input_schema" in fields:
+        # Anthropic says "custom" for what is a function here; as such it may have more fields than a function.
+        kind = None
     return fields if kind is None else _converted(fields, kind, where)
 
 

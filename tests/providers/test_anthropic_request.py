@@ -310,7 +310,11 @@ THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
     ("messages", "system", "sent"),
     [
         ([{"role": "system", "content": "S"}, USER], "S", [USER]),
-        ([{"role": "system", "content": "S"}, {"role": "developer", "content": "D"}, USER], "S\n\nD", [USER]),
+        (
+            [{"role": "system", "content": "S"}, {"role": "developer", "content": "D"}, USER],
+            [{"type": "text", "text": "S"}, {"type": "text", "text": "D"}],
+            [USER],
+        ),
         (
             [{"role": "system", "content": "S", "cache_control": {"type": "ephemeral"}}, USER],
             [{"type": "text", "text": "S", "cache_control": {"type": "ephemeral"}}],
@@ -567,3 +571,42 @@ def test_content_in_anthropics_own_form_is_sent_as_it_is(call_of):
         {"type": "text", "text": "Hi there"},
         {"type": "text", "text": "Hi"},
     ]
+
+
+def test_instructions_between_turns(call_of):
+    """The newest models take them as turns of their own, and all do in Anthropic's own form; for others, see above."""
+
+    def turn(model, **fields):
+        messages = [*HELLO, {"role": "system", "content": "Now in French.", **fields}]
+        request = ChatCompletionRequest(model=model, messages=messages)
+        return json.loads(Anthropic().encode(call_of(request, provider="anthropic")).body)["messages"][-1]
+
+    assert turn("claude-opus-4-8") == {"role": "system", "content": "Now in French."}
+    assert turn("claude-opus-4-7")["role"] == "user"
+    blocks = [{"type": "text", "text": "Now in French."}, {"type": "tool_addition", "tool": {"name": "f"}}]
+    native = {"provider": "anthropic", "blocks": blocks}
+    assert turn("claude-opus-4-7", native_content=native) == {"role": "system", "content": blocks}
+
+
+def test_a_tool_in_anthropics_own_form(call_of):
+    """A function with fields that OpenAI's form does not have."""
+    tool = {"type": "custom", "name": "f", "input_schema": {"type": "object"}, "defer_loading": True}
+    request = ChatCompletionRequest(model="claude", messages=HELLO, tools=[tool])
+    assert json.loads(Anthropic().encode(call_of(request, provider="anthropic")).body)["tools"] == [tool]
+
+
+def test_a_budget_beside_a_format(call_of):
+    """What extra_body says of the output joins what else is said of it."""
+    schema = {"type": "object"}
+    request = ChatCompletionRequest(
+        model="claude-opus-4-8",
+        messages=HELLO,
+        reasoning_effort="low",
+        response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": schema}},
+        extra_body={"output_config": {"task_budget": {"type": "tokens", "total": 20000}}},
+    )
+    assert json.loads(Anthropic().encode(call_of(request, provider="anthropic")).body)["output_config"] == {
+        "effort": "low",
+        "format": {"type": "json_schema", "schema": schema},
+        "task_budget": {"type": "tokens", "total": 20000},
+    }

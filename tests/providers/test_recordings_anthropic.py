@@ -1,8 +1,7 @@
 """Every recorded exchange of Anthropic's Messages API decodes without loss."""
 
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import pytest
 
@@ -17,13 +16,8 @@ from liter.types import (
     accumulate,
 )
 
-FINISH = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-}
+from ._messages import one_by_one, plain, raw_blocks, read, request_of, said
+
 # Two replies in one stream, the first of them cut: made by hand for a test of its repository.
 SPLICED = "e0747f4b4077bef35bdc"
 
@@ -32,119 +26,6 @@ CLASSES = {
     "authentication_error": AuthenticationError,
     "not_found_error": NotFoundError,
 }
-
-
-def raw_blocks(bodies: Iterable[Mapping[str, object]]) -> dict[str, object]:
-    """Put a raw stream's blocks together into the message that it streams."""
-    message: dict[str, object] = {}
-    blocks: dict[int, dict[str, object]] = {}
-    texts: dict[int, str] = {}
-    for body in bodies:
-        if body["type"] == "message_start":
-            message = body["message"]
-        elif body["type"] == "content_block_start":
-            blocks[body["index"]] = body["content_block"]
-        elif body["type"] == "content_block_delta":
-            block, delta = blocks[body["index"]], body["delta"]
-            if "text" in delta:
-                block["text"] += delta["text"]
-            elif "thinking" in delta:
-                block["thinking"] += delta["thinking"]
-            elif "signature" in delta:
-                block["signature"] = block.get("signature", "") + delta["signature"]
-            elif "citation" in delta:
-                block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
-            elif "partial_json" in delta:
-                texts[body["index"]] = texts.get(body["index"], "") + delta["partial_json"]
-            else:
-                raise AssertionError(delta)
-        elif body["type"] == "message_delta":
-            message.update(body["delta"])
-            message["usage"].update({name: value for name, value in body["usage"].items() if value is not None})
-    for index, text in texts.items():
-        if text:
-            blocks[index]["input"] = json.loads(text)
-    message["content"] = [blocks[index] for index in sorted(blocks)]
-    return message
-
-
-def said(message: Mapping[str, object]) -> dict[str, object]:
-    """What a raw message says."""
-    blocks = message["content"]
-    usage = message["usage"]
-    compaction = [run for run in usage.get("iterations") or () if run["type"] == "compaction"]
-    cached = [run.get("cache_read_input_tokens") or 0 for run in [usage, *compaction]]
-    written = [run.get("cache_creation_input_tokens") or 0 for run in [usage, *compaction]]
-    plain = re.fullmatch(
-        "((redacted_)?thinking )*(text )*(tool_use )*",
-        "".join(f"{'cited ' if block.get('citations') else ''}{block['type']} " for block in blocks),
-    )
-    return {
-        "id": message["id"],
-        "model": message["model"],
-        "text": "".join(block["text"] for block in blocks if block["type"] == "text"),
-        "calls": [(block["id"], block["name"], block["input"]) for block in blocks if block["type"] == "tool_use"],
-        "reasoning": "".join(block["thinking"] for block in blocks if block["type"] == "thinking"),
-        "signed": [block for block in blocks if block["type"] in ("thinking", "redacted_thinking")],
-        "pages": [
-            citation["url"]
-            for block in blocks
-            if block["type"] == "text"
-            for citation in block.get("citations") or ()
-            if citation.get("url")
-        ],
-        "native": None if plain else blocks,
-        "finish": FINISH[message["stop_reason"]],
-        "stop_sequence": message.get("stop_sequence"),
-        "prompt": sum(run["input_tokens"] for run in [usage, *compaction]) + sum(cached) + sum(written),
-        "completion": sum(run["output_tokens"] for run in [usage, *compaction]),
-        "cached": sum(cached),
-        "written": sum(written),
-        "thinking": (usage.get("output_tokens_details") or {}).get("thinking_tokens"),
-        "tier": usage.get("service_tier"),
-        "container": (message.get("container") or {}).get("id"),
-    }
-
-
-def read(reply: ChatCompletionResponse) -> dict[str, object]:
-    """What a typed reply says."""
-    [choice] = reply.choices
-    message, usage = choice.message, reply.usage
-    prompt = usage.prompt_tokens_details
-    completion = usage.completion_tokens_details
-    assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
-    return {
-        "id": reply.id,
-        "model": reply.model,
-        "text": message.text,
-        "calls": [
-            (call.id, call.function.name, json.loads(call.function.arguments)) for call in message.tool_calls or ()
-        ],
-        "reasoning": message.reasoning_content or "",
-        "signed": message.thinking_blocks or [],
-        "pages": [note.url_citation.url for note in message.annotations or ()],
-        "native": message.native_content and message.native_content.blocks,
-        "finish": choice.finish_reason,
-        "stop_sequence": choice.stop_sequence,
-        "prompt": usage.prompt_tokens,
-        "completion": usage.completion_tokens,
-        "cached": (prompt and prompt.cached_tokens) or 0,
-        "written": (prompt and prompt.cache_write_tokens) or 0,
-        "thinking": completion and completion.reasoning_tokens,
-        "tier": reply.service_tier,
-        "container": ((reply.native or {}).get("container") or {}).get("id"),
-    }
-
-
-def one_by_one(events: Iterable[ServerSentEvent]) -> Iterable[list[ServerSentEvent]]:
-    """Split what some recorders put together: the streams of several messages, one after the other."""
-    stream: list[ServerSentEvent] = []
-    for event in events:
-        stream.append(event)
-        if event.event == "message_stop":
-            yield stream
-            stream = []
-    assert not stream
 
 
 def decode_stream(
@@ -238,3 +119,27 @@ def test_every_recorded_list_of_models_decodes(recordings, call_of):
             assert [model.id for model in models] == [one["id"] for one in told]
             assert [model.context_window for model in models] == [one.get("max_input_tokens") for one in told]
             assert all(model.created and model.display_name for model in models)
+
+
+def test_every_recorded_request_is_made_again(recordings, call_of):
+    """Read back into liter's form, a request is encoded to a body that says the same.
+
+    Those that cannot be right anywhere (a temperature below zero, no prompt) are refused before they are sent.
+    """
+    wrong, refused, count = {}, [], 0
+    for record in recordings("anthropic", "messages"):
+        body = record["request_body"]
+        if record["request_body_encoding"] != "json":
+            continue
+        count += 1
+        try:
+            request = ChatCompletionRequest(**request_of(body))
+            call = call_of(request, provider="anthropic", stream=body.get("stream") or False)
+            made = json.loads(Anthropic().encode(call).body)
+        except (ValueError, BadRequestError) as error:
+            refused.append((record["id"], str(error)))
+            continue
+        if plain(made) != plain(body):
+            wrong[record["id"]] = (plain(made), plain(body))
+    assert len(wrong) + len(refused) <= count * 0.01, (wrong, refused)
+    assert count > 900
