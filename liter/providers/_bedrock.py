@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
+from msgspec.structs import replace
+
 from .._contract import Call
 from .._errors import LlmError
 from .._http import Headers, HttpRequest, RawHeaders
 from ..types import ChatCompletionRequest, ChatCompletionResponse
 from ._auth import Auth
+from ._bedrock_claude import ClaudeStreamDecoder, decode_claude, encode_claude, route_of
 from ._bedrock_embeddings import EMBED
 from ._bedrock_errors import classify_answer
 from ._bedrock_hosts import host_of
@@ -19,6 +22,7 @@ from ._bedrock_request import PARAMETERS, encode_converse
 from ._bedrock_stream import ConverseStreamDecoder
 from ._bedrock_text import OPERATIONS
 from ._bedrock_tools import schema_of
+from ._codec import StreamDecoder
 from ._headers import JSON, merged
 from ._wire import OperationWire, WireProvider
 
@@ -33,6 +37,9 @@ _STREAM: RawHeaders = (
 
 class Bedrock(WireProvider, frozen=True, kw_only=True):
     """Amazon Bedrock, in one region.
+
+    Chats go by Converse. ``invoke/`` before the name of one of Anthropic's models asks for InvokeModel and Anthropic's
+    own form, as in ``"bedrock/invoke/us.anthropic.claude-sonnet-4-5-20250929-v1:0"``.
 
     A key is a Bedrock API key and goes into the authorization header; access keys sign, see :class:`AwsCredentials`.
 
@@ -76,29 +83,43 @@ class Bedrock(WireProvider, frozen=True, kw_only=True):
 
 
 def _encode_chat(provider: Bedrock, call: Call[object]) -> HttpRequest:
+    model, invokes = route_of(call.route.model)
+    if invokes:
+        return encode_claude(provider, call, model)
+    call = _named(call, model)
     route = call.route
     return HttpRequest(
         method="POST",
         base_url=host_of(route.base_url),
-        path=model_path(route.model, "converse-stream" if call.stream else "converse"),
+        path=model_path(model, "converse-stream" if call.stream else "converse"),
         headers=merged((_STREAM if call.stream else JSON) + provider.auth.headers(route.api_key), call.headers),
         body=encode_converse(call, schema_tool=provider.structured_output == "tool"),
     )
 
 
+def _named(call: Call[object], model: str) -> Call[object]:
+    route = call.route
+    return call if route.model == model else replace(call, route=replace(route, model=model))
+
+
 def _decode_chat(provider: Bedrock, call: Call[object], body: bytes, headers: Headers) -> ChatCompletionResponse:
-    request_id = provider.request_id(headers)
+    model, invokes = route_of(call.route.model)
+    if invokes:
+        return decode_claude(provider, model, body)
     return read_reply(
         body,
         provider=provider.name,
-        model=call.route.model,
-        request_id=request_id,
+        model=model,
+        request_id=provider.request_id(headers),
         schema_tool=provider.schema_tool(call),
     )
 
 
-def _open_chat_stream(provider: Bedrock, call: Call[object]) -> ConverseStreamDecoder:
-    return ConverseStreamDecoder(provider.name, call.route.model, schema_tool=provider.schema_tool(call))
+def _open_chat_stream(provider: Bedrock, call: Call[object]) -> StreamDecoder[object]:
+    model, invokes = route_of(call.route.model)
+    if invokes:
+        return ClaudeStreamDecoder(provider, model)
+    return ConverseStreamDecoder(provider.name, model, schema_tool=provider.schema_tool(call))
 
 
 _WIRES: Mapping[str, OperationWire[Any, Any]] = {

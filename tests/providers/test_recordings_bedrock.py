@@ -4,6 +4,7 @@ import base64
 import json
 import random
 from collections import Counter
+from urllib.parse import unquote
 
 import pytest
 
@@ -14,7 +15,8 @@ from liter.transport import EventStreamDecoder
 from liter.transport._eventstream import encode_message
 from liter.types import ChatCompletionRequest, ListModelsRequest, accumulate
 
-from ._converse import InexpressibleError, plain, read, request_of, said, whole_of
+from . import _messages
+from ._converse import InexpressibleError, messages_of, plain, read, request_of, said, whole_of
 from ._replay import decode_stream, mutated, survive
 
 ASKED = ChatCompletionRequest(model="m", messages=[{"role": "user", "content": "x"}])
@@ -154,6 +156,62 @@ def test_every_recorded_reply_goes_back(recordings, call, call_of):
             told, sent = ([block for block in blocks if "text" not in block] for blocks in (told, sent))
         assert sent == told, record["id"]
     assert count > 100
+
+
+def claude(recordings):
+    """What was said to Claude in Anthropic's own form."""
+    for record in recordings("bedrock", "invoke"):
+        if "messages" in (record["request_body"] or {}) and "anthropic." in record["path"]:
+            yield record
+
+
+def invoked(call_of, record, request):
+    """A call of InvokeModel."""
+    model = unquote(record["path"].split("/")[2])
+    return call_of(
+        request,
+        provider="bedrock",
+        stream=record["path"].endswith("-stream"),
+        model=f"invoke/{model}",
+        base_url="https://b.example",
+    ), model
+
+
+def test_every_recorded_reply_of_claude_decodes_without_loss(recordings, call_of):
+    """InvokeModel's replies, whole and streamed at random cuts, are Anthropic's, under Bedrock's name of the model."""
+    wrong, count, cuts = {}, 0, random.Random(5)
+    for record in claude(recordings):
+        if record["status"] != 200:
+            continue
+        count += 1
+        call, model = invoked(call_of, record, ASKED)
+        if record["streaming"]:
+            body = base64.b64decode(record["response_body"])
+            payloads = [payload["bytes"] for _, _, payload in messages_of(body)]
+            raw = _messages.said(_messages.raw_blocks([json.loads(base64.b64decode(one)) for one in payloads]))
+            reply = streamed(call, body, cuts)
+        else:
+            raw = _messages.said(json.loads(record["response_body"]))
+            reply = Bedrock().decode(call, record["response_body"].encode())
+        raw["model"] = model
+        typed = _messages.read(reply)
+        if raw != typed:
+            wrong[record["id"]] = {name: (raw[name], typed[name]) for name in raw if raw[name] != typed[name]}
+    assert not wrong
+    assert count > 40
+
+
+def test_every_recorded_request_to_claude_is_made_again(recordings, call_of):
+    """In Anthropic's own form, without model and stream."""
+    count = 0
+    for record in claude(recordings):
+        count += 1
+        request = ChatCompletionRequest(**_messages.request_of(record["request_body"], "bedrock/invoke"))
+        call, _ = invoked(call_of, record, request)
+        made = Bedrock().encode(call)
+        assert _messages.plain(json.loads(made.body)) == _messages.plain(record["request_body"])
+        assert made.path == record["path"].replace(":", "%3A")
+    assert count > 40
 
 
 def test_the_recorded_list_of_models_decodes(recordings, call_of):
