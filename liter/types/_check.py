@@ -129,10 +129,25 @@ def _message(message: object, where: str) -> Message:
     if kind is None:
         raise ValueError(f"{where}: role must be one of {', '.join(_ROLES)}, not {role!r}{_near(role, _ROLES)}")
     unknown = fields.keys() - _FIELDS[kind]
+    if kind is AssistantMessage and "parsed" in unknown:
+        # OpenAI's SDK keeps there what it has made of the content, which is sent anyway.
+        fields = {name: value for name, value in fields.items() if name != "parsed"}
+        unknown = unknown - {"parsed"}
     if unknown:
         name = min(unknown)
         raise ValueError(f"{where} ({role}) has no field {name!r}{_near(name, _FIELDS[kind])}")
+    if isinstance(content := fields.get("content"), list):
+        fields = {**fields, "content": [_part(part) for part in cast("list[object]", content)]}
     return _converted(fields, kind, f"{where} ({role})")
+
+
+def _part(part: object) -> object:
+    """A content part in full: an image may be given by its address alone."""
+    if isinstance(part, Mapping):
+        fields = cast("Mapping[str, object]", part)
+        if fields.get("type") == "image_url" and isinstance(fields.get("image_url"), str):
+            return {**fields, "image_url": {"url": fields["image_url"]}}
+    return part
 
 
 def _with_typed_parts(message: Message, index: int) -> Message:

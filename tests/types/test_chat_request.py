@@ -162,3 +162,17 @@ def test_any_mapping_is_a_message_or_a_value_error(message):
         except ValueError:
             continue
         assert isinstance(request.messages[0], msgspec.Struct)
+
+
+def test_what_others_write_in_short():
+    """An image may be given by its address alone; what OpenAI's SDK has parsed is no part of a message."""
+    image = {"type": "image_url", "image_url": "https://i"}
+    [user, assistant] = ChatCompletionRequest(
+        model="m",
+        messages=[
+            {"role": "user", "content": [image, {"type": "text", "text": "Look"}]},
+            {"role": "assistant", "content": "1", "parsed": 1},
+        ],
+    ).conversation
+    assert user.content[0].image_url.url == "https://i"
+    assert assistant == AssistantMessage(content="1")
