@@ -147,6 +147,7 @@ def _part(part: object) -> object:
         fields = cast("Mapping[str, object]", part)
         if fields.get("type") == "image_url" and isinstance(fields.get("image_url"), str):
             return {**fields, "image_url": {"url": fields["image_url"]}}
+        return fields
     return part
 
 
