@@ -268,6 +268,17 @@ def test_places_of_sources_are_characters():
     assert told.native["candidates"] == [{"index": 0, "groundingMetadata": metadata}]
 
 
+def test_sources_that_count_from_elsewhere():
+    """The words of a segment find its place, where its numbers do not."""
+    support = {"segment": {"startIndex": 50, "endIndex": 55, "text": "schön"}, "groundingChunkIndices": [0]}
+    metadata = {"groundingChunks": [{"web": {"uri": "https://a.example"}}], "groundingSupports": [support] * 2000}
+    text = "Zürich ist schön." * 10
+    notes = whole(reply({"text": text}, candidate={"groundingMetadata": metadata})).choices[0].message.annotations
+    assert (notes[0].url_citation.start_index, notes[0].url_citation.end_index) == (11, 16)
+    assert len(notes) == 2000
+    assert notes[-1].url_citation.start_index is None
+
+
 def test_pictures_and_sound():
     """They are the message's images and audio, and go back in the native form."""
     told = whole(
