@@ -6,11 +6,20 @@ from typing import Any, ClassVar, cast
 from .._contract import Call
 from .._errors import LlmError
 from .._http import Headers, HttpRequest, RawHeaders
-from ..types import ChatCompletionRequest, ChatCompletionResponse, EmbeddingResponse, ModelsListResponse, TokenCount
+from ..types import (
+    ChatCompletionRequest,
+    ChatCompletionResponse,
+    EmbeddingResponse,
+    ImagesResponse,
+    ModelsListResponse,
+    TokenCount,
+)
 from ._auth import Auth
 from ._gemini_count import count_body, read_count
 from ._gemini_embeddings import PARAMETERS as EMBEDDING_PARAMETERS
 from ._gemini_embeddings import batch_body, read_embeddings
+from ._gemini_images import PARAMETERS as IMAGE_PARAMETERS
+from ._gemini_images import image_body, is_imagen, read_images
 from ._gemini_listing import read_models
 from ._gemini_request import PARAMETERS, chat_body, model_path
 from ._gemini_stream import GenerateContentDecoder, read_reply
@@ -115,11 +124,21 @@ def _decode_count(provider: Gemini, call: Call[object], body: bytes, headers: He
     return read_count(call, body)
 
 
+def _encode_image(provider: Gemini, call: Call[object]) -> HttpRequest:
+    method = "predict" if is_imagen(call.route.model) else "generateContent"
+    return _post(provider, call, method, image_body(target_of(call, provider.name)))
+
+
+def _decode_images(provider: Gemini, call: Call[object], body: bytes, headers: Headers) -> ImagesResponse:
+    return read_images(call, body)
+
+
 _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     "chat": OperationWire(
         encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream, parameters=PARAMETERS
     ),
     "count_tokens": OperationWire(encode=_encode_count, decode=_decode_count),
     "embed": OperationWire(encode=_encode_embed, decode=_decode_embeddings, parameters=EMBEDDING_PARAMETERS),
+    "image_generate": OperationWire(encode=_encode_image, decode=_decode_images, parameters=IMAGE_PARAMETERS),
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
 }

@@ -110,7 +110,7 @@ def chat_body(request: ChatCompletionRequest, target: Target) -> bytes:
         tier = tier_of(request.service_tier, target)
         if tier is not None:
             body["serviceTier"] = tier
-    return _ENCODER.encode(_merged(body, _camel_names(request.extra_body or {})))
+    return _ENCODER.encode(merged(body, _camel_names(request.extra_body or {})))
 
 
 def tier_of(tier: str, target: Target) -> str | None:
@@ -208,13 +208,14 @@ def _camel_names(extra: Mapping[str, object], depth: int = 1) -> JsonObject:
     return named
 
 
-def _merged(body: Mapping[str, object], extra: Mapping[str, object]) -> JsonObject:
-    merged = dict(body)
+def merged(body: Mapping[str, object], extra: Mapping[str, object]) -> JsonObject:
+    """A body with the caller's own fields, which win; objects in both are merged in depth."""
+    made = dict(body)
     for name, value in extra.items():
-        before = merged.get(name)
+        before = made.get(name)
         both = isinstance(before, Mapping) and isinstance(value, Mapping)
-        merged[name] = _merged(cast("JsonObject", before), cast("JsonObject", value)) if both else value
-    return merged
+        made[name] = merged(cast("JsonObject", before), cast("JsonObject", value)) if both else value
+    return made
 
 
 def model_path(model: str, folders: Sequence[str] = ("models", "tunedModels")) -> str:
