@@ -1,7 +1,8 @@
 """Messages of OpenAI's form as Converse's: a system prompt, and turns of content blocks.
 
-Converse knows two roles that take turns. Tool results are the user's, and neighbours of one role are one turn.
-Instructions after the first turn have no place of their own: they are sent as the user's, between ``<system>`` tags.
+Converse knows two roles that take turns, and for the newest models a third: instructions after the first turn. For the
+others these are sent as the user's, between ``<system>`` tags. Tool results are the user's, and neighbours of one role
+are one turn.
 """
 
 import base64
@@ -34,6 +35,7 @@ from ..types import (
     UserMessage,
 )
 from ._bedrock_media import Block, Media
+from ._bedrock_models import takes_system_turns
 from ._parameters import refuse
 
 _ARGUMENTS = msgspec.json.Decoder(dict[str, object])
@@ -66,12 +68,16 @@ class Conversation:
 
         :raises BadRequestError: a message says what Converse cannot
         """
+        system_turns = takes_system_turns(self._call.route.model)
         made: list[tuple[str, list[Block]]] = []
         for index, message in enumerate(messages, first):
             role = "assistant" if isinstance(message, AssistantMessage) else "user"
             blocks = self._blocks(message, f"messages[{index}]")
             if isinstance(message, SystemMessage | DeveloperMessage):
-                blocks = [_marked(block) for block in blocks]
+                if system_turns or self._native(message) is not None:
+                    role = "system"
+                else:
+                    blocks = [_marked(block) for block in blocks]
             if made and made[-1][0] == role:
                 made[-1][1].extend(blocks)
             else:

@@ -47,6 +47,12 @@ def model_path(model: str, action: str) -> str:
     return f"/model/{quote(model, safe='')}/{action}"
 
 
+def takes_system_turns(model: str) -> bool:
+    """Whether a model takes instructions between turns: Anthropic's newest do."""
+    name = name_of(model)
+    return name.vendor == "anthropic" and _facts_of(name.name).system_turns
+
+
 def thinking_fields(model: str, effort: str, max_tokens: int | None) -> dict[str, object] | None:
     """The model's own fields for an effort of thinking; ``None``: it has none for this effort.
 
@@ -74,8 +80,12 @@ _THREE_LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "hi
 _TWO_LEVELS = {"minimal": "low", "low": "low", "medium": "high", "high": "high", "xhigh": "high", "max": "high"}
 
 
+def _facts_of(name: str) -> ModelFacts:
+    return _NEVER_THINKS if name.startswith(("claude-v", "claude-instant")) else facts_of(name)
+
+
 def _anthropic(name: str, effort: str, max_tokens: int | None) -> dict[str, object] | None:
-    facts = _NEVER_THINKS if name.startswith(("claude-v", "claude-instant")) else facts_of(name)
+    facts = _facts_of(name)
     if effort == "none":
         return {"thinking": {"type": "disabled"}} if facts.thinking == "adaptive" else {}
     if facts.thinking == "none":

@@ -196,6 +196,17 @@ def test_messages_of_all_roles(call_of):
     ]
 
 
+def test_instructions_between_turns(call_of):
+    """The newest models take them as turns of their own, and all do in Bedrock's own form."""
+    later = {"role": "system", "content": "Now in French."}
+    assert turns(call_of, USER, later, model="anthropic.claude-opus-4-8-v1:0")[1:] == [
+        {"role": "system", "content": [{"text": "Now in French."}]}
+    ]
+    blocks = [{"text": "Now in French."}, {"toolAddition": {"tool": {"name": "f"}}}]
+    native = {**later, "native_content": {"provider": "bedrock", "blocks": blocks}}
+    assert turns(call_of, USER, native, model=NOVA)[1:] == [{"role": "system", "content": blocks}]
+
+
 def test_only_instructions(call_of):
     """Bedrock needs something of the user's."""
     with pytest.raises(BadRequestError, match="messages: Bedrock needs a message of the user's"):
