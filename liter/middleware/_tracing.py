@@ -48,7 +48,7 @@ class Tracing:
     for each model, with errors and durations of its own, place one inside the ``Fallback``, and at will one with
     ``route=True`` outermost, whose span holds them together::
 
-        [Tracing(route=True), Fallback([...]), Tracing(), Retry()]
+        [Tracing(route=True), CostTracking(), Fallback([...]), Tracing(), Retry()]
 
     With no provider of OpenTelemetry's configured, calls pass through. What telemetry itself raises is logged, once,
     and reaches no caller.

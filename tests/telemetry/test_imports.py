@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from liter.telemetry import _names as names
+
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "liter").rglob("*.py"))
 NAMES = re.compile(
@@ -111,3 +113,17 @@ def test_names_are_in_one_module() -> None:
         told = docstrings(tree)
         texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
         assert [text.value for text in texts if id(text) not in told and NAMES.match(text.value)] == [], source
+
+
+def test_the_page_has_every_metric_and_own_name() -> None:
+    """docs/telemetry.md names each metric, and each attribute of our own, in full or by its group."""
+    text = (ROOT / "docs/telemetry.md").read_text(encoding="utf-8")
+    for constant, value in vars(names).items():
+        if constant in ("INFERENCE_TOKENS", "SCOPE") or constant.startswith("__") or not isinstance(value, str):
+            continue
+        metric = value.startswith(("gen_ai.client.", "liter.client.", "http.client.", "operation."))
+        if metric and value != names.EXCEPTION_EVENT:
+            assert f"`{value}`" in text, value
+        elif value.startswith("liter.") and "{}" not in value:
+            group, _, last = value.rpartition(".")
+            assert f"`{value}`" in text or (f"`{group}." in text and f"`.{last}`" in text), value

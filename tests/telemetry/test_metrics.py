@@ -305,3 +305,20 @@ async def test_operations_that_are_no_inference(recorded: Recorded, make_call: M
         async with Stack([recorded.tracing()], ScriptedHandler(RateLimitedError("no")))(call):
             pass
     assert {"chat", "text_completion", "generate_content"} == names.INFERENCE
+
+
+async def test_models_and_providers_are_told_apart(recorded: Recorded) -> None:
+    """Each call is counted under its own model and provider, whichever was called before it."""
+    async with serving(Simulator(), recorded.tracing()) as client:
+        for model in (GPT, CLAUDE, GPT, "openai/other", CLAUDE, GPT):
+            await client.chat(model=model, messages=HI, max_tokens=9)
+    told = ("gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model", "server.address")
+    counted = {
+        tuple(attributes(point)[name] for name in told): cast("HistogramDataPoint", point).count
+        for point in recorded.points("gen_ai.client.operation.duration")
+    }
+    assert counted == {
+        ("openai", "gpt-simulated", "gpt-simulated", "api.openai.com"): 3,
+        ("anthropic", "claude-simulated", "claude-simulated", "api.anthropic.com"): 2,
+        ("openai", "other", "other", "api.openai.com"): 1,
+    }

@@ -11,9 +11,9 @@ from opentelemetry import context, trace
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import StatusCode
 
-from liter import Call, Handler, LlmClient, Stack
+from liter import Call, Handler, LlmClient, LlmError, Stack
 from liter.middleware import Hooks, Retry, Tracing
-from liter.testing import Outcome, ScriptedHandler, Simulator, StallAfterEvents, check_layer
+from liter.testing import Outcome, Refuse, ScriptedHandler, Simulator, StallAfterEvents, check_layer
 
 from ._recorded import GPT, HI, Recorded, attributes, id_of, parent_of, serving
 
@@ -44,6 +44,23 @@ async def test_the_consumers_spans_are_not_ours(recorded: Recorded) -> None:
     own = [span for span in recorded.spans if span.name == "own"]
     assert len(own) > 2
     assert {parent_of(span) for span in own} == {user.get_span_context().span_id}
+
+
+@pytest.mark.anyio
+async def test_the_callers_span_is_the_callers(recorded: Recorded) -> None:
+    """A call that succeeds, fails or is cancelled neither ends the span around it nor writes on it."""
+    simulator = Simulator(faults=[None, Refuse(400), StallAfterEvents(1)])
+    async with serving(simulator, recorded.tracing()) as client:
+        with recorded.tracer.start_as_current_span("user") as user:
+            await client.chat(model=GPT, messages=HI)
+            with pytest.raises(LlmError):
+                await client.chat(model=GPT, messages=HI)
+            with anyio.move_on_after(1):
+                await client.chat(model=GPT, messages=HI)
+            assert user.is_recording()
+            assert trace.get_current_span() is user
+    (own,) = (span for span in recorded.spans if span.name == "user")
+    assert (attributes(own), own.events, own.status.status_code) == ({}, (), StatusCode.UNSET)
 
 
 @pytest.mark.anyio
