@@ -126,6 +126,8 @@ def imitators() -> str:
             told = [f"`{name}`: {_escaped(what)}" for name, what in differences(own_rules(provider)).items()]
             if record.quirks.body:
                 told += [f"`{name}` is `{value}` unless it is given" for name, value in record.quirks.body.items()]
+            if record.quirks.inline_images:
+                told.append("takes images as data only")
             if record.quirks.content_as_text:
                 told.append("content is sent as text")
             if record.quirks.reasoning_field:

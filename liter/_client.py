@@ -57,6 +57,9 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
     :param prices: the price book that ``reply.cost`` and ``price`` go by; by default ``PriceBook.default()``
     :param unsupported: what becomes of a parameter that the provider does not take: an error before any I/O
         (``"raise"``), or it is left out, with a warning in the log of ``liter`` (``"drop"``)
+    :param fetch_urls: whether images and documents that a request names by URL are fetched for providers that take
+        content in the request only. Off by default, and then such a request is refused; with ``"public"``, from public
+        addresses alone, without credentials or proxy, and up to 20 MB each. What providers fetch themselves stays a URL
     :param http2: offer HTTP/2. Off by default: in Python it costs several times the CPU of HTTP/1.1
     :param ssl_context: for TLS; by default with the system's certificates. For HTTP/2 it must offer ``"h2"`` itself,
         by ``set_alpn_protocols``: it is not changed
@@ -85,6 +88,7 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
         providers: Sequence[CustomProviderConfig | Provider] = (),
         prices: PriceBook | None = None,
         unsupported: Literal["raise", "drop"] = "raise",
+        fetch_urls: Literal["public"] | bool = False,
         http2: bool = False,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
@@ -97,6 +101,7 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
     ) -> None:
         # httpcore is the largest import of all: who only needs types, layers or errors does without.
         from ._exchange import Exchange
+        from ._fetch import Fetcher
         from .transport import Transport
 
         for name, size in (("max_response_bytes", max_response_bytes), ("max_event_bytes", max_event_bytes)):
@@ -123,9 +128,13 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
             keepalive_expiry=keepalive_expiry,
             network_backend=network_backend,
         )
+        if fetch_urls not in (False, True, "public"):
+            raise ValueError(f"fetch_urls must be 'public' or False, not {fetch_urls!r}")
+        self._fetcher = Fetcher(network_backend) if fetch_urls else None
         exchange = Exchange(
             self._routes,
             self._transport,
+            fetcher=self._fetcher,
             max_response_bytes=max_response_bytes,
             max_event_bytes=max_event_bytes,
         )
@@ -163,6 +172,8 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
     async def aclose(self) -> None:
         """Close all connections. Calls that are under way fail; later ones raise ``RuntimeError``."""
         await self._transport.aclose()
+        if self._fetcher is not None:
+            await self._fetcher.aclose()
 
     async def __aenter__(self) -> Self:
         return self

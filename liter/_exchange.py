@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ._contract import Attempt, Call, CredentialSource, RenewableSource, Signer
 from ._errors import AuthenticationError, BadRequestError, LlmError, LlmTimeoutError, SerializationError
+from ._fetch import Fetcher
 from ._form import Form
 from ._http import HttpRequest
 from ._reply import Reply
@@ -16,7 +17,7 @@ from ._routing import RouteTable
 from ._secret import Secret
 from ._upload import Upload, open_upload
 from ._wire_events import WireEvents
-from .providers import Provider, StreamDecoder
+from .providers import Provider, StreamDecoder, WireProvider
 from .transport import TRANSPORT_ERRORS, ConnectionRetired, Response, Transport, translate
 from .types import File
 
@@ -30,6 +31,7 @@ class Exchange:
     """Sends each call to its provider.
 
     :param routes: finds codecs and keys
+    :param fetcher: fetches what a request names by URL, for providers that do not; ``None``: nothing is fetched
     :param max_response_bytes: a larger unary body is refused
     :param max_event_bytes: a larger event of a stream is refused
     """
@@ -39,11 +41,13 @@ class Exchange:
         routes: RouteTable,
         transport: Transport,
         *,
+        fetcher: Fetcher | None = None,
         max_response_bytes: int = 64 * 1024 * 1024,
         max_event_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         self.routes = routes
         self.transport = transport
+        self.fetcher = fetcher
         self.max_response_bytes = max_response_bytes
         self.max_event_bytes = max_event_bytes
 
@@ -83,12 +87,12 @@ class _Scope(Generic[R]):
                 if credential is None or error.status in (None, 403) or not isinstance(source, RenewableSource):
                     raise
                 refused.append(credential)
-                if not source.refused(credential):
+                if not source.refused(credential) or (self._upload is not None and not self._upload.rewindable):
                     raise
                 credential = await self._log_in(source)
                 if credential is None or credential in refused:
                     raise
-                waited, self._response, self._decoder = 0.0, None, None
+                waited, self._response, self._decoder, self._upload = 0.0, None, None, None
 
     async def _enter(self, waited: float) -> Reply[R]:
         """Make one request, and enter its reply."""
@@ -96,6 +100,10 @@ class _Scope(Generic[R]):
         route, enter_by = call.route, call.enter_by
         provider = exchange.routes.provider(route.provider)
         exchange.routes.check(route, signed=self._signer is not None)
+        if exchange.fetcher is not None and isinstance(provider, WireProvider):
+            urls = provider.needs_inline(call)
+            if urls:
+                self._call = call = await exchange.fetcher.inline(call, urls)
         request = provider.encode(call)
         if call.gates:
             with anyio.CancelScope(deadline=enter_by) as scope:

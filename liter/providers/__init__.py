@@ -13,6 +13,9 @@ from ._custom import CustomProviderConfig as CustomProviderConfig
 from ._custom import register_custom_provider as register_custom_provider
 from ._custom import unregister_custom_provider as unregister_custom_provider
 from ._gemini import Gemini as Gemini
+from ._inline import Content as Content
+from ._inline import inlined as inlined
+from ._inline import remote_urls as remote_urls
 from ._mistral import Mistral as Mistral
 from ._openai import OpenAI as OpenAI
 from ._parameters import Mapped as Mapped

@@ -24,6 +24,7 @@ from ._bedrock_text import OPERATIONS
 from ._bedrock_tools import schema_of
 from ._codec import StreamDecoder
 from ._headers import JSON, merged
+from ._inline import remote_urls
 from ._wire import OperationWire, WireProvider
 
 R = TypeVar("R")
@@ -73,6 +74,10 @@ class Bedrock(WireProvider, frozen=True, kw_only=True):
             model=call.route.model,
             request_id=self.request_id(headers),
         )
+
+    def needs_inline(self, call: Call[R]) -> tuple[str, ...]:
+        """All: Bedrock fetches nothing but from S3."""
+        return remote_urls(call.request)
 
     def schema_tool(self, call: Call[object]) -> str | None:
         """The name of the tool whose arguments are the reply of a call; ``None``: it is none's."""

@@ -12,6 +12,7 @@ from ._cohere_reply import read_reply
 from ._cohere_request import PARAMETERS, encode_chat
 from ._cohere_stream import ChatStreamDecoder
 from ._headers import JSON, STREAM, merged
+from ._inline import remote_urls
 from ._wire import OperationWire, WireProvider
 
 _GET: RawHeaders = ((b"accept", b"application/json"),)
@@ -25,6 +26,10 @@ class Cohere(WireProvider, frozen=True, kw_only=True):
     key_variables: tuple[str, ...] = ("COHERE_API_KEY", "CO_API_KEY")
 
     request_ids: ClassVar[tuple[str, ...]] = ("x-debug-trace-id", "x-request-id")
+
+    def needs_inline(self, call: Call[object]) -> tuple[str, ...]:
+        """Documents: Cohere takes them as data."""
+        return remote_urls(call.request, images=False)
 
     @property
     def wires(self) -> Mapping[str, OperationWire[Any, Any]]:

@@ -21,6 +21,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reasoning_effort: dict[str, dict[str, object]] = {}
     developer_role: bool = False
     content_as_text: bool = False
+    inline_images: bool = False
     body: dict[str, object] = {}
     base64_embeddings: bool = False
     embedding_renames: dict[str, str] = {}

@@ -21,11 +21,13 @@ from ._gemini_embeddings import batch_body, read_embeddings
 from ._gemini_images import PARAMETERS as IMAGE_PARAMETERS
 from ._gemini_images import image_body, is_imagen, read_images
 from ._gemini_listing import read_models
+from ._gemini_parts import READABLE
 from ._gemini_request import PARAMETERS, chat_body, model_path
 from ._gemini_stream import GenerateContentDecoder, read_reply
 from ._gemini_target import target_of
 from ._google_error import classify_google
 from ._headers import merged
+from ._inline import remote_urls
 from ._wire import OperationWire, WireProvider
 
 JSON: RawHeaders = ((b"content-type", b"application/json"), (b"accept", b"application/json"))
@@ -53,6 +55,10 @@ class Gemini(WireProvider, frozen=True, kw_only=True):
     def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
         """The operations of the protocol, by name."""
         return _WIRES
+
+    def needs_inline(self, call: Call[Any]) -> tuple[str, ...]:
+        """Images of sites that are not Google's."""
+        return tuple(url for url in remote_urls(call.request, documents=False) if not READABLE.match(url))
 
     def error(self, call: Call[Any], status: int, headers: Headers, body: bytes) -> LlmError:
         """Classify an answer that is no success."""

@@ -12,7 +12,7 @@ from ._gemini_target import Target
 _DATA_URL = re.compile(r"data:([^,]*?);base64,(.*)", re.DOTALL | re.IGNORECASE)
 
 # Addresses that Gemini itself reads from: its own files, Cloud Storage, and videos.
-_READABLE = re.compile(
+READABLE = re.compile(
     r"https://generativelanguage\.googleapis\.com/|gs://|https://(?:www\.|m\.)?(?:youtube\.com|youtu\.be)/",
     re.IGNORECASE,
 )
@@ -74,7 +74,7 @@ def _image(part: ImagePart, where: str, target: Target) -> JsonObject:
     url, detail = part.image_url.url, part.image_url.detail
     made = _data(url, where)
     if made is None:
-        if not (_READABLE.match(url) or target.vertex):
+        if not (READABLE.match(url) or target.vertex):
             raise BadRequestError(
                 f"{where}: Gemini does not fetch images from other sites: give it as 'data:image/png;base64,...', or"
                 f" upload it and name the file, or pass a document part with url= where the model is one that does"

@@ -30,6 +30,7 @@ from ..types import (
 )
 from ._entry import Entry
 from ._headers import merged
+from ._inline import remote_urls
 from ._openai_files import FILES
 from ._openai_operations import OPERATIONS
 from ._openai_reply import read_models, read_reply
@@ -67,6 +68,7 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     :param reasoning_effort: the fields that say each effort, where that is not the parameter of this name; ``"*"`` is
         any other effort
     :param developer_role: whether it knows messages of this role; as ``system`` they are sent to those that do not
+    :param inline_images: it takes images as data only
     :param content_as_text: it takes no lists of parts, so texts are joined
     :param body: fields that it gets unless they are given
     """
@@ -84,6 +86,7 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     reasoning_effort: Mapping[str, Mapping[str, object]] = {}
     developer_role: bool = True
     content_as_text: bool = False
+    inline_images: bool = False
     body: Mapping[str, object] = {}
 
     request_ids: ClassVar[tuple[str, ...]] = (
@@ -117,6 +120,10 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
             **{name: Renamed(to) for name, to in self.renames.items()},
             **{name: Unsupported(neutral=_NEUTRAL.get(name, ())) for name in self.unsupported},
         }
+
+    def needs_inline(self, call: Call[Any]) -> tuple[str, ...]:
+        """Documents; and images where it takes them as data only."""
+        return remote_urls(call.request, images=self.inline_images)
 
     def chat_body(self, request: ChatCompletionRequest, call: Call[object]) -> bytes:
         """Make the body of a chat completion's request."""

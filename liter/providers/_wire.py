@@ -144,6 +144,10 @@ class WireProvider(msgspec.Struct, frozen=True, kw_only=True):
         # An address of the provider's own says nothing about where else a caller may send it.
         return (own, "") if base_url == self.address(call.route.settings) else (base_url, path)
 
+    def needs_inline(self, call: Call[R]) -> tuple[str, ...]:
+        """The URLs in a call's content that this wire cannot pass on. A client that may fetches them first."""
+        return ()
+
     def parameters(self, operation: str) -> Mapping[str, Rule]:
         """What becomes of each parameter of an operation's request; empty where it is not told."""
         wire = self.wires.get(operation)

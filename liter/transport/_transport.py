@@ -139,7 +139,7 @@ class _Dialler:
             proxy = None if url is None else Proxy.parse(url)
         dialled = await dial(
             origin,
-            backend=self._backend or _default_backend(),
+            backend=self._backend or default_backend(),
             proxy=proxy,
             ssl_context=self._ssl_context,
             http2=self.http2,
@@ -155,7 +155,8 @@ def _close_pools(pools: dict[EventLoop, Pool]) -> None:
         loop.call_soon(pool.close_nowait)
 
 
-def _default_backend() -> httpcore.AsyncNetworkBackend:
+def default_backend() -> httpcore.AsyncNetworkBackend:
+    """The backend for the running event loop."""
     # Both are defined under a condition, which hides their type from checkers.
     # Trio's own streams are a little faster than anyio's around them.
     if "trio" in sys.modules and EventLoop.current().is_trio:

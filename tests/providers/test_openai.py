@@ -205,7 +205,7 @@ def test_other_operations_are_refused_before_any_io(call_of):
     class Other(msgspec.Struct):
         pass
 
-    with pytest.raises(EndpointNotSupportedError, match="does not offer dance; it offers .*chat, .*completions"):
+    with pytest.raises(EndpointNotSupportedError, match=r"does not offer dance; it offers .*chat, .*completions"):
         OpenAI().encode(call_of(Other(), operation="dance"))
 
 
