@@ -17,6 +17,7 @@ from ._inline import Content as Content
 from ._inline import inlined as inlined
 from ._inline import remote_urls as remote_urls
 from ._mistral import Mistral as Mistral
+from ._ollama import Ollama as Ollama
 from ._openai import OpenAI as OpenAI
 from ._parameters import Mapped as Mapped
 from ._parameters import Renamed as Renamed

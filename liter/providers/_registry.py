@@ -15,6 +15,7 @@ from ._copilot import Copilot
 from ._entry import Entry, entry, names
 from ._gemini import Gemini
 from ._mistral import Mistral
+from ._ollama import Ollama
 from ._openai import OpenAI
 from ._vertex import Vertex
 from ._wire import OperationWire, WireProvider, family_of, fields_of
@@ -29,6 +30,7 @@ PROTOCOLS: Mapping[str, type[WireProvider]] = {
     "copilot": Copilot,
     "gemini": Gemini,
     "mistral": Mistral,
+    "ollama": Ollama,
     "openai": OpenAI,
     "vertex": Vertex,
 }
