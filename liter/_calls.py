@@ -33,6 +33,7 @@ class _Answer(Protocol):
         request: msgspec.Struct | None = None,
         origin: str = "provider",
         cost: Cost | None = None,
+        saved: Cost | None = None,
     ) -> Self: ...
 
 
@@ -70,6 +71,7 @@ class Calls:
             request=request,
             origin=reply.origin,
             cost=reply.cost,
+            saved=reply.saved,
         )
 
     def _call(

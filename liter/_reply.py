@@ -23,14 +23,24 @@ class Events(Protocol[R_co]):
 class _Facts:
     """What a reply and all replies derived from it have in common."""
 
-    __slots__ = ("cancel", "cancelled", "cost", "dropped", "headers", "origin", "raw", "request_id", "status", "usage")
+    __slots__ = (
+        "cancel",
+        "cancelled",
+        "cost",
+        "dropped",
+        "headers",
+        "origin",
+        "request_id",
+        "saved",
+        "status",
+        "usage",
+    )
 
     def __init__(
         self,
         status: int,
         headers: Headers,
         request_id: str | None,
-        raw: bytes,
         usage: "Usage | None",
         cancel: Callable[[], None] | None,
         origin: str,
@@ -39,11 +49,11 @@ class _Facts:
         self.status = status
         self.headers = headers
         self.request_id = request_id
-        self.raw = raw
         self.usage = usage
         self.cancel = cancel
         self.cancelled = False
         self.cost: Cost | None = None
+        self.saved: Cost | None = None
         self.dropped = False
 
 
@@ -60,7 +70,7 @@ class Reply(Generic[R]):
     :param origin: who made it: ``"provider"``, or the layer that answered in its place, as ``"cache"``
     """
 
-    __slots__ = ("__weakref__", "_events", "_facts", "_taps", "_value", "error", "finished")
+    __slots__ = ("__weakref__", "_events", "_facts", "_raw", "_taps", "_value", "error", "finished")
 
     def __init__(
         self,
@@ -80,7 +90,8 @@ class Reply(Generic[R]):
         self._value = value
         self._events = events
         self._taps: list[Callable[[R], None]] = []
-        self._facts = _Facts(status, headers or Headers(), request_id, raw, usage, cancel, origin)
+        self._facts = _Facts(status, headers or Headers(), request_id, usage, cancel, origin)
+        self._raw = raw
         self.finished: bool = events is None
         self.error: BaseException | None = None
 
@@ -116,7 +127,7 @@ class Reply(Generic[R]):
     @property
     def raw(self) -> bytes:
         """The body as it came; empty for a stream, whose events carry their own bytes."""
-        return self._facts.raw
+        return self._raw
 
     @property
     def usage(self) -> "Usage | None":
@@ -135,6 +146,15 @@ class Reply(Generic[R]):
     @cost.setter
     def cost(self, cost: "Cost | None") -> None:
         self._facts.cost = cost
+
+    @property
+    def saved(self) -> "Cost | None":
+        """Of a cache hit, what its answer cost when it was made, and now did not; ``None`` is unknown, or no hit."""
+        return self._facts.saved
+
+    @saved.setter
+    def saved(self, saved: "Cost | None") -> None:
+        self._facts.saved = saved
 
     @property
     def dropped(self) -> bool:
@@ -159,15 +179,19 @@ class Reply(Generic[R]):
             self._facts.cancel()
 
     @overload
-    def derive(self, *, value: R) -> "Reply[R]": ...
+    def derive(self, *, value: R, raw: bytes | None = None) -> "Reply[R]": ...
     @overload
     def derive(self, *, events: Events[R]) -> "Reply[R]": ...
-    def derive(self, *, value: R | None = None, events: Events[R] | None = None) -> "Reply[R]":
+    def derive(
+        self, *, value: R | None = None, events: Events[R] | None = None, raw: bytes | None = None
+    ) -> "Reply[R]":
         """Make a reply with another value, or other events, over the same facts.
 
         The layer that derives from a stream also closes what it made: ``finally: await events.aclose()``.
+
+        :param raw: the body, where it is another one, too
         """
-        derived: Reply[R] = Reply(value=value, events=events)
+        derived: Reply[R] = Reply(value=value, events=events, raw=self._raw if raw is None else raw)
         derived._facts = self._facts
         return derived
 

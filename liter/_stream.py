@@ -137,6 +137,11 @@ class EventStream(Generic[R]):
         """What the call cost, all its attempts together, once it is closed; ``None`` is unknown."""
         return self._reply.cost
 
+    @property
+    def saved(self) -> Cost | None:
+        """Out of a cache, what the answer cost when it was made, and now did not; ``None`` is unknown, or no hit."""
+        return self._reply.saved
+
     def __repr__(self) -> str:
         state = "finished" if self.finished else "closed" if self.closed else "open"
         what = f"{self._call.route.provider}/{self._call.route.model}"
@@ -188,4 +193,5 @@ class ChatStream(EventStream[ChatCompletionChunk]):
             request=self._call.request,
             origin=self._reply.origin,
             cost=self._reply.cost,
+            saved=self._reply.saved,
         )

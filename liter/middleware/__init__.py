@@ -13,16 +13,15 @@ from ._budget_account import BudgetStoreFailed as BudgetStoreFailed
 from ._budget_account import BudgetThreshold as BudgetThreshold
 from ._budget_limit import SpendLimit as SpendLimit
 from ._cache import Cache as Cache
-from ._cache import CacheHit as CacheHit
-from ._cache import CacheMiss as CacheMiss
-from ._cache import CacheStoreFailed as CacheStoreFailed
+from ._cache_events import CacheHit as CacheHit
+from ._cache_events import CacheMiss as CacheMiss
+from ._cache_events import CacheStoreFailed as CacheStoreFailed
 from ._cache_semantic import CacheEmbedFailed as CacheEmbedFailed
 from ._cache_semantic import Semantic as Semantic
 from ._circuit_breaker import CircuitBreaker as CircuitBreaker
 from ._concurrency import Concurrency as Concurrency
 from ._cost_tracking import CostTracking as CostTracking
 from ._deployment import Deployment as Deployment
-from ._deployment import Price as Price
 from ._fallback import Fallback as Fallback
 from ._fallback import FallingBack as FallingBack
 from ._fallback_target import Target as Target
@@ -78,7 +77,6 @@ __all__ = [
     "Limit",
     "Mock",
     "Picked",
-    "Price",
     "RateLimit",
     "RateLimitStoreFailed",
     "RateLimitWaiting",

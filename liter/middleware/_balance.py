@@ -4,12 +4,11 @@ import hashlib
 import math
 from collections.abc import Sequence
 from random import Random
-from typing import Literal, TypeVar, cast
-
-import msgspec
+from typing import Literal, TypeVar
 
 from .._contract import Call
-from ._deployment import Member, Price
+from ._deployment import Member
+from ._deployment_cost import DeploymentCosts, expected_usage
 
 R = TypeVar("R")
 
@@ -19,26 +18,19 @@ Strategy = Literal["weighted", "round_robin", "least_in_flight", "latency", "che
 # become fast. Half of the one in a hundred that a 99th percentile is made of.
 _EXPLORE = 1 / 200
 
-# English has about four bytes to a token.
-_BYTES_PER_TOKEN = 4
-
-# Of a reply without a limit.
-_USUAL_OUTPUT = 1000
-
-# Only the length of what it makes matters, so what JSON has no form for may have any.
-_ENCODER = msgspec.json.Encoder(enc_hook=str)
-
 
 class Balance:
     """Chooses among members; none of its methods takes time.
 
     :param random: where chance comes from
+    :param costs: what calls cost
     """
 
-    __slots__ = ("_random", "_strategy")
+    __slots__ = ("_costs", "_random", "_strategy")
 
-    def __init__(self, strategy: Strategy, random: Random) -> None:
+    def __init__(self, strategy: Strategy, random: Random, costs: DeploymentCosts) -> None:
         self._strategy = strategy
+        self._costs = costs
         self._random = random
 
     def choose(self, members: Sequence[Member], call: Call[R]) -> Member:
@@ -71,9 +63,8 @@ class Balance:
         return self._weighted([member for member in members if _load(member) == least])
 
     def _cheapest(self, members: Sequence[Member], call: Call[R]) -> Member:
-        input_tokens, output_tokens = _tokens(call)
-        # The router has seen to it that all have a price.
-        costs = [cast("Price", member.deployment.price).cost(input_tokens, output_tokens) for member in members]
+        usage, cost = expected_usage(call), self._costs.cost
+        costs = [cost(member.deployment, call, usage) for member in members]
         least = min(costs)
         return self._weighted([member for member, cost in zip(members, costs, strict=True) if cost == least])
 
@@ -95,23 +86,6 @@ class Balance:
 
 def _load(member: Member) -> float:
     return member.health.in_flight / member.deployment.weight
-
-
-def _tokens(call: Call[R]) -> tuple[float, float]:
-    """Guess the input and output tokens of a call; nothing of what its operation does not have."""
-    request = call.request
-    fields = request.__struct_fields__
-    input_tokens = output_tokens = 0.0
-    if "messages" in fields:
-        input_tokens = len(_ENCODER.encode(_field(request, "messages"))) / _BYTES_PER_TOKEN
-    if "max_tokens" in fields:
-        limit = _field(request, "max_completion_tokens") or _field(request, "max_tokens") or _USUAL_OUTPUT
-        output_tokens = float(cast("int", limit)) * cast("int", _field(request, "n") or 1)
-    return input_tokens, output_tokens
-
-
-def _field(request: msgspec.Struct, name: str) -> object:
-    return cast("object", getattr(request, name, None))
 
 
 def _round_robin(members: Sequence[Member]) -> Member:

@@ -4,22 +4,20 @@ import math
 from collections.abc import Collection
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
-from typing import Generic, Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
 import anyio
-import msgspec
 
 from .. import types
 from .._contract import Call, Handler
-from .._loop import EventLoop
 from .._reply import Reply
+from ..money import Cost, PriceBook, terms_of
 from ..stores import MemoryStore, Store, StoreError
-from ..types import Usage
-from ._cache_flight import Flight, Flights
+from ._cache_events import CacheStoreFailed
+from ._cache_flight import Flights
 from ._cache_key import KeyMaker, check_names
-from ._cache_record import Recording, decode_record
-from ._cache_replay import Replay
+from ._cache_record import Record
+from ._cache_scope import CachedScope
 from ._cache_semantic import Question, Semantic
 
 R = TypeVar("R")
@@ -30,46 +28,6 @@ _PATIENCE = 2.0
 _MODES = ("use", "refresh", "off")
 
 
-class CacheHit(msgspec.Struct, frozen=True, kw_only=True):
-    """A call was answered without a request.
-
-    :param call: the call
-    :param saved: the tokens that the answer took when it was made, and that are not spent again; ``None`` is unknown
-    :param shared: whether it came from an identical call that was under way, not from the store
-    :param similarity: of the question that was answered to this one, up to 1; ``None`` is an identical call's answer
-    """
-
-    call: Call[object]
-    saved: Usage | None
-    shared: bool
-    similarity: float | None = None
-
-
-class CacheMiss(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that a cache looked for has no answer there, and goes on.
-
-    :param call: the call
-    """
-
-    call: Call[object]
-
-
-class CacheStoreFailed(msgspec.Struct, frozen=True, kw_only=True):
-    """The store of a cache failed.
-
-    :param call: the call that it failed for
-    :param error: what happened
-    :param doing: ``"get"``: the answer was not looked up; ``"put"``: it was not kept, or not
-        listed for similar questions, which fails no call
-    :param goes_on: whether the call goes on: false for a ``"get"`` with ``on_store_error="closed"``
-    """
-
-    call: Call[object]
-    error: StoreError
-    doing: Literal["get", "put"]
-    goes_on: bool
-
-
 class Cache:
     """Give the answer to an earlier call to every later one that is identical, for ``ttl`` seconds.
 
@@ -78,7 +36,8 @@ class Cache:
     kept apart from whole replies.
 
     A reply out of the cache has ``origin="cache"``, no headers and no raw bytes, and the usage that was reported
-    when it was made; no attempt is on record for it. The listeners of the call are told :class:`CacheHit`.
+    when it was made; no attempt is on record for it. It costs 0, and ``saved`` tells what it cost when it was made.
+    The listeners of the call are told :class:`CacheHit`.
 
     Kept is a whole reply once it is entered, and a stream once it was read to its end; no error, and nothing that
     was left early. Of identical whole replies asked for at one time, one request is made and all are given its
@@ -102,6 +61,7 @@ class Cache:
     :param max_bytes: a larger answer is not kept; it bounds what a stream takes in memory until it is
     :param semantic: a chat without an answer of its own is given that to a question which means the same, see
         :class:`Semantic`: the text of the last message of the user may differ, and nothing else
+    :param prices: by what hits tell the money they saved; by default ``PriceBook.default()``
     :param on_store_error: what a failed look-up does to its call, see :class:`CacheStoreFailed`: ``"open"`` makes
         the request, ``"closed"`` raises the ``StoreError``
     :raises ValueError: an argument out of range; on calling, a tag ``cache`` that is none of the three
@@ -115,6 +75,7 @@ class Cache:
         "_never_waits",
         "max_bytes",
         "on_store_error",
+        "prices",
         "replay",
         "semantic",
         "store",
@@ -133,6 +94,7 @@ class Cache:
         replay: Literal["at_once", "timed"] = "at_once",
         max_bytes: int = 1024 * 1024,
         semantic: Semantic | None = None,
+        prices: PriceBook | None = None,
         on_store_error: Literal["open", "closed"] = "open",
     ) -> None:
         if not 0 < ttl < math.inf:
@@ -148,6 +110,7 @@ class Cache:
         self.replay: Literal["at_once", "timed"] = replay
         self.max_bytes: int = max_bytes
         self.semantic: Semantic | None = semantic
+        self.prices: PriceBook | None = prices
         self.on_store_error: Literal["open", "closed"] = on_store_error
         # Then there is nothing to bound, and a scope for it costs more than the store does.
         self._never_waits = type(self.store) is MemoryStore
@@ -173,7 +136,17 @@ class Cache:
         key = None if mode == "off" else self._keys.key(call)
         if key is None:
             return call_next(call)
-        return _Cached(self, self._flights, key, call, call_next)
+        return CachedScope(self, self._flights, key, call, call_next)
+
+    def price(self, record: Record, call: Call[R]) -> Cost | None:
+        """Tell what an answer cost when it was made, at the prices of today; ``None`` where that is not known."""
+        if record.usage is None or not record.provider:
+            return None
+        prices = PriceBook.default() if self.prices is None else self.prices
+        try:
+            return prices.price(record.provider, record.model, record.usage, terms=terms_of(call.request))
+        except ValueError:  # a usage that contradicts itself
+            return None
 
     def question(self, key: str, call: Call[R]) -> Question | None:
         """Take out of a call what may be compared with others; ``None`` when there is nothing, or no ``semantic``."""
@@ -223,162 +196,6 @@ class Cache:
 
     def __repr__(self) -> str:
         return f"Cache(store={self.store!r}, ttl={self.ttl:g}, tags={self._keys.tags}, under_way={self.under_way})"
-
-
-class _Cached(Generic[R]):
-    """The scope of a hit, which has nothing open, or of a request that is recorded."""
-
-    __slots__ = (
-        "_began",
-        "_cache",
-        "_call",
-        "_call_next",
-        "_flights",
-        "_key",
-        "_question",
-        "_recording",
-        "_reply",
-        "_scope",
-    )
-
-    def __init__(self, cache: Cache, flights: Flights, key: str, call: Call[R], call_next: Handler) -> None:
-        self._cache = cache
-        self._flights = flights
-        self._key = key
-        self._call = call
-        self._call_next = call_next
-        self._scope: AbstractAsyncContextManager[Reply[R]] | None = None
-        self._recording: Recording | None = None
-        self._question: Question | None = None
-
-    async def __aenter__(self) -> Reply[R]:
-        call = self._call
-        self._began = EventLoop.current().time()
-        if call.tags.get("cache") == "refresh":
-            return await (self._record() if call.stream else self._request(None))
-        if call.stream:
-            return await self._find(None) or await self._record()
-        flight, leads = self._flights.board(self._key)
-        if leads or await flight.wait(call.enter_by):
-            try:
-                return await self._lead(flight)
-            finally:
-                flight.leave()
-        answer = await self._answer(flight.data, shared=True, similarity=flight.similarity)
-        return answer or await self._enter()
-
-    async def _lead(self, flight: Flight) -> Reply[R]:
-        return await self._find(flight) or await self._request(flight)
-
-    async def _find(self, flight: Flight | None) -> Reply[R] | None:
-        answer = await self._search(flight)
-        if answer is None:
-            await self._call.notify(CacheMiss(call=cast("Call[object]", self._call)))
-        return answer
-
-    async def _search(self, flight: Flight | None) -> Reply[R] | None:
-        """Look for the answer, then for one to a question that means the same, and give it to those who wait."""
-        cache, call = self._cache, self._call
-        data = await cache.look_up(self._key, call)
-        answer = None if data is None else await self._found(data, None, flight)
-        if answer is not None or cache.semantic is None:
-            return answer
-        self._question = question = cache.question(self._key, call)
-        if question is None or not await question.embed():
-            return None
-        for similarity, key in question.nearest(await cache.look_up(question.scope, call)):
-            data = await cache.look_up(key, call)
-            answer = None if data is None else await self._found(data, similarity, flight)
-            if answer is not None:
-                return answer
-            question.forget(key)
-        return None
-
-    async def _found(self, data: bytes, similarity: float | None, flight: Flight | None) -> Reply[R] | None:
-        answer = await self._answer(data, shared=False, similarity=similarity)
-        if answer is not None and flight is not None:
-            flight.land(data, similarity)
-        return answer
-
-    async def _answer(self, data: bytes | None, *, shared: bool, similarity: float | None) -> Reply[R] | None:
-        """Make a reply of a record; ``None`` where there is none, or none that can be read."""
-        record = None if data is None else decode_record(data)
-        parts = None if record is None else record.decode_parts()
-        if record is None or not parts:
-            return None
-        call = self._call
-        hit = CacheHit(call=call, saved=record.usage, shared=shared, similarity=similarity)
-        await call.notify(hit)
-        events = cast("list[R]", parts)
-        if not call.stream:
-            return Reply(
-                value=events[0],
-                status=record.status,
-                request_id=record.request_id,
-                usage=record.usage,
-                origin="cache",
-            )
-        times = record.times if self._cache.replay == "timed" and len(record.times) == len(events) else ()
-        replay = Replay(events, times, self._began, call)
-        await replay.open()
-        return Reply(
-            events=replay,
-            status=record.status,
-            request_id=record.request_id,
-            usage=record.usage,
-            cancel=replay.cancel,
-            origin="cache",
-        )
-
-    async def _enter(self) -> Reply[R]:
-        # Not called before it is known that it is needed: what is further in may count its calls.
-        scope = self._call_next(self._call)
-        reply = await scope.__aenter__()
-        self._scope = scope
-        return reply
-
-    async def _request(self, flight: Flight | None) -> Reply[R]:
-        """Make the request of a unary call, keep its answer, and give it to those who wait."""
-        reply = await self._enter()
-        try:
-            # Those who wait are given a large one, too: it is here already.
-            recording = Recording(math.inf)
-            recording.add(reply.value)
-            data = recording.encode(reply)
-            if flight is not None:
-                flight.land(data)
-            await self._cache.keep(self._key, data, self._call, self._question)
-        except BaseException as error:
-            await self.__aexit__(type(error), error, error.__traceback__)
-            raise
-        return reply
-
-    async def _record(self) -> Reply[R]:
-        """Make the request of a stream, and take down its events."""
-        self._reply = reply = await self._enter()
-        self._recording = recording = Recording(self._cache.max_bytes)
-        if self._cache.replay == "at_once":
-            reply.tap(recording.add)
-            return reply
-        began, entered = self._began, anyio.current_time()
-
-        def take(event: R) -> None:
-            # The first one was there when the stream was entered, whenever the consumer took it.
-            recording.add(event, (anyio.current_time() if recording.count else entered) - began)
-
-        reply.tap(take)
-        return reply
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        if self._scope is None:
-            return None
-        swallowed = await self._scope.__aexit__(kind, error, traceback)
-        if self._recording is not None and self._reply.finished:
-            data = self._recording.encode(self._reply)
-            await self._cache.keep(self._key, data, self._call, self._question)
-        return swallowed
 
 
 def _request_fields() -> AbstractSet[str]:

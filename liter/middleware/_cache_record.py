@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from .. import types
+from .._contract import Attempt
 from .._reply import Reply
 from ..types import BinaryContent, Usage
 from ..types._vector import packed, unpacked
@@ -27,6 +28,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     :param kind: the type of its parts, by its name in ``liter.types``, or ``"str"`` or ``"bytes"``;
         ``"BinaryContent"`` is kept as bytes
     :param parts: the value, or the events, as one array
+    :param provider: who made it, and ``model``: which one, where that is known
     :param times: seconds from the start of the call to each event; empty when they were not taken
     """
 
@@ -36,6 +38,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     status: int
     request_id: str | None
     usage: Usage | None
+    provider: str = ""
+    model: str = ""
 
     def decode_parts(self) -> list[object] | None:
         """Make the parts anew, so that no two callers share one; ``None`` when they cannot be read (any more)."""
@@ -108,14 +112,25 @@ class Recording:
         """How many parts it has; 0 when it was given up."""
         return len(self._parts or ())
 
-    def encode(self, reply: Reply[R]) -> bytes | None:
+    def encode(self, reply: Reply[R], made_by: Attempt | None = None) -> bytes | None:
         """Make the record of a reply that ended well; ``None`` when it was given up, or is not of a known kind."""
         if self._parts is None or self._kind is None:
             return None
         # MessagePack's header of an array with a 32-bit length; its items follow.
         parts = b"".join([b"\xdd", len(self._parts).to_bytes(4, "big"), *self._parts])
-        record = Record(self._kind.__name__, parts, self.times, reply.status, reply.request_id, reply.usage)
-        return _encode(record)
+        provider, model = ("", "") if made_by is None else (made_by.provider, made_by.model)
+        return _encode(
+            Record(
+                self._kind.__name__,
+                parts,
+                self.times,
+                reply.status,
+                reply.request_id,
+                reply.usage,
+                provider,
+                model,
+            )
+        )
 
 
 @lru_cache(maxsize=64)

@@ -1,7 +1,6 @@
 """One deployment of a pool, and what a router knows of it."""
 
 import math
-from decimal import Context, Decimal, InvalidOperation
 from typing import TypeVar, cast
 
 import msgspec
@@ -13,52 +12,12 @@ from .._contract import Call
 from .._http import parse_base_url, same_origin
 from .._key import check_key
 from .._secret import Secret
+from ..money import Price
 
 R = TypeVar("R")
 
 # Weight of the latest sample. The last seven make up 92 % of the mean.
 _ALPHA = 0.3
-
-# Costs are compared, so no rounding may make two of them equal; the digits of a price and of a count fit. A context
-# of its own, as the caller's may round earlier, or raise.
-_EXACT = Context(prec=60, traps=[])
-
-
-class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """What tokens cost, in US dollars for a million of them. Zero is a price, too.
-
-    The numbers are kept as ``Decimal``, exactly as written: ``0.15`` is the same as ``"0.15"``.
-
-    :param input: of tokens that are sent
-    :param output: of tokens that are generated
-    :raises ValueError: no finite number, or below 0
-    """
-
-    input: Decimal | int | float | str
-    output: Decimal | int | float | str
-
-    def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            force_setattr(self, name, _dollars(name, getattr(self, name)))
-
-    def cost(self, input_tokens: float, output_tokens: float) -> Decimal:
-        """Return what so many tokens cost, in US dollars."""
-        million = _EXACT.add(
-            _EXACT.multiply(cast("Decimal", self.input), Decimal(input_tokens)),
-            _EXACT.multiply(cast("Decimal", self.output), Decimal(output_tokens)),
-        )
-        return _EXACT.scaleb(million, -6)
-
-
-def _dollars(name: str, given: object) -> Decimal:
-    try:
-        # By way of text: a float is meant as it is written, and not as the binary fraction next to it.
-        dollars = Decimal(str(given))
-    except InvalidOperation:
-        dollars = Decimal("NaN")
-    if not (dollars.is_finite() and dollars >= 0):
-        raise ValueError(f"{name} must be US dollars for a million tokens, a number from 0 on, not {given!r}")
-    return dollars
 
 
 class Deployment(msgspec.Struct, frozen=True):
@@ -69,7 +28,7 @@ class Deployment(msgspec.Struct, frozen=True):
     :param api_key: a key of its own; by default the client's for that provider
     :param base_url: an address of its own; by default the client's for that provider. The client's key is not
         sent there unless it is the same server: give the ``api_key`` that belongs to it
-    :param price: what its tokens cost, for the strategy ``"cheapest"``
+    :param price: what it costs, for the strategy ``"cheapest"``; by default by the router's price book
     :raises ValueError: a field makes no sense
     """
 

@@ -128,15 +128,8 @@ class Guardrails:
             raise _blocked_reply(blocked)
         if value is reply.value:
             return reply
-        # Not derived: that would have the body as it came.
-        return Reply(
-            value=cast("R", value),
-            status=reply.status,
-            headers=reply.headers,
-            request_id=reply.request_id,
-            usage=reply.usage,
-            origin=reply.origin,
-        )
+        # Without the body, which has the text as it came.
+        return reply.derive(value=cast("R", value), raw=b"")
 
     def __repr__(self) -> str:
         return f"Guardrails([{', '.join(rule.name for rule in self.rules)}], window={self.window})"

@@ -24,9 +24,11 @@ from .._errors import (
 from .._loop import EventLoop
 from .._reply import Reply
 from .._secret import Secret
+from ..money import PriceBook
 from ..stores import Store
 from ._balance import Balance, Strategy, stick
 from ._deployment import Deployment, Health, Member
+from ._deployment_cost import DeploymentCosts
 
 R = TypeVar("R")
 
@@ -59,9 +61,9 @@ class Router:
     - ``"weighted"``: by chance, in proportion to the weights
     - ``"round_robin"``: in turn, in proportion to the weights
     - ``"least_in_flight"``: with the fewest calls under way for its weight
-    - ``"cheapest"``: where this call costs least by the ``price`` of each, of equal ones by weight: a quarter of the
-      bytes of its messages as JSON is taken for input tokens, and its output limit, 1000 where it has none, for
-      output tokens, times ``n``
+    - ``"cheapest"``: where this call costs least, by the ``price`` of each or else by the price book, of equal ones by
+      weight: a quarter of the bytes of its messages as JSON is taken for input tokens, and its output limit, 1000
+      where it has none, for output tokens, times ``n``. One whose price is unknown is the dearest
     - ``"latency"``: of two taken by chance the one with the lower ``mean seconds / mean success``, exponentially
       weighted means with 0.3 for the latest. A failure never counts as fast. One that is untried, or may have
       recovered, gets one call at a time; one that fails more often than not gets none while another works. One
@@ -82,11 +84,13 @@ class Router:
     :param pools: the deployments by the pool's name
     :param sticky: name of a tag
     :param circuit: when a deployment is out, and when it is back
+    :param prices: what deployments cost that state no price, for ``"cheapest"``; by default ``PriceBook.default()``
     :param store: where what circuits found out is shared; by default it is not
     :param on_store_error: what a store that cannot be asked does to a call, see :class:`CircuitStoreFailed`: ``"open"``
         lets it go on by what its own process knows, ``"closed"`` raises the ``StoreError``
     :param random: where chance comes from; seed it to have the same choices again
-    :raises ValueError: an empty pool, a pool within a pool, an unknown strategy, ``"cheapest"`` without all prices
+    :raises ValueError: an empty pool, a pool within a pool, an unknown strategy, ``"cheapest"`` with a model
+        that has no price
     :raises ServiceUnavailableError: on entering: none is up; ``retry_after`` is the wait for the first that is back
     """
 
@@ -110,6 +114,7 @@ class Router:
         strategy: Strategy = "weighted",
         sticky: str | None = None,
         circuit: CircuitPolicy | None = None,
+        prices: PriceBook | None = None,
         store: Store | None = None,
         on_store_error: Literal["open", "closed"] = "open",
         random: Random | None = None,
@@ -120,14 +125,15 @@ class Router:
         if sticky is not None and not sticky:
             raise ValueError("sticky must be the name of a tag; leave it out for calls that may go anywhere")
         _check(pools)
-        if strategy == "cheapest":
-            _check_prices(pools)
         self.strategy: Strategy = strategy
         self.sticky: str | None = sticky
         self.circuit: CircuitPolicy = circuit or CircuitPolicy()
         self.store: Store | None = store
         self.on_store_error: Literal["open", "closed"] = on_store_error
-        self._balance = Balance(strategy, random or Random())
+        costs = DeploymentCosts(PriceBook.default() if prices is None else prices)
+        if strategy == "cheapest":
+            _take_prices(pools, costs)
+        self._balance = Balance(strategy, random or Random(), costs)
         # Reentrant, as a finalizer may run in the middle of a step of its thread.
         self._lock = RLock()
         self._failed: OrderedDict[int, tuple[Attempt, Health]] = OrderedDict()
@@ -281,14 +287,13 @@ def _check(pools: Mapping[str, Sequence[Deployment]]) -> None:
             seen.add(where)
 
 
-def _check_prices(pools: Mapping[str, Sequence[Deployment]]) -> None:
+def _take_prices(pools: Mapping[str, Sequence[Deployment]], costs: DeploymentCosts) -> None:
     for name, deployments in pools.items():
         for deployment in deployments:
-            if deployment.price is None:
-                raise ValueError(
-                    f"pools[{name!r}] holds {deployment.model!r} without a price, and 'cheapest' compares prices: "
-                    f"give it one, as Deployment({deployment.model!r}, price=Price(input=0.15, output=0.60))"
-                )
+            try:
+                costs.take(deployment)
+            except ValueError as error:
+                raise ValueError(f"pools[{name!r}]: {error}") from None
 
 
 class _Routed(Generic[R]):

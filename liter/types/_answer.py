@@ -52,6 +52,12 @@ class Answer:
         return cost
 
     @property
+    def saved(self) -> "Cost | None":
+        """Out of a cache, what it cost when it was made, and now did not; ``None`` is unknown, or no hit."""
+        saved: Cost | None = vars(self).get("_saved")
+        return saved
+
+    @property
     def origin(self) -> str:
         """Who made it: ``"provider"``, or the layer that answered in its place, as ``"cache"``."""
         origin: str = self.__dict__.get("_origin", "provider")
@@ -67,12 +73,19 @@ class Answer:
         request: msgspec.Struct | None = None,
         origin: str = "provider",
         cost: "Cost | None" = None,
+        saved: "Cost | None" = None,
     ) -> Self:
         """Attach the facts of the answer, and return the reply itself.
 
         :param request: what was asked, for replies whose reading depends on it
         """
         vars(self).update(
-            _request_id=request_id, _headers=headers, _raw=raw, _attempts=attempts, _origin=origin, _cost=cost
+            _request_id=request_id,
+            _headers=headers,
+            _raw=raw,
+            _attempts=attempts,
+            _origin=origin,
+            _cost=cost,
+            _saved=saved,
         )
         return self

@@ -98,13 +98,20 @@ class ChatCompletionResponse(ApiResponse, repr_omit_defaults=True, frozen=True, 
         request: msgspec.Struct | None = None,
         origin: str = "provider",
         cost: "Cost | None" = None,
+        saved: "Cost | None" = None,
     ) -> Self:
         """Attach the facts of the answer. The request's ``response_format``, if it is a type, is for :attr:`parsed`."""
         kind = getattr(request, "response_format", None)
         if isinstance(kind, type):
             vars(self)["_parse_as"] = kind
         return super().attach(
-            request_id=request_id, headers=headers, raw=raw, attempts=attempts, origin=origin, cost=cost
+            request_id=request_id,
+            headers=headers,
+            raw=raw,
+            attempts=attempts,
+            origin=origin,
+            cost=cost,
+            saved=saved,
         )
 
     @property

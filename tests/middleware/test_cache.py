@@ -1,6 +1,7 @@
 """``Cache``: what is answered from it, what is kept, and what its store's failures do."""
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import cast
 
 import anyio
@@ -12,7 +13,8 @@ from liter._contract import Call, Route, Stack, Timeouts
 from liter._errors import LlmError, RateLimitedError, ServerError, StreamingError
 from liter._reply import Reply
 from liter._secret import Secret
-from liter.middleware import Cache, CacheHit, CacheMiss, CacheStoreFailed, Concurrency, Retry
+from liter.middleware import Cache, CacheHit, CacheMiss, CacheStoreFailed, Concurrency, Hooks, Retry
+from liter.money import Cost, Price, PriceBook
 from liter.stores import Bucket, MemoryStore, StoreError, Taken
 from liter.testing import (
     Outcome,
@@ -653,6 +655,52 @@ async def test_tells_a_miss(make_call: MakeCall, streamed: bool) -> None:
     refresh = msgspec.structs.replace(call, tags={"cache": "refresh"})
     await read(layer, refresh, ScriptedHandler(["one"] if streamed else "whole"))
     assert told == [CacheMiss(call=call)]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("streamed", [False, True], ids=["unary", "stream"])
+async def test_a_hit_tells_what_it_saved(streamed: bool) -> None:
+    """A hit costs 0, and has what its answer cost when it was made: by the price book, and exactly."""
+    told: list[object] = []
+    prices = PriceBook().with_({"openai/gpt-4o": Price(input=1, output=10)}, version="test")
+
+    async def listen(call: Call[object]) -> Call[object]:
+        return msgspec.structs.replace(call, listeners=(told.append,))
+
+    async with (
+        Simulator(reply="In the hills.").serve_memory() as network,
+        LlmClient(
+            api_key="sk-test", network_backend=network, middleware=[Hooks(on_request=listen), Cache(prices=prices)]
+        ) as client,
+    ):
+        for _ in range(2):
+            if streamed:
+                stream = await client.chat_stream(model="gpt-4o", messages=[{"role": "user", "content": "Where?"}])
+                async for _ in stream:
+                    pass
+                response = stream.response()
+                assert stream.saved == response.saved
+            else:
+                response = await client.chat(model="gpt-4o", messages=[{"role": "user", "content": "Where?"}])
+    usage = response.usage
+    assert usage is not None
+    assert response.cost == Cost.unbilled()
+    assert response.saved is not None
+    assert response.saved.total == (usage.prompt_tokens + 10 * usage.completion_tokens) / Decimal(1_000_000)
+    hit = told[-1]
+    assert isinstance(hit, CacheHit)
+    assert (hit.saved, hit.saved_cost) == (usage, response.saved)
+
+
+@pytest.mark.anyio
+async def test_what_a_hit_saved_may_be_unknown(make_call: MakeCall) -> None:
+    """Without a price, what was saved is unknown, and not 0; and what was no hit has saved nothing."""
+    layer = Cache(prices=PriceBook())
+    handler = ScriptedHandler(Outcome(value="whole", usage=Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3)))
+    async with layer(make_call(), handler) as reply:
+        assert (reply.cost, reply.saved) == (None, None)
+    async with layer(make_call(), handler) as reply:
+        assert (reply.cost, reply.saved) == (Cost.unbilled(), None)
 
 
 @pytest.mark.parametrize(

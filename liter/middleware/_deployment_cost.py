@@ -1,0 +1,92 @@
+"""What calls cost at a pool's deployments, to compare them by."""
+
+import math
+from decimal import Decimal
+from typing import TypeVar, cast
+
+import msgspec
+
+from .._contract import Call
+from .._errors import EndpointNotSupportedError
+from ..money import PriceBook, terms_of
+from ..types import Usage
+from ._deployment import Deployment
+
+R = TypeVar("R")
+
+# English has about four bytes to a token.
+_BYTES_PER_TOKEN = 4
+
+# Of a reply without a limit.
+_USUAL_OUTPUT = 1000
+
+# Only the length of what it makes matters, so what JSON has no form for may have any.
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
+
+# Under which a deployment's own price is listed.
+_PROVIDER, _MODEL = "deployment", "stated"
+
+_UNKNOWN = Decimal("Infinity")
+
+
+class DeploymentCosts:
+    """Prices calls before they are sent.
+
+    :param prices: for deployments that state no price of their own
+    """
+
+    __slots__ = ("_prices", "_stated")
+
+    def __init__(self, prices: PriceBook) -> None:
+        self._prices = prices
+        self._stated: dict[int, tuple[Deployment, PriceBook]] = {}
+
+    def take(self, deployment: Deployment) -> None:
+        """Take a deployment's own price, which wins over the book's.
+
+        :raises ValueError: it states none, and its model is one of a provider's that the book has no price for
+        """
+        if deployment.price is not None:
+            book = PriceBook().with_({f"{_PROVIDER}/{_MODEL}": deployment.price}, version="stated")
+            # With the deployment, so that its id stays its own.
+            self._stated[id(deployment)] = deployment, book
+            return
+        provider, slash, model = deployment.model.partition("/")
+        # Whose a name without a provider is, the client knows, and a call tells.
+        if slash and self._prices.find(provider, model) is None:
+            raise ValueError(
+                f"{deployment.model!r} has no price in the price book {self._prices.version}, and 'cheapest' compares "
+                f"prices: give it one, as Deployment({deployment.model!r}, price=Price(input=0.15, output=0.60))"
+            )
+
+    def cost(self, deployment: Deployment, call: Call[R], usage: Usage) -> Decimal:
+        """Return what a call would cost, in US dollars; infinity where that is not known."""
+        stated = self._stated.get(id(deployment))
+        try:
+            if stated is not None:
+                cost = stated[1].price(_PROVIDER, _MODEL, usage, terms=terms_of(call.request))
+            else:
+                route = deployment.routed(call).route
+                cost = self._prices.price(route.provider, route.model, usage, terms=terms_of(call.request))
+                if cost is None:
+                    self._prices.warn(route.provider, route.model, "no price, so Router takes it for the dearest")
+        except EndpointNotSupportedError:
+            return _UNKNOWN
+        return _UNKNOWN if cost is None else cost.total
+
+
+def expected_usage(call: Call[R]) -> Usage:
+    """Guess the tokens of a call; nothing of what its operation does not have."""
+    request = call.request
+    fields = request.__struct_fields__
+    sent = made = 0
+    if "messages" in fields:
+        sent = math.ceil(len(_ENCODER.encode(_field(request, "messages"))) / _BYTES_PER_TOKEN)
+    if "max_tokens" in fields:
+        limit = _field(request, "max_completion_tokens") or _field(request, "max_tokens") or _USUAL_OUTPUT
+        made = cast("int", limit) * cast("int", _field(request, "n") or 1)
+    return Usage(prompt_tokens=sent, completion_tokens=made, total_tokens=sent + made)
+
+
+def _field(request: msgspec.Struct, name: str) -> object:
+    return cast("object", getattr(request, name, None))
