@@ -3,15 +3,24 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
+import msgspec
+
 from .._contract import Call
 from .._http import Headers, HttpRequest, RawHeaders
 from .._secret import Secret
-from ..types import ChatCompletionRequest, ChatCompletionResponse, ModelsListResponse
+from ..types import (
+    ChatCompletionRequest,
+    ChatCompletionResponse,
+    CountTokensRequest,
+    ModelsListResponse,
+    TokenCount,
+)
 from ._anthropic_reply import read_models, read_reply
-from ._anthropic_request import PARAMETERS, encode_chat
+from ._anthropic_request import PARAMETERS, encode_chat, encode_count
 from ._anthropic_stream import MessageStreamDecoder
 from ._auth import Auth
 from ._headers import bearer, merged
+from ._read import read_json
 from ._wire import OperationWire, WireProvider
 
 _VERSION: RawHeaders = ((b"anthropic-version", b"2023-06-01"),)
@@ -26,6 +35,13 @@ _GET: RawHeaders = ((b"accept", b"application/json"), *_VERSION)
 
 # Tokens of a login, unlike keys, go into the authorization header.
 _LOGIN_TOKEN = "sk-ant-oat"  # noqa: S105 # the beginning of every one, no token
+
+
+class _Count(msgspec.Struct, frozen=True):
+    input_tokens: int
+
+
+_COUNT = msgspec.json.Decoder(_Count)
 
 
 class Anthropic(WireProvider, frozen=True, kw_only=True):
@@ -63,6 +79,22 @@ def _open_chat_stream(provider: Anthropic, call: Call[object]) -> MessageStreamD
     return MessageStreamDecoder(provider.name, call.route.model)
 
 
+def _encode_count(provider: Anthropic, call: Call[object]) -> HttpRequest:
+    route = call.route
+    return HttpRequest(
+        method="POST",
+        base_url=route.base_url,
+        path="/messages/count_tokens",
+        headers=merged(_JSON + _key(provider, route.api_key), call.headers),
+        body=encode_count(cast("CountTokensRequest", call.request), call, provider=provider.name),
+    )
+
+
+def _decode_count(provider: Anthropic, call: Call[object], body: bytes, headers: Headers) -> TokenCount:
+    told = read_json(call, body, _COUNT, "a number of tokens")
+    return TokenCount(input_tokens=told.input_tokens, model=call.route.model)
+
+
 def _encode_list_models(provider: Anthropic, call: Call[object]) -> HttpRequest:
     route = call.route
     headers = merged(_GET + _key(provider, route.api_key), call.headers)
@@ -78,6 +110,7 @@ _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     "chat": OperationWire(
         encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream, parameters=PARAMETERS
     ),
+    "count_tokens": OperationWire(encode=_encode_count, decode=_decode_count),
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
 }
 

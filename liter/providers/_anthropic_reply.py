@@ -14,6 +14,7 @@ from ..types import (
     ChatCompletionResponse,
     Choice,
     CompletionTokensDetails,
+    DocumentCitation,
     FunctionCall,
     Model,
     ModelsListResponse,
@@ -297,18 +298,26 @@ def arguments_of(block: Mapping[str, object]) -> str:
 
 
 def annotations_of(block: Mapping[str, object], offset: int) -> list[Annotation]:
-    """The web pages that a text block cites; they are cited for all of the block, which begins at ``offset``."""
+    """What a text block cites: web pages, and documents and search results of the request. It is cited for all of the
+    block, which begins at ``offset``."""
     citations = block.get("citations")
+    end = offset + len(str(block.get("text", "")))
     made: list[Annotation] = []
     for item in cast("list[object]", citations) if isinstance(citations, list) else ():
-        citation: Mapping[str, object] = cast("Block", item) if isinstance(item, dict) else {}
-        url, title = citation.get("url"), citation.get("title")
+        citation: Block = cast("Block", item) if isinstance(item, dict) else {}
+        url, title = citation.get("url"), citation.get("title") or citation.get("document_title")
+        named = title if isinstance(title, str) else None
         if isinstance(url, str):
-            page = UrlCitation(
-                url=url,
-                title=title if isinstance(title, str) else None,
-                start_index=offset,
-                end_index=offset + len(str(block.get("text", ""))),
-            )
+            page = UrlCitation(url=url, title=named, start_index=offset, end_index=end)
             made.append(Annotation(url_citation=page))
+        elif citation:
+            source = citation.get("source")
+            document = DocumentCitation(
+                id=source if isinstance(source, str) else "",
+                title=named,
+                start_index=offset,
+                end_index=end,
+                content=citation,
+            )
+            made.append(Annotation(type="document_citation", document_citation=document))
     return made

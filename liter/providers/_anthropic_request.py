@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import cast
 
 import msgspec
+from msgspec.structs import replace
 
 from .._contract import Call
 from .._errors import BadRequestError
 from ..types import (
     AllowedToolsChoice,
     ChatCompletionRequest,
+    CountTokensRequest,
     CustomTool,
     CustomToolChoice,
     FunctionTool,
@@ -28,6 +30,7 @@ from ._anthropic_models import BUDGETS, DEFAULT_MAX_TOKENS, EFFORTS, LEAST_BUDGE
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, refuse, supported
 
 _ENCODER = msgspec.json.Encoder()
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 PARAMETERS: Mapping[str, Rule] = {
     "model": Sent(),
@@ -110,6 +113,19 @@ def encode_chat(request: ChatCompletionRequest, call: Call[object], *, provider:
     if config:
         body["output_config"] = config
     return _ENCODER.encode({**body, **extra})
+
+
+def encode_count(request: CountTokensRequest, call: Call[object], *, provider: str) -> bytes:
+    """Make the body of ``POST /messages/count_tokens``: that of a chat, without what is for its reply.
+
+    :raises BadRequestError: a message or tool asks for what Anthropic cannot be told
+    """
+    chat = ChatCompletionRequest(
+        model=request.model, messages=request.conversation, tools=request.tools, extra_body=request.extra_body
+    )
+    fields = _FIELDS.decode(encode_chat(chat, replace(call, request=chat, stream=False), provider=provider))
+    del fields["max_tokens"]
+    return _ENCODER.encode(fields)
 
 
 def _refused(what: str) -> BadRequestError:

@@ -79,6 +79,13 @@ def said(message: Mapping[str, object]) -> dict[str, object]:
             for citation in block.get("citations") or ()
             if citation.get("url")
         ],
+        "documents": [
+            (citation.get("document_title") or citation.get("title"), citation)
+            for block in blocks
+            if block["type"] == "text"
+            for citation in block.get("citations") or ()
+            if not citation.get("url")
+        ],
         "native": None if plain else blocks,
         "finish": FINISH[message["stop_reason"]],
         "stop_sequence": message.get("stop_sequence"),
@@ -108,7 +115,12 @@ def read(reply: ChatCompletionResponse) -> dict[str, object]:
         ],
         "reasoning": message.reasoning_content or "",
         "signed": message.thinking_blocks or [],
-        "pages": [note.url_citation.url for note in message.annotations or ()],
+        "pages": [note.url_citation.url for note in message.annotations or () if note.url_citation],
+        "documents": [
+            (note.document_citation.title, note.document_citation.content)
+            for note in message.annotations or ()
+            if note.document_citation
+        ],
         "native": message.native_content and message.native_content.blocks,
         "finish": choice.finish_reason,
         "stop_sequence": choice.stop_sequence,

@@ -174,7 +174,9 @@ def test_citations_become_annotations_and_are_kept():
         .choices[0]
         .message
     )
-    [note] = message.annotations
+    note, document = message.annotations
+    assert document.document_citation.content == where
+    assert (document.document_citation.start_index, document.document_citation.end_index) == (4, 8)
     cited = note.url_citation
     assert (cited.url, cited.title, cited.start_index, cited.end_index) == ("https://x.example", "X", 4, 8)
     assert message.native_content.blocks == [

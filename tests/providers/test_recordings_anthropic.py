@@ -12,6 +12,7 @@ from liter.types import (
     ChatCompletionChunk,
     ChatCompletionRequest,
     ChatCompletionResponse,
+    CountTokensRequest,
     ListModelsRequest,
     accumulate,
 )
@@ -143,3 +144,27 @@ def test_every_recorded_request_is_made_again(recordings, call_of):
             wrong[record["id"]] = (plain(made), plain(body))
     assert len(wrong) + len(refused) <= count * 0.01, (wrong, refused)
     assert count > 900
+
+
+def test_every_recorded_count_of_tokens(recordings, call_of):
+    """The number is read, and the request says the same when it is made again."""
+    count = 0
+    for record in recordings("anthropic", "count_tokens"):
+        told, body = record["response_body"].encode(), record["request_body"]
+        read = request_of(body)
+        system = {"system": body["system"]} if "system" in body else {}
+        messages = [message for message in read["messages"] if message["role"] != "system" or not system]
+        kept = {name: body[name] for name in ("thinking", "tool_choice") if name in body}
+        request = CountTokensRequest(
+            model=read["model"], messages=messages, tools=read.get("tools"), extra_body={**kept, **system}
+        )
+        call = call_of(request, provider="anthropic", operation="count_tokens", base_url=Anthropic().base_url)
+        made = Anthropic().encode(call)
+        assert made.path == "/messages/count_tokens"
+        assert plain(json.loads(made.body)) == plain(body), record["id"]
+        if record["status"] == 200:
+            count += 1
+            assert Anthropic().decode(call, told).input_tokens == json.loads(told)["input_tokens"]
+        else:
+            assert isinstance(Anthropic().error(call, record["status"], Headers(), told), NotFoundError)
+    assert count > 5
