@@ -14,6 +14,7 @@ import sys
 import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextvars import Context
 from types import ModuleType
 from typing import TYPE_CHECKING, Protocol
 
@@ -126,7 +127,8 @@ class EventLoop:
             trio = sys.modules.get("trio")
             native = self._native()
             if isinstance(native, asyncio.AbstractEventLoop):
-                task = native.create_task(run())
+                # Nobody's context, either: a span that is current where this was asked for has nothing to do with it.
+                task = native.create_task(run(), context=Context())
                 _orphans.add(task)
                 task.add_done_callback(_orphans.discard)
             elif trio is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+from contextvars import ContextVar
 
 import anyio
 import anyio.lowlevel
@@ -53,6 +54,25 @@ async def test_spawn_runs_a_coroutine_and_swallows_its_error() -> None:
     assert EventLoop.current().spawn(work)
     with anyio.fail_after(1):
         await done.wait()
+
+
+@pytest.mark.anyio
+async def test_spawn_has_nobodys_context() -> None:
+    """What is set for a call does not reach a task that nobody waits for."""
+    request: ContextVar[str] = ContextVar("request", default="none")
+    seen: list[str] = []
+    done = anyio.Event()
+
+    async def work() -> None:
+        seen.append(request.get())
+        done.set()
+
+    token = request.set("mine")
+    assert EventLoop.current().spawn(work)
+    with anyio.fail_after(1):
+        await done.wait()
+    request.reset(token)
+    assert seen == ["none"]
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -147,7 +147,7 @@ class _Traced(Generic[R]):
         try:
             # Attached and detached in this one frame. What layers further in do is below the call's span.
             with seen.current():
-                self._scope = self._call_next(cast("Call[R]", seen.call))
+                self._scope = self._call_next(cast("Call[R]", seen.inward()))
                 reply = await self._scope.__aenter__()
         except BaseException as error:
             seen.finish(None, error)

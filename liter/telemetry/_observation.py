@@ -47,13 +47,13 @@ def observe(recorder: Recorder, call: Call[object]) -> "Observation | None":
 class Observation:
     """Begins with the call, and ends exactly once.
 
-    :ivar call: the call for the layers further in
     :ivar context: with the call's span in it
     """
 
     __slots__ = (
         "__weakref__",
         "_attempts",
+        "_call",
         "_chunks",
         "_clock",
         "_complete",
@@ -64,7 +64,6 @@ class Observation:
         "_named",
         "_span",
         "_told",
-        "call",
         "context",
         "recorder",
     )
@@ -72,6 +71,7 @@ class Observation:
     def __init__(self, recorder: Recorder, call: Call[object]) -> None:
         settings = recorder.settings
         self.recorder = recorder
+        self._call = call
         self._clock = Clock()
         self._facts = Facts()
         self._finished = False
@@ -88,8 +88,12 @@ class Observation:
         self._attempts = AttemptSpans(recorder, self.context, self._clock, call.route)
         if settings.capture != "none" and call.stream and (settings.details_event or self._recording):
             self._chunks = []
-        watchers = call.watchers if settings.route else (*call.watchers, self._attempts)
-        self.call = msgspec.structs.replace(call, watchers=watchers, listeners=(*call.listeners, self.listen))
+
+    def inward(self) -> Call[object]:
+        """Make the call for the layers further in. It is not kept: it refers to this, and would be a cycle."""
+        call = self._call
+        watchers = call.watchers if self.recorder.settings.route else (*call.watchers, self._attempts)
+        return msgspec.structs.replace(call, watchers=watchers, listeners=(*call.listeners, self.listen))
 
     @property
     def _recording(self) -> bool:
@@ -224,7 +228,7 @@ class Observation:
 
     def _move(self) -> None:
         """Take the place of the attempt that answered, where a layer has sent the call elsewhere."""
-        made = _creation_attributes(self.call.operation, self._attempts.route)
+        made = _creation_attributes(self._call.operation, self._attempts.route)
         if made != self._named:
             self._named = self._measured = made
             if self._span is not None and self._span.is_recording():
@@ -243,7 +247,7 @@ class Observation:
             attributes[names.TIME_TO_FIRST_CHUNK] = waited = first - self._clock.began
             instruments.first_chunk(waited, measured, context)
         if reply is not None:
-            expected = choice_count(self.call.request)
+            expected = choice_count(self._call.request)
             attributes.update(self._facts.finish_reasons(expected, complete=self._complete))
             if reply.request_id:
                 attributes[names.REQUEST_ID] = reply.request_id
@@ -284,9 +288,14 @@ class Observation:
         if logger is None:
             return
         if settings.details_event:
-            provider = names.provider_name(self.call.route.provider)
+            provider = names.provider_name(self._call.route.provider)
             said = content if settings.capture in ("event", "both") else {}
-            everything = {**self._named, **request_attributes(self.call, provider, settings.tags), **attributes, **said}
+            everything = {
+                **self._named,
+                **request_attributes(self._call, provider, settings.tags),
+                **attributes,
+                **said,
+            }
             emit_details(logger, everything, self.context, at)
         if isinstance(error, Exception) and settings.exceptions != "span":
             emit_exception(logger, error, self._named, self.context, at, whole=settings.capture != "none")
@@ -298,7 +307,7 @@ class Observation:
     @quiet
     def _content(self, reply: Reply[object] | None) -> Mapping[str, Sequence[Json]]:
         settings = self.recorder.settings
-        content = input_content(self.call.request)
+        content = input_content(self._call.request)
         value: object = None
         if self._chunks is not None:
             value = accumulate(self._chunks)

@@ -106,6 +106,7 @@ OPERATIONS: list[tuple[Mapping[str, object], object, str, Mapping[str, object]]]
         {"gen_ai.output.type": "image", "gen_ai.request.choice.count": 2},
     ),
     ({"operation": "count_tokens"}, "count", "count_tokens m", {}),
+    ({"operation": "retrieve_response"}, "stored", "fetch_response m", {}),
     ({"operation": "speech"}, "sound", "generate_content m", {"gen_ai.output.type": "speech"}),
 ]
 

@@ -203,6 +203,16 @@ async def test_what_came_back_is_told(recorded: Recorded, model: str, *, stream:
         assert seconds(recorded.call) == pytest.approx(1.0, abs=1e-6)
 
 
+async def test_each_choice_has_its_reason(recorded: Recorded) -> None:
+    """Reasons are in the order of the choices, of streams as of whole replies."""
+    async with serving(Simulator(reply="one two three"), recorded.tracing()) as client:
+        await client.chat(model=GPT, messages=HI, n=3)
+        async for _ in await client.chat_stream(model=GPT, messages=HI, n=3):
+            pass
+    for call in recorded.calls:
+        assert attributes(call)["gen_ai.response.finish_reasons"] == ("stop", "stop", "stop")
+
+
 async def test_retried_failures_leave_the_call_clean(recorded: Recorded) -> None:
     """Failed attempts are errors of their own spans, counted as resends, and no error of the call that succeeded."""
     # The second goes out on the connection of the first, which turns out to be closed.

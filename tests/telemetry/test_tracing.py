@@ -12,8 +12,10 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import StatusCode
 
 from liter import Call, Handler, LlmClient, LlmError, Stack
-from liter.middleware import Hooks, Retry, Tracing
-from liter.testing import Outcome, Refuse, ScriptedHandler, Simulator, StallAfterEvents, check_layer
+from liter.middleware import Fallback, Hooks, Retry, Target, Tracing
+from liter.telemetry._attempt_spans import AttemptSpans
+from liter.telemetry._observation import Observation
+from liter.testing import Outcome, Refuse, ResetAfterEvents, ScriptedHandler, Simulator, StallAfterEvents, check_layer
 
 from ._recorded import GPT, HI, Recorded, attributes, id_of, parent_of, serving
 
@@ -277,3 +279,38 @@ async def test_a_trace_context_from_outside_is_passed_on(make_call: MakeCall) ->
     finally:
         context.detach(token)
     assert simulator.requests[0].headers["traceparent"] == f"00-{0x1234:032x}-{0x5678:016x}-01"
+
+
+@pytest.mark.anyio
+async def test_nothing_of_a_call_is_left_to_the_collector(recorded: Recorded) -> None:
+    """What is kept of a call while it runs goes with it: there is no cycle for the garbage collector to find."""
+    async with serving(Simulator(reply="one two"), recorded.tracing(semconv="dual"), Retry()) as client:
+        await client.chat(model=GPT, messages=HI)
+        gc.collect()
+        gc.disable()
+        try:
+            await client.chat(model=GPT, messages=HI)
+            async with await client.chat_stream(model=GPT, messages=HI) as stream:
+                async for _ in stream:
+                    pass
+            del stream
+            left = [kept for kept in gc.get_objects() if isinstance(kept, Observation | AttemptSpans)]
+        finally:
+            gc.enable()
+    assert left == []
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_goes_on_elsewhere_is_one_call(recorded: Recorded) -> None:
+    """A stream that breaks and is continued by another model has one span, with the requests to both below it."""
+    simulator = Simulator(reply="one two three four five six", faults=[ResetAfterEvents(4)])
+    fallback = Fallback([Target("anthropic/claude-simulated", prefix="continued")], mid_stream="continue")
+    async with serving(simulator, recorded.tracing(), fallback) as client:
+        stream = await client.chat_stream(model=GPT, messages=HI, max_tokens=50)
+        async for _ in stream:
+            pass
+    call = recorded.call
+    assert call.status.status_code is StatusCode.UNSET
+    assert [event.name for event in call.events] == ["liter.falling_back"]
+    assert {parent_of(attempt) for attempt in recorded.attempts} == {id_of(call)}
+    assert [attributes(attempt)["liter.attempt.provider"] for attempt in recorded.attempts] == ["openai", "anthropic"]
