@@ -28,6 +28,8 @@ from ._errors import SerializationError as SerializationError
 from ._errors import ServerError as ServerError
 from ._errors import ServiceUnavailableError as ServiceUnavailableError
 from ._errors import StreamingError as StreamingError
+from ._many import Mapped as Mapped
+from ._many import MapResult as MapResult
 from ._reply import Events as Events
 from ._reply import Reply as Reply
 from ._secret import Secret as Secret

@@ -13,6 +13,7 @@ from ._contract import Layer, Stack, Timeouts
 from ._key import ApiKey
 from ._methods_chat import ChatMethods
 from ._methods_files import FilesMethods
+from ._methods_many import ManyMethods
 from ._methods_media import MediaMethods
 from ._methods_responses import ResponsesMethods
 from ._methods_text import TextMethods
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_RETRIES = 3
 
 
-class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesMethods):
+class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesMethods, ManyMethods):
     """One async client for every LLM provider, on Trio and asyncio.
 
     Immutable, and safe to share between tasks, event loops and threads. Use it as ``async with LlmClient() as
