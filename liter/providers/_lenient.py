@@ -21,7 +21,7 @@ _NEEDED = frozenset(
 _COUNTS = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens"})
 
 # Parts that stand beside the text, and that Mistral's codec reads.
-_BESIDE_TEXT = frozenset({"reference", "tool_reference", "document_url", "file", "input_audio"})
+_BESIDE_TEXT = frozenset({"reference", "tool_reference", "tool_file", "document_url", "file", "input_audio"})
 
 # An odd body has one odd thing, rarely two.
 _MOST_REPAIRS = 16
