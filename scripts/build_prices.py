@@ -16,7 +16,7 @@ import msgspec
 from genai_prices.data import providers as genai_providers
 from msgspec.structs import replace
 
-from liter.money._genai_prices import converted
+from liter.money._genai_prices import PROVIDERS, converted
 from liter.money._price import read_price, row_of
 from liter.money._schema import Factor, ProviderRows, Row
 
@@ -73,7 +73,8 @@ def snapshot(day: str) -> bytes:
     head = {
         "version": day,
         "source": f"genai-prices {version('genai-prices')}, and prices entered by hand",
-        "same": entered.same,
+        # Their names are others' names, too.
+        "same": {**PROVIDERS, **entered.same},
     }
     lines = [
         f"{msgspec.json.encode(name).decode()}:{_ENCODER.encode(rows).decode()}"

@@ -273,7 +273,12 @@ def _default() -> PriceBook:
 def _terms(usage: Usage, terms: Mapping[str, str] | None) -> Mapping[str, str]:
     """The terms that are not the standard ones."""
     tier, speed, geography = usage.service_tier, usage.speed, usage.inference_geo
-    if (tier is None or tier in STANDARD) and speed is None and geography is None and usage.search_context_size is None:
+    if (
+        (tier is None or tier in STANDARD)
+        and (speed is None or speed in STANDARD)
+        and (geography is None or geography in STANDARD)
+        and usage.search_context_size is None
+    ):
         if not terms:
             return _NO_TERMS
         told: dict[str, str | None] = {}

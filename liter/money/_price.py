@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import cast
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from ._match import matcher
 from ._rates import OTHER_RATES, TOKEN_RATES, Rate, Tiered
@@ -94,6 +95,10 @@ class Price(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     minimum_seconds: int = 0
 
     def __post_init__(self) -> None:
+        for name in _RATES:
+            # As decimals, so that prices are equal that say the same.
+            if (amount := _decimal(name, getattr(self, name))) is not None:
+                force_setattr(self, name, amount)
         self.period()
         matcher("", self.match)
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from liter.money import Price, PriceBook
-from liter.types import Usage
+from liter.types import CompletionTokensDetails, PromptTokensDetails, Usage
 
 ROOT = Path(__file__).parents[2]
 THOUSAND = Usage(prompt_tokens=1000, completion_tokens=1000, total_tokens=2000)
@@ -254,10 +255,35 @@ def test_steps_of_size(count: int) -> None:
     assert micro(marginal=True) == below + 2 * between + 4 * above + 10
 
 
+def test_a_price_is_what_it_says() -> None:
+    """Amounts are decimals, so that 0.15 and "0.15" are the same price; what is no amount is refused by name."""
+    assert Price(input=0.15) == Price(input="0.15")
+    for wrong in (-1, "a dime", float("inf"), Decimal("nan"), True):
+        with pytest.raises(ValueError, match="output must be an amount of US dollars, 0 or more"):
+            Price(input=0, output=wrong)
+
+
+CACHED = Usage(prompt_tokens=100, prompt_tokens_details=PromptTokensDetails(cached_tokens=101))
+THOUGHT = Usage(completion_tokens=100, completion_tokens_details=CompletionTokensDetails(reasoning_tokens=101))
+
+
 def test_a_contradiction_has_no_price() -> None:
-    """A usage whose parts exceed the whole is refused, not priced."""
+    """A usage whose parts exceed the whole is refused, not priced, unless the provider tells its price."""
+    for usage in (CACHED, Usage(prompt_tokens=5, completion_tokens=-1)):
+        with pytest.raises(ValueError, match="contradicts itself"):
+            total(PriceBook.default(), "openai/gpt-4o", usage)
+    assert total(PriceBook.default(), "openai/gpt-4o", replace(CACHED, reported_cost=Decimal(3))) == 3
+
+
+def test_a_contradiction_that_changes_no_price_is_told() -> None:
+    """Reasoning that is more than the completion, at the same price, is priced by the completion."""
+    cost = PriceBook.default().price("openai", "gpt-5", THOUGHT)
+    assert cost is not None
+    assert (cost.total, cost.classes) == (Decimal("0.001"), {"text_output": Decimal("0.001")})
+    assert cost.assumed == ("the parts that are told contradict the total, which was priced (text_output)",)
+    apart = PriceBook().with_({"a/b": Price(output=1, reasoning=2)})
     with pytest.raises(ValueError, match="contradicts itself"):
-        total(PriceBook.default(), "openai/gpt-4o", Usage(prompt_tokens=5, completion_tokens=-1))
+        total(apart, "a/b", THOUGHT)
 
 
 def test_live_prices_are_those_of_the_installed_package() -> None:

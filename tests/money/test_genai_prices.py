@@ -15,6 +15,8 @@ from liter.money._genai_prices import PROVIDERS
 from liter.types import CompletionTokensDetails, PromptTokensDetails, Usage
 
 BOOK = PriceBook.default()
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+OTHERS = ("audio_seconds", "characters", "pages", "annotated", "web_searches", "file_searches")
 
 # Where we mean to say something else, and why. Everything else must be equal to the last digit.
 DIFFERENT: Mapping[tuple[str, str], str] = {
@@ -207,3 +209,22 @@ def test_differences_are_real(place: tuple[str, str]) -> None:
     made = BOOK.price(*place, ours_of(drawn), when=saturday)
     assert made is not None
     assert made.total != want.total_price or made.unpriced != () or "web_searches" in made.classes
+
+
+def test_steps_are_at_the_same_size() -> None:
+    """At each step of each model, just below it, on it and just above it, our amount is theirs."""
+    steps = 0
+    empty = dict.fromkeys((*INPUT, *OUTPUT, *OTHERS), 0)
+    for provider, model, name, our_provider, our_name in EXAMPLES:
+        if (our_provider, model.id) in DIFFERENT:
+            continue
+        rates = vars(model.get_prices(NOW)).values()
+        for start in {tier.start for rate in rates if isinstance(rate, types.TieredPrices) for tier in rate.tiers}:
+            steps += 1
+            for size in (start - 1, start, start + 1):
+                drawn = {**empty, "text_input": size - 1000, "cache_read": 1000, "text_output": 10}
+                want = model.calc_price(theirs_of(drawn), provider, genai_request_timestamp=NOW)
+                made = BOOK.price(our_provider, our_name, ours_of(drawn), when=NOW)
+                assert made is not None
+                assert made.total == want.total_price, (our_provider, name, size)
+    assert steps > 100
