@@ -66,7 +66,7 @@ class AwsCredentials(Refreshing):
     :param session: a session of botocore's to ask in place of a new one
     :param region: to sign for, where the address does not tell; by default ``AWS_REGION``, ``AWS_DEFAULT_REGION``, or
         the profile's
-    :param service: the name that AWS signs under
+    :param service: the name that AWS signs under; by default that of the host
     :param now: the wall clock
     :raises ValueError: half of the keys, or keys beside a profile or session
     """
@@ -80,7 +80,7 @@ class AwsCredentials(Refreshing):
         profile: str | None = None,
         session: ChainSession | None = None,
         region: str | None = None,
-        service: str = "bedrock",
+        service: str | None = None,
         environ: Mapping[str, str] = os.environ,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:

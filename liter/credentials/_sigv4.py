@@ -25,6 +25,9 @@ _BLANKS = re.compile(r"\s+")
 # service.region.suffix, of the public partitions and of private networks.
 _HOST = re.compile(r"(?:[\w-]+\.)+([a-z]{2,4}(?:-[a-z]+)+-\d+)\.(?:vpce\.)?(?:amazonaws\.(?:com|com\.cn|eu)|api\.aws)")
 
+# OpenAI's protocol on Bedrock.
+_MANTLE = "bedrock-mantle"
+
 # What the signature vouches for, beside all that begins with x-amz-. Others (accept-encoding, traceparent) may be
 # changed by proxies on the way, and AWS does not ask for them.
 _SIGNED = frozenset({"host", "content-type"})
@@ -53,12 +56,13 @@ class SigV4Signer(msgspec.Struct, frozen=True, kw_only=True):
     """Signs requests to one service.
 
     :param region: such as ``"us-east-1"``, for addresses that do not tell; AWS's own do, and what they tell counts
-    :param service: the name that AWS signs under, ``"bedrock"`` for all of Bedrock's hosts
+    :param service: the name that AWS signs under; by default that of the host: ``"bedrock-mantle"`` for the hosts of
+        that name, ``"bedrock"`` for all others
     """
 
     keys: AwsKeys
     region: str | None = None
-    service: str = "bedrock"
+    service: str | None = None
 
     def sign(self, request: HttpRequest, when: datetime) -> HttpRequest:
         """Add date, session token and authorization to a finished request. What it had of these is replaced.
@@ -72,20 +76,25 @@ class SigV4Signer(msgspec.Struct, frozen=True, kw_only=True):
             raise AuthenticationError(
                 f"{host} does not tell the AWS region to sign for: set AWS_REGION, or pass region to the credentials"
             )
+        service = self.service or (_MANTLE if host.startswith(f"{_MANTLE}.") else "bedrock")
+        body_hash = hashlib.sha256(request.body).hexdigest()
         stamp = amz_date(when)
         own: list[tuple[bytes, bytes]] = [(b"x-amz-date", stamp.encode())]
         if self.keys.session_token:
             own.append((b"x-amz-security-token", self.keys.session_token.reveal().encode()))
-        replaced = {b"authorization", b"x-amz-date", b"x-amz-security-token"}
+        if service == _MANTLE:
+            # It wants to be told what the others work out.
+            own.append((b"x-amz-content-sha256", body_hash.encode()))
+        replaced = {b"authorization", b"x-amz-content-sha256", b"x-amz-date", b"x-amz-security-token"}
         headers: RawHeaders = (*(pair for pair in request.headers if pair[0] not in replaced), *own)
         texts = [("host", host), *((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)]
         canonical, signed = canonical_request(
             request.method,
             request.target.decode("ascii"),
             [(name, value) for name, value in texts if name in _SIGNED or name.startswith("x-amz-")],
-            hashlib.sha256(request.body).hexdigest(),
+            body_hash,
         )
-        scope = f"{stamp[:8]}/{region}/{self.service}/aws4_request"
+        scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
         proof = signature(self.keys.secret_access_key, scope, string_to_sign(canonical, stamp, scope))
         authorization = (
             f"{ALGORITHM} Credential={self.keys.access_key_id}/{scope}, SignedHeaders={signed}, Signature={proof}"

@@ -14,6 +14,7 @@ from liter._http import HttpRequest
 from liter._secret import Secret
 from liter.credentials import AwsCredentials, AwsKeys, SigV4Signer, login_of
 from liter.credentials._sigv4 import region_of
+from liter.providers import known_providers
 from liter.testing import MemoryNetwork
 
 pytestmark = pytest.mark.anyio
@@ -260,3 +261,12 @@ async def test_a_region_that_is_not_known(monkeypatch):
     async with LlmClient(model_hint="bedrock", api_key=source, network_backend=MemoryNetwork()) as client:
         with pytest.raises(BadRequestError, match="the region of bedrock is not known: set AWS_REGION"):
             await client.chat(model="bedrock/m", messages=[{"role": "user", "content": "Hi"}])
+
+
+@pytest.mark.parametrize("name", ["bedrock", "bedrock-mantle"])
+def test_both_protocols_of_bedrock_log_in_with_aws_credentials(name: str):
+    """A key is sent as it is, and without one requests are signed."""
+    provider = known_providers()[name]
+    assert login_of(provider.auth.kind, Secret("b"), {}) is None
+    assert isinstance(login_of(provider.auth.kind, None, {"region": "us-east-1"}), AwsCredentials)
+    assert dict(provider.auth.headers(Secret("b"))) == {b"authorization": b"Bearer b"}

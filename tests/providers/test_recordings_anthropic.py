@@ -1,6 +1,7 @@
 """Every recorded exchange of Anthropic's Messages API decodes without loss."""
 
 import json
+import random
 from collections.abc import Iterable
 
 import pytest
@@ -18,6 +19,9 @@ from liter.types import (
 )
 
 from ._messages import one_by_one, plain, raw_blocks, read, request_of, said
+from ._replay import survive
+
+ASKED = ChatCompletionRequest(model="m", messages=[{"role": "user", "content": "x"}])
 
 # Two replies in one stream, the first of them cut: made by hand for a test of its repository.
 SPLICED = "e0747f4b4077bef35bdc"
@@ -168,3 +172,10 @@ def test_every_recorded_count_of_tokens(recordings, call_of):
         else:
             assert isinstance(Anthropic().error(call, record["status"], Headers(), told), NotFoundError)
     assert count > 5
+
+
+def test_damaged_recordings_raise_only_errors_of_ours(recordings, call_of):
+    """Whatever becomes of a reply's bytes, or of what they say, only an LlmError comes out."""
+    chance = random.Random(11)
+    for record in recordings("anthropic", "messages"):
+        survive(Anthropic(), call_of(ASKED, provider="anthropic"), record, chance)

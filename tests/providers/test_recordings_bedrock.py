@@ -224,10 +224,12 @@ def test_the_recorded_list_of_models_decodes(recordings, call_of):
         assert all(model.owned_by and model.display_name for model in models)
 
 
-def test_damaged_recordings_raise_only_errors_of_ours(recordings, call):
+def test_damaged_recordings_raise_only_errors_of_ours(recordings, call, call_of):
     """Whatever becomes of a reply, of a stream's bytes, or of what its messages say, only an LlmError comes out."""
     chance = random.Random(18)
-    for record in recordings("bedrock", "converse"):
+    for record in [*recordings("bedrock", "converse"), *claude(recordings)]:
+        if record["operation"] == "invoke":
+            call, _ = invoked(call_of, record, ASKED)
         if not record["streaming"]:
             survive(Bedrock(), call, record, chance)
             continue
