@@ -48,5 +48,28 @@ class Form:
         return f"Form({', '.join(name for name, _ in self.fields)})"
 
 
+class Related(Form):
+    """A file, and JSON about it before: ``multipart/related``, RFC 2387, as Google's uploads have it."""
+
+    def __init__(
+        self, facts: bytes, file: File, *, progress: Progress | None = None, boundary: str | None = None
+    ) -> None:
+        super().__init__([("file", file)], progress=progress, boundary=boundary)
+        self.facts = facts
+        self.file = file
+
+    @property
+    def content_type(self) -> bytes:
+        """The media type, with the boundary."""
+        return b"multipart/related; boundary=" + self.boundary.encode("ascii")
+
+    def parts(self) -> Iterator[bytes | File]:
+        """The body, piece by piece."""
+        yield f"--{self.boundary}\r\ncontent-type: application/json; charset=utf-8\r\n\r\n".encode() + self.facts
+        yield f"\r\n--{self.boundary}\r\ncontent-type: {self.file.media_type}\r\n\r\n".encode()
+        yield self.file
+        yield f"\r\n--{self.boundary}--\r\n".encode()
+
+
 def _escaped(name: str) -> str:
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

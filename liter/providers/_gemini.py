@@ -5,7 +5,7 @@ from typing import Any, ClassVar, cast
 
 from .._contract import Call
 from .._errors import LlmError
-from .._http import Headers, HttpRequest, RawHeaders
+from .._http import Headers, HttpRequest
 from ..types import (
     ChatCompletionRequest,
     ChatCompletionResponse,
@@ -18,6 +18,7 @@ from ._auth import Auth
 from ._gemini_count import count_body, read_count
 from ._gemini_embeddings import PARAMETERS as EMBEDDING_PARAMETERS
 from ._gemini_embeddings import batch_body, read_embeddings
+from ._gemini_files import FILES
 from ._gemini_images import PARAMETERS as IMAGE_PARAMETERS
 from ._gemini_images import image_body, is_imagen, read_images
 from ._gemini_listing import read_models
@@ -26,17 +27,9 @@ from ._gemini_request import PARAMETERS, chat_body, model_path
 from ._gemini_stream import GenerateContentDecoder, read_reply
 from ._gemini_target import target_of
 from ._google_error import classify_google
-from ._headers import merged
+from ._headers import GET, JSON, STREAM, merged
 from ._inline import remote_urls
 from ._wire import OperationWire, WireProvider
-
-JSON: RawHeaders = ((b"content-type", b"application/json"), (b"accept", b"application/json"))
-STREAM: RawHeaders = (
-    (b"content-type", b"application/json"),
-    (b"accept", b"text/event-stream"),
-    (b"accept-encoding", b"identity"),
-)
-GET: RawHeaders = ((b"accept", b"application/json"),)
 
 
 class Gemini(WireProvider, frozen=True, kw_only=True):
@@ -146,5 +139,6 @@ _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     "count_tokens": OperationWire(encode=_encode_count, decode=_decode_count),
     "embed": OperationWire(encode=_encode_embed, decode=_decode_embeddings, parameters=EMBEDDING_PARAMETERS),
     "image_generate": OperationWire(encode=_encode_image, decode=_decode_images, parameters=IMAGE_PARAMETERS),
+    **FILES,
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
 }

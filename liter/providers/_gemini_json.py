@@ -1,5 +1,6 @@
 """Reads Google's JSON field by field: what has another form than expected reads as absent, and nothing raises."""
 
+from datetime import datetime
 from typing import cast
 
 import msgspec
@@ -64,6 +65,14 @@ def count_of(value: object) -> int | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and 0 <= value < _LARGEST else None
+
+
+def unix_time_of(value: object) -> int:
+    """A time in RFC 3339 as Unix time, in seconds; 0 where it is none."""
+    try:
+        return int(datetime.fromisoformat(text_of(value) or "").timestamp())
+    except (ValueError, OverflowError):
+        return 0
 
 
 def number_of(value: object) -> float | None:

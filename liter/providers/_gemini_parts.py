@@ -77,7 +77,7 @@ def _image(part: ImagePart, where: str, target: Target) -> JsonObject:
         if not (READABLE.match(url) or target.vertex):
             raise BadRequestError(
                 f"{where}: Gemini does not fetch images from other sites: give it as 'data:image/png;base64,...', or"
-                f" upload it and name the file, or pass a document part with url= where the model is one that does"
+                f" upload it and name the file, or let liter fetch it: LlmClient(fetch_urls='public')"
             )
         made = _reference(url, _guessed(url), where, target)
     if detail not in (None, "auto"):

@@ -5,7 +5,6 @@ known only at the end (the reason itself, sources, the native form, usage) is to
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
 from .._errors import LlmError, SerializationError, StreamingError
 from .._http import ServerSentEvent
@@ -13,7 +12,17 @@ from ..types import ChatCompletionChunk, ChatCompletionResponse, ChunkChoice, De
 from ._bookkeeping import says_nothing
 from ._codec import Framing
 from ._gemini_candidate import Candidate
-from ._gemini_json import JsonObject, count_of, decode_json, documents_of, fields_of, objects_of, text_of, word_of
+from ._gemini_json import (
+    JsonObject,
+    count_of,
+    decode_json,
+    documents_of,
+    fields_of,
+    objects_of,
+    text_of,
+    unix_time_of,
+    word_of,
+)
 from ._gemini_models import facts_of
 from ._gemini_usage import searches_of, tier_of, usage_of
 from ._google_error import classify_google
@@ -59,7 +68,7 @@ class GenerateContentDecoder:
             raise self._reported(data)
         self._id = self._id or text_of(told.get("responseId")) or ""
         self._version = text_of(told.get("modelVersion")) or self._version
-        self._created = self._created or _unix_time(told.get("createTime"))
+        self._created = self._created or unix_time_of(told.get("createTime"))
         for name, value in told.items():
             if name not in _TOLD and value is not None:
                 self._native[name] = (
@@ -184,10 +193,3 @@ def _documents(data: bytes) -> Iterable[JsonObject]:
         if len(lines) < 2:
             raise
         return [document for line in lines for document in documents_of(decode_json(line))]
-
-
-def _unix_time(told: object) -> int:
-    try:
-        return int(datetime.fromisoformat(text_of(told) or "").timestamp())
-    except (ValueError, OverflowError):
-        return 0

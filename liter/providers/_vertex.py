@@ -28,7 +28,6 @@ from ..types import (
 from ._anthropic import Anthropic
 from ._auth import Auth
 from ._codec import StreamDecoder
-from ._gemini import GET, JSON, STREAM
 from ._gemini_count import count_body, read_count
 from ._gemini_embeddings import PARAMETERS as EMBEDDING_PARAMETERS
 from ._gemini_embeddings import predict_body, read_embeddings, single_body
@@ -39,7 +38,7 @@ from ._gemini_request import VERTEX_PARAMETERS, chat_body, tier_of
 from ._gemini_stream import GenerateContentDecoder, read_reply
 from ._gemini_target import target_of
 from ._google_error import classify_google
-from ._headers import bearer, merged
+from ._headers import GET, JSON, STREAM, bearer, merged
 from ._openai import OpenAI
 from ._wire import OperationWire, WireProvider
 

@@ -17,6 +17,7 @@ from ._simulator_steps import Step, stream_answer, whole_answer
 from ._simulator_text import tokenize
 from ._wire_gemini_asked import ask_of, prompt_tokens_of, read_count, read_generate
 from ._wire_gemini_embeddings import EMBEDDINGS
+from ._wire_gemini_files import GoogleFiles
 from ._wire_protocol import Headers, Refusal
 
 _CREATED = "2026-01-01T00:00:00Z"
@@ -39,6 +40,8 @@ _STOP = {"stop": "STOP", "length": "MAX_TOKENS", "tools": "STOP"}
 # The model, and the method that is called on it.
 _CALLED = re.compile(r"/(?:models|tunedModels|endpoints)/([^/:?]+):(\w+)$")
 
+_FILES = re.compile(r"/files(?:/[^/]+)?$")
+
 Part = dict[str, object]
 
 
@@ -47,6 +50,7 @@ class GeminiWire:
 
     def __init__(self, models: Sequence[str]) -> None:
         self._models = models
+        self._files = GoogleFiles()
 
     def speaks(self, request: ReceivedRequest) -> bool:
         path = request.path.partition("?")[0]
@@ -65,6 +69,8 @@ class GeminiWire:
     def answer(self, request: ReceivedRequest, model: Model, headers: Headers) -> list[Step]:
         path, _, query = request.path.partition("?")
         match = _CALLED.search(path)
+        if match is None and _FILES.search(path) is not None:
+            return _json(headers, self._files.answer(request))
         if match is None:
             if path.endswith("/models") and request.method == "GET":
                 return _json(headers, {self._listed(path): [self._model(path, name) for name in self._models]})

@@ -6,7 +6,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from liter import BadRequestError, LlmClient, NotFoundError, RateLimitedError, ServiceUnavailableError
+from liter import (
+    AuthenticationError,
+    BadRequestError,
+    LlmClient,
+    NotFoundError,
+    RateLimitedError,
+    ServiceUnavailableError,
+)
 from liter.testing import ErrorEvent, ModelReply, Refuse, Simulator, ToolCall
 from liter.types import ListModelsRequest, ToolMessage
 
@@ -237,3 +244,26 @@ async def test_a_stream_without_sse_is_an_array(raw_client):
     parts = [one["candidates"][0]["content"]["parts"][0]["text"] for one in answer.json]
     assert parts == ["One", " two.", ""]
     assert answer.json[-1]["candidates"][0]["finishReason"] == "STOP"
+
+
+async def test_files_are_kept():
+    """Sent, listed page by page, found and deleted, by the name that requests take."""
+    report = ("report.pdf", b"%PDF \r\n--\x00\xff")
+    simulator = Simulator(reply="ok")
+    async with serving(simulator) as client:
+        file = await client.create_file(file=report, provider="gemini")
+        again = await client.create_file(file=("b.txt", b"b"), provider="gemini", extra_body={"name": "files/mine"})
+        assert (file.filename, file.media_type, file.bytes, file.status) == (
+            "report.pdf", "application/pdf", 11, "ACTIVE",
+        )  # fmt: skip
+        assert file.expires_at - file.created_at == 48 * 3600
+        assert [one.id async for one in client.list_files(provider="gemini", limit=1)] == [file.id, "files/mine"]
+        assert (await client.retrieve_file(file_id=file.uri, provider="gemini")).id == file.id
+        part = {"type": "file", "file": {"file_id": file.id, "filename": file.filename}}
+        await client.chat(model=GEMINI, messages=[{"role": "user", "content": [part]}])
+        sent = simulator.requests[-1].json["contents"][0]["parts"][0]["fileData"]
+        assert sent == {"fileUri": file.uri, "mimeType": "application/pdf"}
+        assert (await client.delete_file(file_id=again.id, provider="gemini")).deleted
+        with pytest.raises(AuthenticationError, match="mine"):
+            await client.retrieve_file(file_id="mine", provider="gemini")
+    assert all(b"key-of-gemini" not in request.path.encode() for request in simulator.requests)
