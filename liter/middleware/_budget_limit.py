@@ -138,8 +138,10 @@ def picodollars(amount: Decimal) -> int:
 
 
 def dollars(amount: int) -> Decimal:
-    """US dollars of an amount in the unit of accounts."""
-    return Decimal(amount).scaleb(-12)
+    """US dollars of an amount in the unit of accounts, without digits that say nothing."""
+    exact = Decimal(amount).scaleb(-12).normalize()
+    # 100 would be 1E+2.
+    return exact if exact == 0 or exact.adjusted() < 0 or exact % 1 else exact.quantize(Decimal(1))
 
 
 def _midnight(day: date, zone: tzinfo) -> float:
