@@ -33,8 +33,9 @@ class RedisStore:
     """Keeps everything on a Redis server (5 or later): for many machines. Needs ``pip install 'liter-sdk[redis]'``.
 
     Time is the server's, so the clocks of its clients do not matter; it is not for tests in virtual time. Every key
-    expires, but accounts of money that are for good. The memory of the server is bounded by its own ``maxmemory``; with ``maxmemory-policy volatile-lru`` it
-    drops the least recently used where room is needed, accounts too; with ``noeviction`` steps then fail.
+    expires, but accounts of money that are for good. The memory of the server is bounded by its own ``maxmemory``; with
+    ``maxmemory-policy volatile-lru`` it drops the least recently used where room is needed, accounts too; with
+    ``noeviction`` steps then fail.
 
     Each event loop has one connection, made when it is first needed, and again after it broke. A step is never
     repeated, as it may have been done: what was under way when the connection broke is a ``StoreError``. A cancelled
