@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from opentelemetry import trace
 from opentelemetry.propagators.textmap import DefaultSetter
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
@@ -12,7 +11,7 @@ from .._reply import Reply
 from . import _http as http
 from . import _names as names
 from ._clock import Clock
-from ._recorder import Recorder, quiet
+from ._recorder import Recorder, quiet, with_span
 from ._request import Attributes
 from ._response import error_type
 
@@ -83,7 +82,7 @@ class AttemptSpans:
                 attributes,
                 start_time=self._clock.nanoseconds(started),
             )
-            context = trace.set_span_in_context(span, self._parent)
+            context = with_span(self._parent, span)
             if span.is_recording():
                 span.set_attributes({names.URL_TEMPLATE: template, **self._about(call, attempt)})
         del attributes[names.URL_FULL]

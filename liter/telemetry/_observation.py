@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 from opentelemetry import context as contexts
-from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from .._contract import Call, Route
@@ -23,7 +22,7 @@ from ._clock import Clock
 from ._content import Json, input_content, output_content
 from ._layer_events import event_attributes, event_name
 from ._log_events import emit_details, emit_exception, exception_attributes
-from ._recorder import Recorder, quiet
+from ._recorder import Recorder, quiet, with_span
 from ._request import Attributes, choice_count, creation_attributes, request_attributes
 from ._response import Facts, cost_attributes, error_description, error_type, usage_attributes
 
@@ -84,7 +83,7 @@ class Observation:
         self._named: Attributes = {} if settings.route else _creation_attributes(call.operation, call.route)
         self._measured: Attributes = self._named
         self._span: Span | None = self._start(call, outside)
-        self.context: Context = outside if self._span is None else trace.set_span_in_context(self._span, outside)
+        self.context: Context = with_span(outside, self._span)
         self._attempts = AttemptSpans(recorder, self.context, self._clock, call.route)
         if settings.capture != "none" and call.stream and (settings.details_event or self._recording):
             self._chunks = []

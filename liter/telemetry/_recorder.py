@@ -18,6 +18,7 @@ from ._settings import Settings
 
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger, LoggerProvider
+    from opentelemetry.context import Context
     from opentelemetry.propagators.textmap import TextMapPropagator
 
 P = ParamSpec("P")
@@ -94,6 +95,13 @@ class Recorder:
         if not self._complained:
             self._complained = True
             _logger.warning("telemetry failed, and will not say so again; calls go on", exc_info=error)
+
+
+def with_span(context: "Context", span: "trace.Span | None") -> "Context":
+    """Put a span into a context. One of nobody's stays out: what came from outside is passed on in its place."""
+    if span is None or not span.get_span_context().is_valid:
+        return context
+    return trace.set_span_in_context(span, context)
 
 
 class Recording(Protocol):
