@@ -9,6 +9,8 @@ import msgspec
 
 import liter
 from liter import Call, ChatCompletionChunk, ChatCompletionResponse, ChatStream, Handler, Layer, LlmClient, Reply
+from liter.middleware import Tracing
+from liter.telemetry import configure
 
 R = TypeVar("R")
 
@@ -92,3 +94,14 @@ def explain(error: liter.LlmError) -> str:
     assert_type(error.retry_after, float | None)
     assert_type(error.attempts, tuple[liter.Attempt, ...])
     return str(error)
+
+
+async def telemetry(names: list[str]) -> None:
+    def redact(name: str, value: list[dict[str, object]]) -> list[dict[str, object]] | None:
+        return None if name in names else value
+
+    async with configure(service_name="s", resource={"service.version": "1"}) as set_up:
+        assert_type(await set_up.flush(), bool)
+        Tracing(semconv="dual", capture_content=True, redact=redact, tags=["tenant"], propagate="global")
+        Tracing(route=True, tracer_provider=set_up.tracer_provider, meter_provider=set_up.meter_provider)
+    Tracing(semconv="newest")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
