@@ -1,6 +1,7 @@
 """What the order of layers means: which orders cannot mean what they say, and how a stack is explained."""
 
 from collections.abc import Sequence
+from types import FunctionType
 
 from ._contract import Layer
 from .middleware import (
@@ -11,6 +12,7 @@ from .middleware import (
     Fallback,
     Guardrails,
     Hedge,
+    Hooks,
     Ledger,
     Mock,
     RateLimit,
@@ -58,6 +60,9 @@ def check_order(layers: Sequence[Layer]) -> None:
     if len(retries) > 1:
         tries = " x ".join(str(1 + retry.max_retries) for retry in retries)
         raise ValueError(f"middleware: {len(retries)} Retry layers multiply, to {tries} attempts: keep one")
+    if len([layer for layer in layers if isinstance(layer, Hedge)]) > 1:
+        raise ValueError("middleware: two Hedge layers multiply, as each races the attempts of the other: keep one")
+    _check_twice(layers)
     _check_tracing([layer for layer in layers if isinstance(layer, Tracing)])
     for position, layer in enumerate(layers):
         # A function may let a call through, all else answers every call.
@@ -72,6 +77,21 @@ def check_order(layers: Sequence[Layer]) -> None:
                         f"middleware: {inside.__name__} is inside {outside.__name__}: {reason}. "
                         f"Right is [{inside.__name__}, ..., {outside.__name__}]"
                     )
+
+
+def _check_twice(layers: Sequence[Layer]) -> None:
+    """Refuse what would be done twice: a layer, or a function of the application's at one turn of a call."""
+    hooked: set[tuple[str, int]] = set()
+    for position, layer in enumerate(layers):
+        # A function of the application's own may mean to be there twice.
+        if not isinstance(layer, FunctionType) and any(layer is other for other in layers[:position]):
+            raise ValueError(f"middleware: {layer!r} is there twice, and would do its work twice: leave one out")
+        if isinstance(layer, Hooks):
+            given = {(turn, id(hook)) for turn in layer.__struct_fields__ if (hook := getattr(layer, turn)) is not None}
+            for turn, _ in sorted(given & hooked):
+                name = getattr(layer, turn).__name__ if hasattr(getattr(layer, turn), "__name__") else "a function"
+                raise ValueError(f"middleware: two Hooks have {name} as {turn}, which would run twice: leave one out")
+            hooked |= given
 
 
 def _check_tracing(tracing: Sequence[Tracing]) -> None:
@@ -96,4 +116,5 @@ def explain(layers: Sequence[Layer], innermost: object) -> str:
         if isinstance(layer, _REPEATING):
             sees = "attempts"
     rows.append((sees, repr(innermost)))
-    return "\n".join(f"{number}. {sees:<8}  {what}" for number, (sees, what) in enumerate(rows, 1))
+    width = len(str(len(rows)))
+    return "\n".join(f"{number:>{width}}. {sees:<8}  {what}" for number, (sees, what) in enumerate(rows, 1))

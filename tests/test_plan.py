@@ -13,6 +13,7 @@ from liter.middleware import (
     Fallback,
     Guardrails,
     Hedge,
+    Hooks,
     Ledger,
     Limit,
     Mock,
@@ -75,6 +76,26 @@ def test_two_retries_multiply() -> None:
         LlmClient(api_key="sk", middleware=[Retry(), Concurrency(1), Retry(max_retries=2)])
 
 
+def test_two_hedges_multiply() -> None:
+    """Two layers that race attempts are refused."""
+    with pytest.raises(ValueError, match="two Hedge layers multiply"):
+        LlmClient(api_key="sk", middleware=[Hedge(), Concurrency(1), Hedge()])
+
+
+def seen(*_: object) -> None:
+    """A hook of the application's."""
+
+
+def test_nothing_is_done_twice() -> None:
+    """The same layer twice, and hooks that overlap in a function, are refused; functions at other turns are not."""
+    cache = Cache()
+    with pytest.raises(ValueError, match=r"Cache\(.*\) is there twice"):
+        LlmClient(api_key="sk", middleware=[cache, Retry(), cache])
+    with pytest.raises(ValueError, match="two Hooks have seen as on_error"):
+        LlmClient(api_key="sk", middleware=[Hooks(on_error=seen), Retry(), Hooks(on_end=seen, on_error=seen)])
+    LlmClient(api_key="sk", middleware=[Hooks(on_error=seen), Hooks(on_end=seen), Cache(), Cache()])
+
+
 def test_one_tracing_counts_each_call() -> None:
     """Two would count it twice, unless the outer one makes spans of routes alone; and that one needs another inside."""
     route, fallback = Tracing(route=True), make("Fallback")
@@ -93,6 +114,20 @@ def test_nothing_is_inside_a_mock() -> None:
         LlmClient(api_key="sk", middleware=[Mock("hi"), Retry()])
     LlmClient(api_key="sk", middleware=[Retry(), Mock("hi")])
     LlmClient(api_key="sk", middleware=[Mock(lambda call: None), Retry()])
+
+
+def test_explain_prints_limits() -> None:
+    """The limits are told, and for whom; numbers stand below each other."""
+    layers = [
+        *(Guardrails([Rule(str(number), action="redact")]) for number in range(9)),
+        RateLimit(Limit(500, "requests"), Limit(2_000_000, "tokens", per="day", by=("tag:tenant",))),
+    ]
+    lines = LlmClient(api_key="sk", middleware=layers).explain().splitlines()
+    assert lines[0] == " 1. calls     Guardrails([0], window=64)"
+    assert lines[9].startswith(
+        "10. calls     RateLimit(500 requests per minute, 2,000,000 tokens per day by tag:tenant,"
+    )
+    assert lines[10] == "11. calls     Exchange()"
 
 
 def test_explain_prints_the_plan() -> None:

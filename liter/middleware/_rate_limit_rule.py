@@ -28,6 +28,9 @@ _BYTES_PER_TOKEN = 4
 # Where the request has no limit: about a page of text.
 _USUAL_OUTPUT = 1000
 
+# From here on digits are written in groups of three.
+_MANY = 1e6
+
 
 class Limit(msgspec.Struct, frozen=True):
     """Let ``amount`` of ``unit`` through in each ``per``, for each group of calls that ``by`` makes.
@@ -88,7 +91,15 @@ class Limit(msgspec.Struct, frozen=True):
         return Bucket(key=key, capacity=self.capacity, refill=self.refill, amount=amount)
 
     def __str__(self) -> str:
-        return f"{self.amount:g} {self.unit} per {self.per}"
+        amount = f"{self.amount:g}" if self.amount < _MANY else f"{self.amount:,.15g}"
+        whose = "" if self.by == _PARTS else f" by {_named(self.by)}"
+        return f"{amount} {self.unit} per {self.per}{whose}"
+
+
+def _named(by: By) -> str:
+    if callable(by):
+        return getattr(by, "__name__", "a function")
+    return " and ".join(by) or "all calls"
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
