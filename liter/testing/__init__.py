@@ -30,6 +30,7 @@ from ._network import MemoryListener as MemoryListener
 from ._network import MemoryNetwork as MemoryNetwork
 from ._network_stream import MemoryStream as MemoryStream
 from ._network_stream import memory_stream_pair as memory_stream_pair
+from ._request_limit import RequestLimit as RequestLimit
 from ._scripted import Outcome as Outcome
 from ._scripted import ScriptedHandler as ScriptedHandler
 from ._simulator import Simulator as Simulator
@@ -58,6 +59,7 @@ __all__ = [
     "ProviderConformanceError",
     "ReceivedRequest",
     "Refuse",
+    "RequestLimit",
     "ResetAfterEvents",
     "ResetBeforeHead",
     "ResetInHead",

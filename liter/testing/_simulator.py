@@ -15,6 +15,7 @@ from ..credentials import AwsKeys
 from ._faults import FAULTS, Fault
 from ._network import MemoryNetwork
 from ._network_stream import BUFFER_SIZE, MemoryStream
+from ._request_limit import RequestLimit
 from ._simulator_exchange import Connections, Exchange, Incoming, Ledger, ReceivedRequest
 from ._simulator_http2 import PREFACE, serve_http2
 from ._simulator_http11 import GONE, serve_http11
@@ -63,6 +64,7 @@ class Simulator:
         does the simulator when the script is at its end
     :param fault_rate: the share of requests, 0 to 1, that a fault happens to when the script is at its end
     :param fault_kinds: what those faults are picked from; by default one of each kind that does not stall for ever
+    :param limit: of requests, which it enforces and tells of in headers; by default none
     :param latency: seconds before the head of an answer
     :param event_latency: seconds before each event of a stream
     """
@@ -78,6 +80,7 @@ class Simulator:
         faults: Sequence[Fault | None] = (),
         fault_rate: float = 0.0,
         fault_kinds: Sequence[Fault] = FAULTS,
+        limit: RequestLimit | None = None,
         latency: float = 0.0,
         event_latency: float = 0.0,
     ) -> None:
@@ -90,6 +93,7 @@ class Simulator:
         self._script = list(reversed(faults))
         self._fault_rate = fault_rate
         self._fault_kinds = fault_kinds
+        self._limit = limit
         self._latency = latency
         self._event_latency = event_latency
         self._random = random.Random(f"{seed} faults")
@@ -220,6 +224,8 @@ class Simulator:
         ledger.requests.append(request)
         wire = next(wire for wire in self._wires if wire.speaks(request))
         steps = with_latency(self._answer(request, wire), self._latency, self._event_latency)
+        if self._limit is not None:
+            steps = self._limit.apply(steps, wire)
         fault = self._next_fault()
         if fault is not None:
             request.fault = type(fault).__name__
