@@ -30,7 +30,7 @@ PROTOCOLS: Mapping[str, type[WireProvider]] = {
     "copilot": Copilot,
     "gemini": Gemini,
     "mistral": Mistral,
-    "ollama": Ollama,
+    "ollama-native": Ollama,
     "openai": OpenAI,
     "vertex": Vertex,
 }
