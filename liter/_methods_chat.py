@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ._calls import Calls
-from ._operation import operation
+from ._operation import operation, paged
 from ._options import CallOptions
 from ._stream import ChatStream
 from .types import (
@@ -11,6 +11,7 @@ from .types import (
     ChatCompletionRequest,
     ChatCompletionResponse,
     ListModelsRequest,
+    Model,
     ModelsListResponse,
 )
 
@@ -54,9 +55,11 @@ class ChatMethods(Calls):
         call = self._call("chat", request.model, request, options, ChatCompletionChunk, stream=True)
         return ChatStream(*await self._open(call))
 
-    @operation(ListModelsRequest, CallOptions, ListModelsKeywords)
+    @paged(ListModelsRequest, Model, CallOptions, ListModelsKeywords)
     async def list_models(self, request: ListModelsRequest, options: CallOptions) -> ModelsListResponse:
         """List the models of the client's own provider, or of the one named by ``provider``.
+
+        ``async for`` walks all pages, ``await`` gives the first, which for most providers is all there is.
 
         :raises LlmError: see ``liter``'s error tree
         """

@@ -3,18 +3,26 @@
 from typing import TYPE_CHECKING
 
 from ._calls import Calls
+from ._errors import EndpointNotSupportedError
 from ._operation import operation
 from ._options import CallOptions
 from ._stream import EventStream
+from ._token_count import count_here
 from .types import (
     CompletionRequest,
     CompletionResponse,
+    CountTokensRequest,
     EmbeddingRequest,
     EmbeddingResponse,
     ModerationRequest,
     ModerationResponse,
+    OcrRequest,
+    OcrResponse,
     RerankRequest,
     RerankResponse,
+    SearchRequest,
+    SearchResponse,
+    TokenCount,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +38,17 @@ if TYPE_CHECKING:
 
     class CompletionKeywords(CompletionRequest, CallOptions, frozen=True):
         """What ``completions`` and ``completions_stream`` take, for type checkers."""
+
+    class SearchKeywords(SearchRequest, CallOptions, frozen=True):
+        """What ``search`` takes, for type checkers."""
+
+    class OcrKeywords(OcrRequest, CallOptions, frozen=True):
+        """What ``ocr`` takes, for type checkers."""
+
+    class CountTokensKeywords(CountTokensRequest, CallOptions, frozen=True):
+        """What ``count_tokens`` takes, for type checkers."""
 else:
+    SearchKeywords = OcrKeywords = CountTokensKeywords = CallOptions
     EmbeddingKeywords = RerankKeywords = ModerationKeywords = CompletionKeywords = CallOptions
 
 
@@ -86,3 +104,36 @@ class TextMethods(Calls):
         """
         call = self._call("completions", request.model, request, options, CompletionResponse, stream=True)
         return EventStream(*await self._open(call))
+
+    @operation(SearchRequest, CallOptions, SearchKeywords)
+    async def search(self, request: SearchRequest, options: CallOptions) -> SearchResponse:
+        """Search the web.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree
+        """
+        return await self._run("search", request.model, request, options, SearchResponse)
+
+    @operation(OcrRequest, CallOptions, OcrKeywords)
+    async def ocr(self, request: OcrRequest, options: CallOptions) -> OcrResponse:
+        """Read a document: its pages as Markdown.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree
+        """
+        return await self._run("ocr", request.model, request, options, OcrResponse)
+
+    @operation(CountTokensRequest, CallOptions, CountTokensKeywords)
+    async def count_tokens(self, request: CountTokensRequest, options: CallOptions) -> TokenCount:
+        """Count the tokens of a prompt: ``messages``, or a ``text``.
+
+        The provider counts where it can; elsewhere ``tokenizer`` does, where one is given; else it is an estimate by
+        length. ``source`` says which. Only the provider's count is the bill's.
+
+        :raises ValueError: a parameter is unknown or makes no sense; before any I/O
+        :raises LlmError: see ``liter``'s error tree
+        """
+        try:
+            return await self._run("count_tokens", request.model, request, options, TokenCount)
+        except EndpointNotSupportedError:
+            return count_here(request)

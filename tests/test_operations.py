@@ -240,3 +240,51 @@ async def test_a_reply_reads_like_a_dict() -> None:
     assert "\n  " in response.to_json(indent=2)
     with pytest.raises(KeyError, match="did you mean 'choices'"):
         response["choises"]
+
+
+@pytest.mark.parametrize("model", ["anthropic/claude-simulated", "gemini/gemini-simulated"])
+async def test_tokens_are_counted_by_the_provider_where_it_can(model: str) -> None:
+    """And by whom is told."""
+    async with serving(Simulator(), api_keys={"anthropic": "sk-a", "gemini": "sk-g"}) as client:
+        count = await client.count_tokens(model=model, messages=[{"role": "user", "content": "Where do rivers begin?"}])
+    assert (count.source, count.input_tokens > 0) == ("provider", True)
+
+
+async def test_tokens_are_counted_here_where_the_provider_cannot() -> None:
+    """By a tokenizer that is given, else as an estimate by length; tools and other scripts count."""
+    async with serving(Simulator(), api_keys={"cerebras": "sk-c"}) as client:
+        counted = await client.count_tokens(
+            model="cerebras/m", text="Where do rivers begin?", tokenizer=lambda text: len(text.split())
+        )
+        assert (counted.source, counted.input_tokens) == ("tokenizer", 4)
+        guessed = await client.count_tokens(model="cerebras/m", text="Where do rivers begin?")
+        assert (guessed.source, guessed.input_tokens) == ("estimate", 6)
+        other = await client.count_tokens(model="cerebras/m", text="\u5ddd\u306f\u3069\u3053")
+        assert other.input_tokens == 6
+        hello = [{"role": "user", "content": "hello"}]
+        tool = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+        bare = await client.count_tokens(model="cerebras/m", messages=hello)
+        with_tools = await client.count_tokens(model="cerebras/m", messages=hello, tools=[tool])
+        assert with_tools.input_tokens > bare.input_tokens == 8
+
+
+async def test_models_are_listed_page_by_page() -> None:
+    """By every provider in its own words, and by one that has no pages at once."""
+    names = [f"model-{number}" for number in range(5)]
+    simulator = Simulator(models=names)
+    async with serving(simulator, api_keys={"anthropic": "sk-a"}) as client:
+        assert [model.id async for model in client.list_models()] == names
+        await client.list_models(provider="anthropic", limit=2, after="model-1")
+        assert simulator.requests[-1].path.endswith("/models?limit=2&after_id=model-1")
+
+
+@pytest.mark.parametrize("name", ["search", "ocr"])
+async def test_operations_of_specialists_are_refused_by_others(name: str) -> None:
+    """Naming those who have them."""
+    arguments = {
+        "search": {"model": "openai/search", "query": "rivers"},
+        "ocr": {"model": "openai/ocr", "document": {"type": "document_url", "document_url": "https://a.example/b.pdf"}},
+    }
+    async with serving(Simulator()) as client:
+        with pytest.raises(EndpointNotSupportedError, match=f"openai does not offer {name}"):
+            await getattr(client, name)(**arguments[name])

@@ -20,6 +20,7 @@ from ._anthropic_request import PARAMETERS, encode_chat, encode_count
 from ._anthropic_stream import MessageStreamDecoder
 from ._auth import Auth
 from ._headers import bearer, merged
+from ._paging import page_query
 from ._read import read_json
 from ._wire import OperationWire, WireProvider
 
@@ -98,8 +99,8 @@ def _decode_count(provider: Anthropic, call: Call[object], body: bytes, headers:
 def _encode_list_models(provider: Anthropic, call: Call[object]) -> HttpRequest:
     route = call.route
     headers = merged(_GET + _key(provider, route.api_key), call.headers)
-    # The most it gives at once.
-    return HttpRequest(method="GET", base_url=route.base_url, path="/models?limit=1000", headers=headers)
+    path = "/models?" + page_query(call, limit="limit", most=1000, after="after_id")
+    return HttpRequest(method="GET", base_url=route.base_url, path=path, headers=headers)
 
 
 def _decode_models(provider: Anthropic, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:

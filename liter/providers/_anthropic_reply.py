@@ -178,7 +178,8 @@ def read_models(body: bytes, *, provider: str) -> ModelsListResponse:
         )
         for model in told.data
     ]
-    return ModelsListResponse(data=models, has_more=told.has_more)
+    last = models[-1].id if models else None
+    return ModelsListResponse(data=models, has_more=told.has_more, next_after=last if told.has_more else None)
 
 
 def _unix_time(text: str | None) -> int | None:

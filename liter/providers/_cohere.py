@@ -13,6 +13,7 @@ from ._cohere_request import PARAMETERS, encode_chat
 from ._cohere_stream import ChatStreamDecoder
 from ._headers import JSON, STREAM, merged
 from ._inline import remote_urls
+from ._paging import page_query
 from ._wire import OperationWire, WireProvider
 
 _GET: RawHeaders = ((b"accept", b"application/json"),)
@@ -61,8 +62,7 @@ def _encode_list_models(provider: Cohere, call: Call[object]) -> HttpRequest:
     return HttpRequest(
         method="GET",
         base_url=first_version(route.base_url),
-        # The most it gives at once.
-        path="/models?page_size=1000",
+        path="/models?" + page_query(call, limit="page_size", most=1000, after="page_token"),
         headers=merged(_GET + provider.auth.headers(route.api_key), call.headers),
     )
 

@@ -39,4 +39,4 @@ def read_models(body: bytes, *, provider: str) -> ModelsListResponse:
         )
         for model in told.models
     ]
-    return ModelsListResponse(data=models, has_more=bool(told.next_page_token))
+    return ModelsListResponse(data=models, has_more=bool(told.next_page_token), next_after=told.next_page_token or None)

@@ -29,6 +29,7 @@ from ._gemini_target import target_of
 from ._google_error import classify_google
 from ._headers import GET, JSON, STREAM, merged
 from ._inline import remote_urls
+from ._paging import page_query
 from ._wire import OperationWire, WireProvider
 
 
@@ -93,7 +94,12 @@ def _encode_list_models(provider: Gemini, call: Call[object]) -> HttpRequest:
     route = call.route
     headers = merged(GET + provider.auth.headers(route.api_key), call.headers)
     # The most it gives at once.
-    return HttpRequest(method="GET", base_url=route.base_url, path="/models?pageSize=1000", headers=headers)
+    return HttpRequest(
+        method="GET",
+        base_url=route.base_url,
+        path="/models?" + page_query(call, limit="pageSize", most=1000, after="pageToken"),
+        headers=headers,
+    )
 
 
 def _decode_models(provider: Gemini, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:

@@ -18,7 +18,8 @@ def read_models(body: bytes, *, provider: str) -> ModelsListResponse:
         ) from error
     listing = fields_of(told)
     models = [_model(one) for name in ("models", "publisherModels") for one in objects_of(listing.get(name))]
-    return ModelsListResponse(data=models, has_more=bool(listing.get("nextPageToken")))
+    following = text_of(listing.get("nextPageToken")) or None
+    return ModelsListResponse(data=models, has_more=following is not None, next_after=following)
 
 
 def _model(told: JsonObject) -> Model:

@@ -40,6 +40,7 @@ from ._gemini_target import target_of
 from ._google_error import classify_google
 from ._headers import GET, JSON, STREAM, bearer, merged
 from ._openai import OpenAI
+from ._paging import page_query
 from ._wire import OperationWire, WireProvider
 
 Publisher = Literal["google", "anthropic", "openapi"]
@@ -213,7 +214,7 @@ def _encode_list_models(provider: Vertex, call: Call[object]) -> HttpRequest:
     return HttpRequest(
         method="GET",
         base_url=host,
-        path="/v1beta1/publishers/google/models?pageSize=1000",
+        path="/v1beta1/publishers/google/models?" + page_query(call, limit="pageSize", most=1000, after="pageToken"),
         headers=merged(GET + _login(call.route.api_key), call.headers),
     )
 

@@ -79,6 +79,14 @@ class _MessagesRequest(Struct):
     cache_control: dict[str, object] | None = None
 
 
+class _CountRequest(Struct):
+    model: str
+    messages: Annotated[list[_Message], Meta(min_length=1)]
+    system: str | list[dict[str, object]] | None = None
+    tools: list[_Tool] = []
+
+
+_COUNT_REQUEST = msgspec.json.Decoder(_CountRequest)
 _MESSAGES_REQUEST = msgspec.json.Decoder(_MessagesRequest)
 _STOP = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use"}
 
@@ -125,6 +133,15 @@ class AnthropicWire:
             if "anthropic-version" not in request.headers:
                 raise Refusal(400, "anthropic-version: header is required")
             return self._messages(request, model, headers)
+        if path.endswith("/messages/count_tokens") and request.method == "POST":
+            try:
+                asked = _COUNT_REQUEST.decode(request.body)
+            except msgspec.DecodeError as error:
+                raise Refusal(400, str(error)) from error
+            system = [] if asked.system is None else [asked.system]
+            tokens = prompt_tokens([*system, *(message.content for message in asked.messages)], asked.tools)
+            body = msgspec.json.encode({"input_tokens": tokens})
+            return whole_answer(200, headers, "application/json", body)
         if path.endswith("/models") and request.method == "GET":
             data = [
                 {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}

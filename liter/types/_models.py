@@ -2,16 +2,24 @@
 
 import msgspec
 
+from ._checks import check_count
 from ._response import ApiResponse
 
 
 class ListModelsRequest(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
-    """Asks for all models that the key may use.
+    """Asks for the models that the key may use, a page at a time.
 
     :param provider: whose models; by default the client's own provider's
+    :param limit: how many on a page, where the provider pages; by default the most it gives at once
+    :param after: what a page's ``next_after`` said
     """
 
     provider: str | None = None
+    limit: int | None = None
+    after: str | None = None
+
+    def __post_init__(self) -> None:
+        check_count(self.limit, "limit")
 
 
 class Model(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
@@ -37,8 +45,10 @@ class ModelsListResponse(ApiResponse, repr_omit_defaults=True, frozen=True, kw_o
     """The models, in the provider's order.
 
     :param has_more: whether the provider has more than it sent
+    :param next_after: what ``after`` must be for the page that follows; ``None`` on the last one
     """
 
     object: str = "list"
     data: list[Model] = msgspec.field(default_factory=list[Model])
     has_more: bool | None = None
+    next_after: str | None = None

@@ -1,6 +1,6 @@
 """How many tokens a prompt has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, cast
 
 import msgspec
@@ -18,6 +18,8 @@ class CountTokensRequest(msgspec.Struct, repr_omit_defaults=True, frozen=True, k
 
     :param model: ``"provider/model"``, or a name that the client routes
     :param tools: as of a chat; their definitions count too
+    :param tokenizer: counts a text's tokens where the provider does not count, such as
+        ``lambda text: len(tiktoken.get_encoding("o200k_base").encode(text))``; without it, there is an estimate
     :raises ValueError: neither messages nor a text is given, or both
     """
 
@@ -25,6 +27,7 @@ class CountTokensRequest(msgspec.Struct, repr_omit_defaults=True, frozen=True, k
     messages: Sequence[Message | Mapping[str, object]] | None = None
     text: str | None = None
     tools: Sequence[Tool | Mapping[str, object]] | None = None
+    tokenizer: Callable[[str], int] | None = None
     extra_body: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
