@@ -58,6 +58,8 @@ def word_of(value: object) -> str | None:
 
 def count_of(value: object) -> int | None:
     """A whole number of zero or more, which may come as text (64-bit integers do), or ``None``."""
+    if type(value) is int:
+        return value if 0 <= value < _LARGEST else None
     if isinstance(value, bool):
         return None
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 17:

@@ -27,8 +27,8 @@ from ._gemini_models import facts_of
 from ._gemini_usage import searches_of, tier_of, usage_of
 from ._google_error import classify_google
 
-# What has a place of its own in OpenAI's form.
-_TOLD = frozenset({"candidates", "modelVersion", "responseId"})
+# What is told elsewhere.
+_TOLD = frozenset({"candidates", "modelVersion", "responseId", "usageMetadata"})
 
 
 class GenerateContentDecoder:
@@ -71,9 +71,8 @@ class GenerateContentDecoder:
         self._created = self._created or unix_time_of(told.get("createTime"))
         for name, value in told.items():
             if name not in _TOLD and value is not None:
-                self._native[name] = (
-                    {**fields_of(self._native.get(name)), **value} if isinstance(value, dict) else value
-                )
+                known, new = fields_of(self._native.get(name)), fields_of(value)
+                self._native[name] = {**known, **new} if known and new else value
         choices = [
             choice
             for place, candidate in enumerate(objects_of(told.get("candidates")))
@@ -82,7 +81,7 @@ class GenerateContentDecoder:
         choices += self._refused(fields_of(told.get("promptFeedback")))
         if "usageMetadata" in told:
             self._counted.update(fields_of(told["usageMetadata"]))
-            self._count()
+            self.usage = usage_of(self._counted, searches=self._searches())
         return [self._chunk(choice).attach(raw=data) for choice in choices]
 
     def _candidate(self, told: JsonObject, place: int) -> Candidate:
@@ -103,12 +102,13 @@ class GenerateContentDecoder:
         candidate.block(reason)
         return [ChunkChoice(delta=Delta(role="assistant", refusal=message))]
 
-    def _count(self) -> None:
-        searches = searches_of([candidate.facts for candidate in self._candidates.values()])
-        if not facts_of(self._version or self._model).signs_calls:
+    def _searches(self) -> int:
+        """How many searches of the web are billed."""
+        searches = sum(searches_of(candidate.facts) for candidate in self._candidates.values())
+        if searches > 1 and not facts_of(self._version or self._model).signs_calls:
             # Up to Gemini 2.5 it is the grounded reply that is billed, and not each search.
-            searches = min(searches, 1)
-        self.usage = usage_of(self._counted, searches=searches)
+            return 1
+        return searches
 
     def whole(self, body: bytes) -> Sequence[ChatCompletionChunk]:
         """Decode a plain JSON body that came in place of a stream: one reply, or the list of a stream's events."""
@@ -153,11 +153,13 @@ class GenerateContentDecoder:
 
     def _close(self) -> Sequence[ChatCompletionChunk]:
         self.done = True
-        self._count()
+        self.usage = usage_of(self._counted, searches=self._searches())
         candidates = [candidate for _, candidate in sorted(self._candidates.items())]
         chunks = [self._chunk(choice) for candidate in candidates for choice in candidate.close()]
         rest = [facts for candidate in candidates if (facts := candidate.rest) is not None]
-        native = {**self._native, "candidates": rest} if rest else self._native
+        native = {**self._native, "candidates": rest} if rest else dict(self._native)
+        if self._counted:
+            native["usageMetadata"] = self._counted
         last = ChatCompletionChunk(
             id=self._id,
             created=self._created,

@@ -22,28 +22,30 @@ def usage_of(told: Mapping[str, object], *, searches: int = 0) -> Usage | None:
 
     :param searches: searches of the web that the reply was grounded on
     """
-    counts = {
-        name: count_of(told.get(f"{name}TokenCount")) for name in ("prompt", "candidates", "thoughts", "toolUsePrompt")
-    }
+    prompt = count_of(told.get("promptTokenCount"))
+    candidates = count_of(told.get("candidatesTokenCount"))
+    thoughts = count_of(told.get("thoughtsTokenCount"))
+    tools = count_of(told.get("toolUsePromptTokenCount"))
     total = count_of(told.get("totalTokenCount"))
-    if total is None and all(count is None for count in counts.values()):
+    if total is None and prompt is candidates is thoughts is tools is None:
         return None
-    missing = max(0, (total or 0) - sum(count or 0 for count in counts.values()))
-    # Of a request that was cut short the candidates are not counted, of some replies the prompt is not.
-    if counts["prompt"] is None:
-        counts["prompt"] = missing
-    elif counts["candidates"] is None:
-        counts["candidates"] = missing
-    prompt = (counts["prompt"] or 0) + (counts["toolUsePrompt"] or 0)
-    completion = (counts["candidates"] or 0) + (counts["thoughts"] or 0)
+    unreported = ("prompt_tokens",) if prompt is None and total is None else ()
+    missing = max(0, (total or 0) - (prompt or 0) - (candidates or 0) - (thoughts or 0) - (tools or 0))
+    # Of some replies the prompt is not counted, of one that was cut before its text the candidates are not.
+    if prompt is None:
+        prompt = missing
+    elif candidates is None:
+        candidates = missing
+    prompt += tools or 0
+    completion = (candidates or 0) + (thoughts or 0)
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=prompt + completion,
         prompt_tokens_details=_prompt_details(told),
-        completion_tokens_details=_completion_details(told, counts["thoughts"]),
+        completion_tokens_details=_completion_details(told, thoughts),
         server_tool_use={"web_search_requests": searches} if searches else None,
-        unreported=() if total is not None or told.get("promptTokenCount") is not None else ("prompt_tokens",),
+        unreported=unreported,
         service_tier=tier_of(told),
     )
 
@@ -54,12 +56,9 @@ def tier_of(told: Mapping[str, object]) -> str | None:
     return text_of(told.get("serviceTier")) or (None if traffic is None else _TIERS.get(traffic, traffic))
 
 
-def searches_of(candidates: object) -> int:
-    """How often the web was searched for a reply."""
-    return sum(
-        len(items_of(fields_of(candidate.get("groundingMetadata")).get("webSearchQueries")))
-        for candidate in objects_of(candidates)
-    )
+def searches_of(candidate: Mapping[str, object]) -> int:
+    """How often the web was searched for a candidate."""
+    return len(items_of(fields_of(candidate.get("groundingMetadata")).get("webSearchQueries")))
 
 
 def _prompt_details(told: Mapping[str, object]) -> PromptTokensDetails | None:
@@ -96,7 +95,9 @@ def _completion_details(told: Mapping[str, object], thoughts: int | None) -> Com
 def _by_kind(told: Mapping[str, object], *lists: str) -> dict[str, int]:
     made: dict[str, int] = {}
     for name in lists:
-        for one in objects_of(told.get(name)):
+        if name not in told:
+            continue
+        for one in objects_of(told[name]):
             kind, count = text_of(one.get("modality")), count_of(one.get("tokenCount"))
             if kind is not None and count is not None:
                 made[kind] = made.get(kind, 0) + count
