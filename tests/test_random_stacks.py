@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from liter import LlmClient, LlmError
+from liter import Attempt, LlmClient, LlmError
 from liter._contract import Layer
 from liter._plan import check_order
 from liter.middleware import (
@@ -21,6 +21,7 @@ from liter.middleware import (
     Cache,
     CircuitBreaker,
     Concurrency,
+    CostTracking,
     Deployment,
     Fallback,
     Guardrails,
@@ -34,7 +35,7 @@ from liter.middleware import (
     SpendLimit,
     Timeout,
 )
-from liter.money import Price, PriceBook
+from liter.money import Cost, Price, PriceBook
 from liter.testing import (
     FAULTS,
     ErrorEvent,
@@ -88,6 +89,7 @@ faults = st.lists(st.none() | st.sampled_from([*FAULTS, *stalls]), max_size=12)
 KINDS: dict[str, Callable[[], Layer]] = {
     "breaker": CircuitBreaker,
     "cache": lambda: Cache(ttl=5.0),
+    "cost": lambda: CostTracking(prices=PRICES),
     "fallback": lambda: Fallback(["openai/gpt-other"]),
     "guard": lambda: Guardrails([Rule("th..e", action="redact", on="output")], window=8),
     "hedge": lambda: Hedge(1.0, max_extra=1.0),
@@ -109,7 +111,8 @@ async def act(client: LlmClient, plan: Plan) -> None:
     with anyio.move_on_after(plan.patience):
         try:
             if not plan.stream:
-                await client.chat(model="gpt-simulated", messages=HI, timeout=20)
+                response = await client.chat(model="gpt-simulated", messages=HI, timeout=20)
+                audit(client, response.attempts, response.cost)
                 return
             async with await client.chat_stream(model="gpt-simulated", messages=HI, timeout=20) as stream:
                 taken = 0
@@ -117,8 +120,18 @@ async def act(client: LlmClient, plan: Plan) -> None:
                     taken += 1
                     if plan.takes is not None and taken > plan.takes:
                         break
-        except LlmError:
-            pass
+            audit(client, stream.response().attempts, stream.cost)
+        except LlmError as error:
+            audit(client, error.attempts)
+
+
+def audit(client: LlmClient, attempts: tuple[Attempt, ...], cost: Cost | None = None) -> None:
+    """Where costs are tracked, every attempt that has ended has one, and a reply's is their sum."""
+    if any(isinstance(layer, CostTracking) for layer in client._stack.layers):
+        costs = [attempt.cost for attempt in attempts]
+        assert None not in costs
+        assert all(attempt.seconds is not None for attempt in attempts)
+        assert cost is None or cost == Cost.sum(costs)
 
 
 async def story(names: list[str], script: list[Fault | None], callers: list[Plan], http2: bool) -> None:

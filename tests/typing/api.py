@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from decimal import Decimal
 from typing import TypedDict, TypeVar, assert_type
 
 import anyio
@@ -9,7 +10,8 @@ import msgspec
 
 import liter
 from liter import Call, ChatCompletionChunk, ChatCompletionResponse, ChatStream, Handler, Layer, LlmClient, Reply
-from liter.middleware import Tracing
+from liter.middleware import CostTracking, Retry, Tracing
+from liter.money import Cost, Price, PriceBook
 from liter.telemetry import configure
 
 R = TypeVar("R")
@@ -53,6 +55,17 @@ async def chat(client: LlmClient) -> None:
     assert_type(response.choices[0].finish_reason, str | None)
     assert_type(response.request_id, str | None)
     assert_type(response.raw, bytes)
+    assert_type(response.cost, Cost | None)
+    if response.cost is not None:
+        assert_type(response.cost + response.cost, Cost)
+        assert_type(float(response.cost), float)
+        assert_type(response.cost.total, Decimal)
+    prices = [Price(input=2.5, output="10"), Price(input=1, when={"speed": "fast"})]
+    book = PriceBook.default().with_({"openai/gpt-4o": prices, "acme/x": Price(input=0)})
+    assert_type(book, PriceBook)
+    assert_type(client.price(model="openai/gpt-4o", usage=liter.Usage(prompt_tokens=1)), Cost | None)
+    assert_type(liter.completion_cost(response, prices=book), Cost | None)
+    LlmClient(prices=book, middleware=[CostTracking(), Retry()])
 
     request = liter.ChatCompletionRequest(model="gpt-4o", messages=[liter.UserMessage(content="hi")], max_tokens=5)
     again = await client.chat(request, timeout=5, tags={"tenant": "a"}, extra_headers={"x-a": "1"})
