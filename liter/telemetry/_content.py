@@ -9,6 +9,7 @@ from ..types import (
     AssistantMessage,
     ChatCompletionRequest,
     ChatCompletionResponse,
+    ResponseObject,
     ToolCall,
 )
 from . import _names as names
@@ -51,6 +52,12 @@ def output_content(value: object, *, finish_reason: bool) -> dict[str, list[Json
 
     :param finish_reason: also write the reason into each message, where older readers look for it
     """
+    if isinstance(value, ResponseObject) and value.output:
+        parts = [part for item in value.output for part in _item_parts(item)]
+        said: Json = {"role": "assistant", "parts": parts}
+        if finish_reason:
+            said["finish_reason"] = names.STATUS_REASON.get(value.status or "", names.NO_REASON)
+        return {names.OUTPUT_MESSAGES: [said]}
     if not isinstance(value, ChatCompletionResponse) or not value.choices:
         return {}
     messages: list[Json] = []
@@ -71,6 +78,9 @@ def _plain(value: object) -> Json:
 
 
 def _message(message: Json) -> Json:
+    if "role" not in message and "type" in message:
+        role = "tool" if str(message["type"]).endswith("_output") else "assistant"
+        return {"role": role, "parts": _item_parts(message)}
     role = str(message.get("role", "user"))
     if role == "assistant":
         try:
@@ -87,6 +97,23 @@ def _message(message: Json) -> Json:
     if isinstance(message.get("name"), str):
         said["name"] = message["name"]
     return said
+
+
+def _item_parts(item: Json) -> list[Json]:
+    """The parts that an item of the Responses API comes to; of what is particular to the provider, its kind."""
+    kind = str(item.get("type", "message"))
+    if kind == "message":
+        return _parts(item.get("content"))
+    if kind == "reasoning":
+        thoughts = cast("list[Json]", item.get("content") or item.get("summary") or [])
+        return [{"type": "reasoning", "content": str(thought.get("text", ""))} for thought in thoughts]
+    identifier = {"id": item["call_id"]} if isinstance(item.get("call_id"), str) else {}
+    if kind in ("function_call", "custom_tool_call"):
+        arguments = _arguments(str(item.get("arguments" if kind == "function_call" else "input", "")))
+        return [{"type": "tool_call", "name": str(item.get("name", "")), "arguments": arguments, **identifier}]
+    if kind in ("function_call_output", "custom_tool_call_output"):
+        return [{"type": "tool_call_response", "response": _answer(item.get("output")), **identifier}]
+    return [{"type": kind}]
 
 
 def _assistant(message: AssistantMessage) -> Json:
@@ -157,6 +184,8 @@ def _part(part: Json) -> Json:
         return _text(str(part.get("text", "")))
     if kind == "refusal":
         return {"type": "refusal", "content": str(part.get("refusal", ""))}
+    if kind == "input_image" and isinstance(part.get("image_url"), str):
+        return _located(str(part["image_url"]), "image")
     modality = _MODALITIES.get(kind)
     if modality is None:
         return {"type": kind}

@@ -37,6 +37,7 @@ PRESENCE_PENALTY: Final = "gen_ai.request.presence_penalty"
 MAX_TOKENS: Final = "gen_ai.request.max_tokens"
 STOP_SEQUENCES: Final = "gen_ai.request.stop_sequences"
 REASONING_LEVEL: Final = "gen_ai.request.reasoning.level"
+STREAM_CURSOR: Final = "gen_ai.request.stream_cursor"
 PREVIOUS_RESPONSE_ID: Final = "gen_ai.request.previous_response.id"
 ENCODING_FORMATS: Final = "gen_ai.request.encoding_formats"
 DIMENSION_COUNT: Final = "gen_ai.embeddings.dimension.count"
@@ -47,6 +48,7 @@ OPENAI_API_TYPE: Final = "openai.api.type"
 ERROR_TYPE: Final = "error.type"
 FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 RESPONSE_ID: Final = "gen_ai.response.id"
+RESPONSE_STATUS: Final = "gen_ai.response.status"
 RESPONSE_MODEL: Final = "gen_ai.response.model"
 TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 OPENAI_RESPONSE_SERVICE_TIER: Final = "openai.response.service_tier"
@@ -178,8 +180,6 @@ UNUSED: Final = frozenset({"count_tokens", "fetch_response"})
 # called by our own name.
 OPERATIONS: Final[Mapping[str, tuple[str, str | None]]] = {
     "chat": ("chat", None),
-    "messages": ("chat", None),
-    "responses": ("chat", None),
     "create_response": ("chat", None),
     "retrieve_response": ("fetch_response", None),
     "completions": ("text_completion", None),
@@ -211,6 +211,14 @@ FINISH_REASON: Final[Mapping[str, str]] = {
     "content_filter": "content_filter",
     "tool_calls": "tool_call",
     "function_call": "tool_call",
+}
+
+# How a response of the Responses API ended, by its status or by why it is not complete. Others are cut short.
+STATUS_REASON: Final[Mapping[str, str]] = {
+    "completed": "stop",
+    "max_output_tokens": "length",
+    "content_filter": "content_filter",
+    "failed": NO_REASON,
 }
 
 # Query parameters that log in, or sign: from the HTTP conventions, and those of LLM providers.

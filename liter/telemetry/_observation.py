@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from .._contract import Call, Route
 from .._reply import Reply
 from ..money import Cost
-from ..types import ChatCompletionChunk, Usage, accumulate
+from ..types import ChatCompletionChunk, ResponseEvent, Usage, accumulate
 from . import _names as names
 from ._attempt_spans import AttemptSpans
 from ._clock import Clock
@@ -63,6 +63,7 @@ class Observation:
         "_named",
         "_span",
         "_told",
+        "_told_response",
         "context",
         "recorder",
     )
@@ -78,6 +79,7 @@ class Observation:
         self._entered: float | None = None
         self._told = 0
         self._chunks: list[ChatCompletionChunk] | None = None
+        self._told_response: object = None
         outside = contexts.get_current()
         # What its metrics and its span's birth have in common; empty for what has no span of its own.
         self._named: Attributes = {} if settings.route else _creation_attributes(call.operation, call.route)
@@ -173,8 +175,11 @@ class Observation:
         """
         self._told += 1
         self._facts.add(event)
-        if self._chunks is not None and isinstance(event, ChatCompletionChunk):
-            self._chunks.append(event)
+        if self._chunks is not None:
+            if isinstance(event, ChatCompletionChunk):
+                self._chunks.append(event)
+            elif isinstance(event, ResponseEvent) and event.response is not None:
+                self._told_response = event.response
         # The first was in when the stream was entered.
         if self._told > 1 and self._named:
             self.recorder.instruments.next_chunk(self._clock.now() - asked, self._with_model(), self.context)
@@ -238,10 +243,11 @@ class Observation:
         self, reply: Reply[object] | None, error: BaseException | None, failure: str | None, first: float | None
     ) -> None:
         instruments, settings, context = self.recorder.instruments, self.recorder.settings, self.context
-        measured, provider = self._with_model(), str(self._named[names.PROVIDER])
+        measured = self._with_model()
+        operation, provider = str(self._named[names.OPERATION]), str(self._named[names.PROVIDER])
         origin = "provider" if reply is None else reply.origin
         ended = self._clock.now() if self._entered is None else self._entered
-        attributes = self._facts.attributes(provider)
+        attributes = self._facts.attributes(operation, provider)
         if first is not None:
             attributes[names.TIME_TO_FIRST_CHUNK] = waited = first - self._clock.began
             instruments.first_chunk(waited, measured, context)
@@ -257,7 +263,6 @@ class Observation:
         else:
             usage, cost = self._usage(reply), self._cost(reply)
             if usage is not None:
-                operation = str(self._named[names.OPERATION])
                 attributes.update(usage_attributes(usage, operation, settings.cache_write_key))
                 instruments.usage(usage, measured, context)
             if cost is not None:
@@ -309,7 +314,7 @@ class Observation:
         content = input_content(self._call.request)
         value: object = None
         if self._chunks is not None:
-            value = accumulate(self._chunks)
+            value = self._told_response or accumulate(self._chunks)
         elif reply is not None and not reply.streamed:
             value = reply.value
         content.update(output_content(value, finish_reason=settings.semconv != "latest"))

@@ -35,11 +35,22 @@ def _more_than_one(value: object) -> int | None:
     return None if value == 1 else _whole(value)
 
 
+def _identifier(value: object) -> str | None:
+    """An id, given by itself or as ``{"id": ...}``."""
+    if isinstance(value, Mapping):
+        return _text(cast("Mapping[str, object]", value).get("id"))
+    return _text(value)
+
+
 def _effort(value: object) -> str | None:
     # Responses API: {"effort": "high"}
     if isinstance(value, Mapping):
         return _text(cast("Mapping[str, object]", value).get("effort"))
     return _text(getattr(value, "effort", value))
+
+
+def _cursor(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 # Fields of requests, the attribute that each is, and its exact type.
@@ -58,12 +69,15 @@ _FIELDS: Final[tuple[tuple[str, str, Callable[[object], Value | None]], ...]] = 
     ("reasoning_effort", names.REASONING_LEVEL, _effort),
     ("reasoning", names.REASONING_LEVEL, _effort),
     ("previous_response_id", names.PREVIOUS_RESPONSE_ID, _text),
+    ("conversation", names.CONVERSATION_ID, _identifier),
+    ("response_id", names.RESPONSE_ID, _text),
+    ("starting_after", names.STREAM_CURSOR, _cursor),
     ("dimensions", names.DIMENSION_COUNT, _whole),
     ("encoding_format", names.ENCODING_FORMATS, _texts),
 )
 
 # Operations whose ``response_format`` is a form of text, and not of an image or of sound.
-_CONVERSATIONS: Final = ("chat", "responses", "create_response")
+_CONVERSATIONS: Final = ("chat", "create_response")
 
 # Tags that are attributes of the conventions: only the caller knows these.
 _TAGS: Final = (names.CONVERSATION_ID, names.PROMPT_NAME, names.PROMPT_VERSION)
@@ -112,6 +126,11 @@ def request_attributes(call: Call[object], provider: str, tags: Sequence[str] = 
     output = _output_type(call.operation, request)
     if output is not None:
         attributes[names.OUTPUT_TYPE] = output
+    prompt = getattr(request, "prompt", None)
+    if isinstance(prompt, Mapping):
+        kept = cast("Mapping[str, object]", prompt)
+        told = ((names.PROMPT_NAME, _text(kept.get("id"))), (names.PROMPT_VERSION, _text(kept.get("version"))))
+        attributes.update({name: value for name, value in told if value is not None})
     if provider in ("openai", "azure.ai.openai"):
         _add_openai(attributes, call.operation, request)
     for tag in _TAGS:
@@ -133,6 +152,9 @@ def _output_type(operation: str, request: msgspec.Struct) -> str | None:
     if fixed is not None:
         return fixed
     form = getattr(request, "response_format", None)
+    text = getattr(request, "text", None)
+    if isinstance(text, Mapping):  # of the Responses API
+        form = cast("Mapping[str, object]", text).get("format")
     if isinstance(form, type):
         return "json"
     if form is not None and operation in _CONVERSATIONS:
@@ -151,5 +173,5 @@ def _add_openai(attributes: Attributes, operation: str, request: msgspec.Struct)
         attributes[names.OPENAI_REQUEST_SERVICE_TIER] = tier
     if operation == "chat":
         attributes[names.OPENAI_API_TYPE] = "chat_completions"
-    elif operation in ("responses", "create_response"):
+    elif operation == "create_response":
         attributes[names.OPENAI_API_TYPE] = "responses"

@@ -5,7 +5,7 @@ from typing import Final, cast
 
 from .._errors import LlmError, LlmTimeoutError
 from ..money import Cost
-from ..types import Usage
+from ..types import ResponseObject, Usage
 from . import _names as names
 from ._request import Attributes
 
@@ -15,20 +15,21 @@ _MODALITIES: Final = ("text", "image", "audio")
 class Facts:
     """What a reply has told so far, from a whole value or from the events of a stream."""
 
-    __slots__ = ("fingerprint", "id", "model", "native", "reasons", "tier")
+    __slots__ = ("fingerprint", "id", "model", "native", "reasons", "status", "tier")
 
     def __init__(self) -> None:
         self.id = ""
         self.model = ""
         self.tier = ""
         self.fingerprint = ""
+        self.status = ""
         self.reasons: dict[int, str | None] = {}
         self.native: dict[int, str] = {}
 
     def add(self, part: object) -> None:
         """Take in a value, or an event. Any type will do: what it does not have, it does not tell."""
-        # An event of the Responses API carries the response that it is about.
-        part = getattr(part, "response", part)
+        # Some events of the Responses API carry the response that they are about.
+        part = getattr(part, "response", None) or part
         self.id = self.id or _text(part, "id")
         self.model = self.model or _text(part, "model")
         self.tier = _text(part, "service_tier") or self.tier
@@ -37,6 +38,8 @@ class Facts:
         if isinstance(choices, list):
             for choice in cast("list[object]", choices):
                 self._add_choice(choice)
+        elif isinstance(part, ResponseObject):
+            self._add_response(part)
 
     def _add_choice(self, choice: object) -> None:
         index = getattr(choice, "index", 0)
@@ -47,13 +50,25 @@ class Facts:
         if native:
             self.native[index] = native
 
-    def attributes(self, provider: str) -> Attributes:
-        """Tell ids and models."""
+    def _add_response(self, response: ResponseObject) -> None:
+        self.status = response.status or self.status
+        native = (response.incomplete_details or {}).get("reason") or response.status
+        if isinstance(native, str) and response.status in ("completed", "incomplete", "failed"):
+            called = any(str(item.get("type", "")).endswith("function_call") for item in response.output)
+            self.reasons[0] = (
+                "tool_call" if called and native == "completed" else names.STATUS_REASON.get(native, native)
+            )
+            self.native[0] = native
+
+    def attributes(self, operation: str, provider: str) -> Attributes:
+        """Tell ids and models. Operation and provider as the conventions name them."""
         attributes: Attributes = {}
         if self.id:
             attributes[names.RESPONSE_ID] = self.id
         if self.model:
             attributes[names.RESPONSE_MODEL] = self.model
+        if self.status and operation == "fetch_response":
+            attributes[names.RESPONSE_STATUS] = self.status
         if provider in ("openai", "azure.ai.openai"):
             if self.tier:
                 attributes[names.OPENAI_RESPONSE_SERVICE_TIER] = self.tier
