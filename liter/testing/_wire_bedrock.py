@@ -1,4 +1,4 @@
-"""Bedrock's wire, from the server's side: Converse and its event streams, models, errors, signatures.
+"""Bedrock's wire, from the server's side: Converse and its event streams, errors, signatures, and the way to the rest.
 
 Facts from AWS's API reference and recorded traffic.
 """
@@ -13,15 +13,15 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import Meta, Struct
 
-from .._http import EventHeader, EventMessage
 from ..credentials import AwsKeys
 from ..credentials._sigv4 import ALGORITHM
-from ..transport._eventstream import encode_message
 from ._simulator_exchange import ReceivedRequest
+from ._simulator_frames import frame
 from ._simulator_model import Ask, Generation, Model
 from ._simulator_signature import check_signature
 from ._simulator_steps import EVENT_STREAM, Step, stream_answer, whole_answer
 from ._simulator_text import prompt_tokens, tokenize
+from ._wire_bedrock_invoke import Invocations
 from ._wire_protocol import Headers, Refusal
 
 _TYPES = {
@@ -36,7 +36,9 @@ _TYPES = {
     500: "InternalServerException",
     503: "ServiceUnavailableException",
 }
-_ROUTE = re.compile(r"/model/([^/]+)/(converse|converse-stream)|/foundation-models")
+_ROUTE = re.compile(
+    r"/model/([^/]+)/(converse|converse-stream|invoke|invoke-with-response-stream|count-tokens)|/foundation-models"
+)
 # What Bedrock pads its events with, so that their sizes do not tell what they say.
 _PADDING = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -112,7 +114,7 @@ _STOP = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use"}
 
 
 class BedrockWire:
-    """Converse, whole and streamed, and the list of models.
+    """Converse, whole and streamed, invocations, rankings, token counts and the list of models.
 
     :param api_key: the only bearer key accepted; by default any is
     :param keys: what requests must be signed with; by default a signature only has to be well formed
@@ -120,11 +122,12 @@ class BedrockWire:
 
     def __init__(self, models: Sequence[str], *, api_key: str | None = None, keys: AwsKeys | None = None) -> None:
         self._models = models
+        self._invocations = Invocations(models)
         self._api_key = api_key
         self._keys = keys
 
     def speaks(self, request: ReceivedRequest) -> bool:
-        return _route(request) is not None
+        return _route(request) is not None or _reranks(request)
 
     def headers(self, request_id: str) -> Headers:
         return (("x-amzn-requestid", request_id),)
@@ -146,13 +149,20 @@ class BedrockWire:
         return token.strip()
 
     def answer(self, request: ReceivedRequest, model: Model, headers: Headers) -> list[Step]:
+        if _reranks(request):
+            return self._invocations.rerank(request, headers)
         match = _route(request)
         if match is None:
             raise Refusal(404, "Not Found", code="UnknownOperationException")
         if request.method != ("POST" if match.group(2) else "GET"):
             raise Refusal(405, "Method Not Allowed", code="UnknownOperationException")
-        if match.group(2):
-            return self._converse(request, model, headers, unquote(match.group(1)), match.group(2))
+        name, action = unquote(match.group(1) or ""), match.group(2)
+        if action == "count-tokens":
+            return self._invocations.count(request, headers)
+        if action in ("invoke", "invoke-with-response-stream"):
+            return self._invocations.invoke(request, model, headers, name, action)
+        if action:
+            return self._converse(request, model, headers, name, action)
         summaries = [{"modelId": name, "modelName": name, "providerName": "Simulated"} for name in self._models]
         return whole_answer(200, headers, "application/json", msgspec.json.encode({"modelSummaries": summaries}))
 
@@ -162,7 +172,7 @@ class BedrockWire:
         return msgspec.json.encode({"__type": kind, "message": refusal.message})
 
     def error_event(self, kind: str | None, message: str) -> bytes:
-        return _frame("exception", kind or "serviceUnavailableException", {"message": message})
+        return frame("exception", kind or "serviceUnavailableException", {"message": message})
 
     def _converse(self, request: ReceivedRequest, model: Model, headers: Headers, name: str, action: str) -> list[Step]:
         try:
@@ -192,6 +202,11 @@ def _route(request: ReceivedRequest) -> re.Match[str] | None:
     path = request.path.partition("?")[0]
     place = path.rfind("/model/")
     return _ROUTE.fullmatch(path, place if place >= 0 else max(path.rfind("/"), 0))
+
+
+def _reranks(request: ReceivedRequest) -> bool:
+    # Others rank under this path, too, with bodies of their own.
+    return request.path.endswith("/rerank") and b'"rerankingConfiguration"' in request.body
 
 
 def _check(asked: _ConverseRequest) -> None:
@@ -293,7 +308,7 @@ def _blocks(made: Generation, rng: random.Random) -> Iterator[_Block]:
 
 def _events(blocks: Sequence[_Block], stop: str, metadata: dict[str, object], rng: random.Random) -> Iterator[bytes]:
     def event(name: str, **fields: object) -> bytes:
-        return _frame("event", name, {**fields, "p": _PADDING[: rng.randint(1, len(_PADDING))]})
+        return frame("event", name, {**fields, "p": _PADDING[: rng.randint(1, len(_PADDING))]})
 
     yield event("messageStart", role="assistant")
     for index, (_, start, deltas) in enumerate(blocks):
@@ -304,9 +319,3 @@ def _events(blocks: Sequence[_Block], stop: str, metadata: dict[str, object], rn
         yield event("contentBlockStop", contentBlockIndex=index)
     yield event("messageStop", stopReason=stop)
     yield event("metadata", **metadata)
-
-
-def _frame(kind: str, name: str, payload: Mapping[str, object]) -> bytes:
-    headers = ((f":{kind}-type", name), (":content-type", "application/json"), (":message-type", kind))
-    made = tuple(EventHeader(header, "string", value) for header, value in headers)
-    return encode_message(EventMessage(made, msgspec.json.encode(payload)))

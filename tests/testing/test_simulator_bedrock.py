@@ -136,6 +136,54 @@ async def test_what_a_request_asks_for():
     assert first.cache_write_tokens == second.cached_tokens > 0
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_claude_by_its_own_body(stream: bool):
+    """Whole and streamed, with the same words."""
+    made = ModelReply("Sum.", thinking="Let me add.", tool_calls=(ToolCall("add", '{"a": 1}'),))
+    call = {"model": f"bedrock/invoke/{SONNET}", "tools": [TOOL], "reasoning_effort": "low"}
+    reply = await asked(Simulator(reply=made, aws_keys=KEYS), api_key=signing(), stream=stream, **call)
+    [choice] = reply.choices
+    assert (choice.message.reasoning_content, choice.message.content) == ("Let me add.", "Sum.")
+    assert (choice.message.tool_calls[0].function.name, choice.finish_reason) == ("add", "tool_calls")
+    assert reply.model == SONNET
+    assert reply.usage.completion_tokens > 0
+
+
+async def test_what_is_no_chat():
+    """Embeddings of all families, a ranking, and a count of tokens."""
+    async with (
+        Simulator(aws_keys=KEYS).serve_memory() as network,
+        LlmClient(
+            model_hint="bedrock",
+            api_key=signing(),
+            provider_settings={"bedrock": {"region": "eu-west-3"}},
+            network_backend=network,
+            trust_environment=False,
+        ) as client,
+    ):
+        for model in ("amazon.titan-embed-text-v2:0", "amazon.nova-2-multimodal-embeddings-v1:0", "cohere.embed-v4:0"):
+            reply = await client.embed(model=f"bedrock/{model}", input="one two", dimensions=4)
+            assert len(reply.data[0].embedding) == 4
+            assert reply.usage.prompt_tokens == 2
+        ranked = await client.rerank(
+            model="bedrock/cohere.rerank-v3-5:0", query="a b", documents=["c", {"text": "c"}, "b a"], top_n=1
+        )
+        assert [(one.index, one.relevance_score) for one in ranked.results] == [(2, 1.0)]
+        with pytest.raises(BadRequestError, match="Malformed input request"):
+            await client.embed(model="bedrock/cohere.embed-v4:0", input="a", extra_body={"input_type": 5})
+
+
+async def test_a_count_of_tokens(raw_client):
+    """Of messages, instructions and tools."""
+    converse = {"messages": [{"role": "user", "content": [{"text": "one two"}]}], "system": [{"text": "three"}]}
+    counts = []
+    for tools in ({}, {"toolConfig": {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {}}}}]}}):
+        async with Simulator().serve_memory() as network, await raw_client.opened(network) as client:
+            answer = await client.ask("/model/m/count-tokens", {"input": {"converse": {**converse, **tools}}})
+        counts.append(answer.json["inputTokens"])
+    assert 3 < counts[0] < counts[1]
+
+
 async def test_models_are_listed():
     """As the control plane lists them."""
     async with (
