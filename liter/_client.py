@@ -17,8 +17,8 @@ from ._methods_many import ManyMethods
 from ._methods_media import MediaMethods
 from ._methods_responses import ResponsesMethods
 from ._methods_text import TextMethods
-from ._options import check_timeout, check_unsupported, resolve_timeout
-from ._plan import check_order, explain
+from ._options import DEFAULTS, check_timeout, check_unsupported, resolve_timeout
+from ._plan import check_models, check_order, explain
 from ._routing import RouteTable
 from .middleware import CostTracking, Retry
 from .money import Cost, PriceBook
@@ -142,7 +142,9 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
         if prices is not None and not isinstance(prices, PriceBook):
             raise ValueError(f"prices must be a PriceBook, as PriceBook.default().with_(...), not {prices!r}")
         self._prices = prices
-        self._stack = Stack(_layers(middleware, max_retries, prices), exchange)
+        layers = _layers(middleware, max_retries, prices)
+        check_models(layers, lambda model: self._routes.route(model, "chat", DEFAULTS))
+        self._stack = Stack(layers, exchange)
 
     def price(
         self,

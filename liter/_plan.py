@@ -1,9 +1,10 @@
 """What the order of layers means: which orders cannot mean what they say, and how a stack is explained."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FunctionType
 
 from ._contract import Layer
+from ._errors import LlmError, NotFoundError
 from .middleware import (
     Budget,
     Cache,
@@ -17,6 +18,7 @@ from .middleware import (
     Mock,
     RateLimit,
     Retry,
+    Router,
     Tracing,
 )
 
@@ -77,6 +79,30 @@ def check_order(layers: Sequence[Layer]) -> None:
                         f"middleware: {inside.__name__} is inside {outside.__name__}: {reason}. "
                         f"Right is [{inside.__name__}, ..., {outside.__name__}]"
                     )
+
+
+def check_models(layers: Sequence[Layer], route: Callable[[str], object]) -> None:
+    """Refuse models to go to that no call could be sent to: a mistake must not wait for an outage to show.
+
+    :param route: finds the way to a model
+    :raises ValueError: with the layer, the model, and what was probably meant
+    """
+    pools = {pool for layer in layers if isinstance(layer, Router) for pool in layer.models}
+    for layer in layers:
+        if isinstance(layer, Router):
+            named = {f"pools[{pool!r}]": models for pool, models in layer.models.items()}
+        elif isinstance(layer, Fallback):
+            named = {"models": tuple(target.model for target in layer.targets if target.model not in pools)}
+        else:
+            continue
+        for field, models in named.items():
+            for model in models:
+                try:
+                    route(model)
+                except NotFoundError as error:
+                    raise ValueError(f"middleware: {type(layer).__name__}, {field}: {error.message}") from None
+                except LlmError:
+                    pass  # a fact of an operation, or of a key: calls tell
 
 
 def _check_twice(layers: Sequence[Layer]) -> None:

@@ -10,6 +10,7 @@ from liter.middleware import (
     Budget,
     Cache,
     Concurrency,
+    Deployment,
     Fallback,
     Guardrails,
     Hedge,
@@ -19,6 +20,7 @@ from liter.middleware import (
     Mock,
     RateLimit,
     Retry,
+    Router,
     Rule,
     SpendLimit,
     Tracing,
@@ -74,6 +76,29 @@ def test_two_retries_multiply() -> None:
     """Two retry layers are refused, with what they would come to."""
     with pytest.raises(ValueError, match=r"2 Retry layers multiply, to 4 x 3 attempts"):
         LlmClient(api_key="sk", middleware=[Retry(), Concurrency(1), Retry(max_retries=2)])
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            Router({"fast": [Deployment("openai/gpt-4o"), Deployment("antropic/claude-x")]}),
+            r"Router, pools\['fast'\]: ",
+        ),
+        (Fallback(["openai/gpt-4o", "antropic/claude-x"]), "Fallback, models: "),
+    ],
+    ids=["pool", "fallback"],
+)
+def test_unknown_models_are_refused(layer: Layer, message: str) -> None:
+    """A model of a provider that there is not is told when the client is made, with what was probably meant."""
+    with pytest.raises(ValueError, match=message + ".*did you mean 'anthropic/claude-x'"):
+        LlmClient(api_key="sk", middleware=[layer])
+
+
+def test_a_fallback_may_go_to_a_pool() -> None:
+    """A pool of a router further in is a model, and so is a name that its provider alone knows."""
+    pool = Router({"fast": [Deployment("openai/gpt-4o"), Deployment("a-name-of-ours")]})
+    LlmClient(api_key="sk", middleware=[Fallback(["fast"]), Retry(), pool])
 
 
 def test_two_hedges_multiply() -> None:

@@ -142,6 +142,11 @@ class Router:
         self._pools = {name: self._members(deployments) for name, deployments in pools.items()}
 
     @property
+    def models(self) -> dict[str, tuple[str, ...]]:
+        """The models of each pool's deployments, by the pool's name."""
+        return {name: tuple(member.deployment.model for member in members) for name, members in self._pools.items()}
+
+    @property
     def in_flight(self) -> int:
         """Calls that are under way at the deployments."""
         return sum(health.in_flight for health in self._healths.values())
