@@ -180,12 +180,17 @@ def _encode_claude(provider: Vertex, call: Call[object], model: str) -> HttpRequ
     root = root_of(call.route.base_url)
     request = _claude(provider).encode(_as_other(call, model, root))
     fields: dict[str, object] = {"anthropic_version": _CLAUDE_VERSION, **_RAW.decode(request.body)}
-    del fields["model"]
+    if call.operation == "count_tokens":
+        # Counting is a model of its own, which is told whose tokens to count.
+        name = "count-tokens"
+    else:
+        name = quote(model, safe="@")
+        del fields["model"]
     headers = tuple(header for header in request.headers if header[0] not in _ANTHROPICS_OWN)
     method = "streamRawPredict" if call.stream else "rawPredict"
     return replace(
         request,
-        path=f"/publishers/anthropic/models/{quote(model, safe='@')}:{method}",
+        path=f"/publishers/anthropic/models/{name}:{method}",
         headers=merged(_login(call.route.api_key), headers),
         body=_ENCODER.encode(fields),
     )
@@ -253,10 +258,15 @@ def _decode_embeddings(provider: Vertex, call: Call[object], body: bytes, header
 
 
 def _encode_count(provider: Vertex, call: Call[object]) -> HttpRequest:
+    publisher, model = publisher_of(call.route.model)
+    if publisher == "anthropic":
+        return _encode_claude(provider, call, model)
     return _post_google(call, "countTokens", count_body(target_of(call, provider.name, vertex=True)))
 
 
 def _decode_count(provider: Vertex, call: Call[object], body: bytes, headers: Headers) -> TokenCount:
+    if publisher_of(call.route.model)[0] == "anthropic":
+        return cast("TokenCount", _claude(provider).decode(call, body, headers))
     return read_count(call, body)
 
 

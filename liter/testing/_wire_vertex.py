@@ -29,12 +29,14 @@ class ClaudeOnVertexWire(AnthropicWire):
         if match is None or body.get("anthropic_version") != "vertex-2023-10-16":
             raise Refusal(400, "anthropic_version: Field required")
         fields = {name: value for name, value in body.items() if name != "anthropic_version"}
+        counts = match.group(1) == "count-tokens"
         stream = {"stream": True} if match.group(2) == "streamRawPredict" else {}
-        whole = msgspec.json.encode({**fields, **stream, "model": unquote(match.group(1))})
+        named = {} if counts else {"model": unquote(match.group(1))}
+        whole = msgspec.json.encode({**fields, **stream, **named})
         return super().answer(
             replace(
                 request,
-                path="/v1/messages",
+                path="/v1/messages/count_tokens" if counts else "/v1/messages",
                 headers={**request.headers, "anthropic-version": "2023-06-01"},
                 body=whole,
                 json=msgspec.json.decode(whole),

@@ -3,12 +3,13 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
-from liter._errors import BadRequestError
+from liter._errors import BadRequestError, EndpointNotSupportedError
 from liter._http import Headers, ServerSentEvent
 from liter._secret import Secret
 from liter.providers import Vertex
-from liter.types import ChatCompletionRequest, ListModelsRequest, accumulate
+from liter.types import ChatCompletionRequest, CountTokensRequest, ListModelsRequest, accumulate
 
 USER = [{"role": "user", "content": "Hi"}]
 PROJECT = "/v1/projects/p/locations/"
@@ -144,3 +145,17 @@ def test_models_of_google_are_listed(call_of):
     )
     told = Vertex().decode(call, b'{"publisherModels": [{"name": "publishers/google/models/gemini-3-pro"}]}', Headers())
     assert [model.id for model in told.data] == ["gemini-3-pro"]
+
+
+def test_claudes_tokens_are_counted_by_a_model_of_their_own(call_of):
+    """It is told which model's, and answers as Anthropic does."""
+    request = CountTokensRequest(model="claude-opus-4-1", messages=USER)
+    call = call_of(request, operation="count_tokens", provider="vertex", base_url=address("global"), api_key=TOKEN)
+    made = Vertex().encode(call)
+    assert made.path == "/publishers/anthropic/models/count-tokens:rawPredict"
+    body = json.loads(made.body)
+    assert (body["model"], body["anthropic_version"]) == ("claude-opus-4-1", "vertex-2023-10-16")
+    assert Vertex().decode(call, b'{"input_tokens": 7}').input_tokens == 7
+    call = call_of(replace(request, model="meta/llama"), operation="count_tokens", base_url=address("global"))
+    with pytest.raises(EndpointNotSupportedError, match="Google's own"):
+        Vertex().encode(call)

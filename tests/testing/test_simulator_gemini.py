@@ -170,6 +170,16 @@ async def test_models(model):
     assert "gemini-simulated" in [one.id for one in models.data]
 
 
+@pytest.mark.parametrize("model", [GEMINI, VERTEX, CLAUDE])
+async def test_counts_are_those_of_the_bill(model):
+    """The provider counts what it would bill."""
+    async with serving(Simulator(reply="ok")) as client:
+        count = await client.count_tokens(model=model, messages=HI)
+        reply = await client.chat(model=model, messages=HI)
+    assert count.source == "provider"
+    assert count.input_tokens == reply.usage.prompt_tokens > 0
+
+
 async def test_tokens_of_a_prompt(raw_client):
     """Counted as they are billed, of a whole request or of contents alone."""
     contents = [{"role": "user", "parts": [{"text": "one two"}]}]
