@@ -252,7 +252,8 @@ class _Spending(Generic[R]):
         for index, (hold, before) in enumerate(self._holds):
             if not hold.ended or hold.amount is None or hold.keys != keys or hold.amount < quote.amount:
                 continue
-            lasting = hold.until - anyio.current_time() > self._till.lease_until(self._call.deadline) / 2
+            now = anyio.current_time()
+            lasting = hold.until - now > self._till.lease_until(self._call.deadline, now) / 2
             if lasting and not self._quoter.cost(before, hold.attempt):
                 hold.attempt, hold.ended = attempt, False
                 self._holds[index] = hold, quote

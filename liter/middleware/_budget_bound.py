@@ -208,35 +208,55 @@ def has_price(found: ModelPrices, moment: datetime) -> bool:
     return not prices or any(period.rates and period.holds(moment) for period in prices)
 
 
-def dearest(found: ModelPrices, use: Use, moments: Iterable[datetime]) -> Decimal:
-    """What a use comes to at the dearest rates that may hold: on any terms, of every kind that text can be.
+class Ceiling:
+    """The dearest rates of a model that may hold: on any terms, of every kind that text can be.
 
-    :raises UnboundedError: something is billed that the use does not bound
+    :param moments: the times at which they may be asked for
+    :raises UnboundedError: no price holds then
     """
-    row = found.row
-    if not row.prices:
-        return _ZERO
-    periods = {id(period): period for moment in moments for period in row.prices if period.holds(moment)}
-    if not periods:
-        raise UnboundedError("no price holds at this time")
-    rates: dict[str, list[Rate]] = {}
-    for told in (*(period.rates for period in periods.values()), *(variant.rates for variant in row.variants)):
-        for name, rate in told.items():
-            rates.setdefault(name, []).append(rate)
-    open_ended = [name for name in _COUNTED if name in rates and name not in use.counts]
-    if open_ended:
-        raise UnboundedError(f"it is billed by {', '.join(open_ended)}: give the budget bound=")
-    if use.counts and not rates.keys() & use.counts.keys():
-        raise UnboundedError(f"it is not billed by {', '.join(use.counts)}: give the budget bound=")
-    for name, rate in found.fees.items():
-        rates.setdefault(name, []).append(rate)
 
-    def most(names: Iterable[str]) -> Decimal:
-        return max((_most(rate, use.prompt) for name in names for rate in rates.get(name, ())), default=_ZERO)
+    __slots__ = ("_factor", "_fees", "_free", "_rates")
 
-    tokens = most((*_INPUT, *_IMAGES) if use.images else _INPUT) * use.prompt + most(_OUTPUT) * use.completion
-    counted = sum((most((name,)) * count / _units(name) for name, count in use.counts.items()), _ZERO)
-    return tokens / _MILLION * max((Decimal(1), *found.factors)) + counted + most(("requests",))
+    def __init__(self, found: ModelPrices, moments: Iterable[datetime]) -> None:
+        row = found.row
+        self._free = not row.prices
+        self._rates: dict[str, list[Rate]] = {}
+        periods = {id(period): period for moment in moments for period in row.prices if period.holds(moment)}
+        if not periods and not self._free:
+            raise UnboundedError("no price holds at this time")
+        for told in (*(period.rates for period in periods.values()), *(variant.rates for variant in row.variants)):
+            for name, rate in told.items():
+                self._rates.setdefault(name, []).append(rate)
+        self._fees = found.fees
+        self._factor = max((Decimal(1), *found.factors))
+
+    def most(self, use: Use) -> Decimal:
+        """What a use comes to.
+
+        :raises UnboundedError: something is billed that the use does not bound
+        """
+        if self._free:
+            return _ZERO
+        open_ended = [name for name in _COUNTED if name in self._rates and name not in use.counts]
+        if open_ended:
+            raise UnboundedError(f"it is billed by {', '.join(open_ended)}: give the budget bound=")
+        if use.counts and not self._rates.keys() & use.counts.keys():
+            raise UnboundedError(f"it is not billed by {', '.join(use.counts)}: give the budget bound=")
+        inputs = (*_INPUT, *_IMAGES) if use.images else _INPUT
+        tokens = self._rate(inputs, use.prompt) * use.prompt + self._rate(_OUTPUT, use.prompt) * use.completion
+        total = tokens / _MILLION * self._factor + self._rate(("requests",), use.prompt)
+        for name, count in use.counts.items():
+            total += self._rate((name,), use.prompt) * count / _units(name)
+        return total
+
+    def _rate(self, names: Iterable[str], size: int) -> Decimal:
+        dearest = _ZERO
+        for name in names:
+            for rate in self._rates.get(name, ()):
+                dearest = max(dearest, _most(rate, size))
+            if name in self._fees:
+                dearest = max(dearest, _most(self._fees[name], size))
+        return dearest
 
 
 def _units(name: str) -> Decimal:

@@ -13,7 +13,7 @@ from .._errors import BudgetExceededError
 from .._http import HttpRequest
 from ..money import Cost, ModelPrices, Price, PriceBook, is_free
 from ..types import Usage
-from ._budget_bound import UnboundedError, dearest, has_price, most_used
+from ._budget_bound import Ceiling, UnboundedError, has_price, most_used
 from ._budget_limit import Amount, dollars
 
 # Of English text; "about 4 characters" says OpenAI's help page on tokens.
@@ -25,8 +25,8 @@ _USUAL_OUTPUT = 500
 # How much the latest attempt counts for what the next is expected to cost.
 _WEIGHT = 0.1
 
-# Models whose costs are kept in mind.
-_MOST_MEANS = 1024
+# Models that are kept in mind.
+_MOST_MODELS = 1024
 
 # A price may begin to hold between the reservation and the sending.
 _SOON = timedelta(minutes=1)
@@ -67,6 +67,8 @@ class Quoter:
         self._bound = bound
         self._image_tokens = image_tokens
         self._output_tokens = output_tokens
+        # Of models whose prices do not depend on the time. The book has each of these prices in mind, too.
+        self._ceilings: dict[ModelPrices, Ceiling] = {}
         # Cost by guess, of late.
         self._means: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
@@ -99,14 +101,24 @@ class Quoter:
         return self._expect(call, request, book, found, told)
 
     def _most(self, call: Call[object], request: HttpRequest, found: ModelPrices) -> int:
-        now = datetime.now(UTC)
         try:
             use = most_used(call, request, image_tokens=self._image_tokens, output_tokens=self._output_tokens)
-            return _picodollars(dearest(found, use, (now, now + _SOON)))
+            return _picodollars(self._ceiling(found).most(use))
         except UnboundedError as error:
             raise BudgetExceededError(
                 f"a hard budget needs to know what a call costs at most: {error}", code="local_budget_bound"
             ) from None
+
+    def _ceiling(self, found: ModelPrices) -> Ceiling:
+        ceiling = self._ceilings.get(found)
+        if ceiling is None:
+            now = datetime.now(UTC)
+            ceiling = Ceiling(found, (now, now + _SOON))
+            if found.timeless:
+                if len(self._ceilings) >= _MOST_MODELS:
+                    self._ceilings.clear()
+                self._ceilings[found] = ceiling
+        return ceiling
 
     def _expect(
         self, call: Call[object], request: HttpRequest, book: PriceBook, found: ModelPrices, told: Amount | None
@@ -139,7 +151,7 @@ class Quoter:
             mean = self._means.pop(name, None)
             latest = amount / quote.guess
             self._means[name] = latest if mean is None else mean + _WEIGHT * (latest - mean)
-            if len(self._means) > _MOST_MEANS:
+            if len(self._means) > _MOST_MODELS:
                 self._means.popitem(last=False)
         return amount
 

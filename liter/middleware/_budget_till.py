@@ -53,14 +53,17 @@ class Hold:
     :ivar ended: whether the attempt is over, and its cost known, if it ever will be
     """
 
-    __slots__ = ("amount", "attempt", "ended", "name", "places", "until")
+    __slots__ = ("amount", "attempt", "ended", "lease", "name", "places", "until")
 
-    def __init__(self, name: str, places: list[Place], attempt: Attempt, amount: int | None, until: float) -> None:
+    def __init__(
+        self, name: str, places: list[Place], attempt: Attempt, amount: int | None, now: float, lease: float
+    ) -> None:
         self.name = name
         self.places = places
         self.attempt = attempt
         self.amount = amount
-        self.until = until
+        self.lease = lease
+        self.until = now + lease
         self.ended = False
 
     @property
@@ -118,12 +121,12 @@ class Till:
             # A fork would go on with the same names.
             self._pid = os.getpid()
             self._names = map("{}:{}".format, itertools.repeat(os.urandom(8).hex()), itertools.count())
-        until = anyio.current_time() + self.lease_until(deadline)
-        return Hold(next(self._names), places, attempt, amount, until)
+        now = anyio.current_time()
+        return Hold(next(self._names), places, attempt, amount, now, self.lease_until(deadline, now))
 
-    def lease_until(self, deadline: float) -> float:
+    def lease_until(self, deadline: float, now: float) -> float:
         """Seconds for which to hold: to the deadline, or, without one, for the lease, to be renewed."""
-        left = deadline - anyio.current_time()
+        left = deadline - now
         return self.lease if left > self.lease else max(0.0, left) + _BEYOND
 
     async def reserve(self, call: Call[object], hold: Hold) -> None:
@@ -138,8 +141,7 @@ class Till:
             # Where each failure fails a call, each call is worth a try.
             if self._failed is not None and self._rests and self._on_store_error == "open":
                 raise self._failed
-            lease = max(1.0, hold.until - anyio.current_time())
-            answer = await self._in_time(self.store.reserve(hold.name, wanted, lease=lease))
+            answer = await self._in_time(self.store.reserve(hold.name, wanted, lease=hold.lease))
         except StoreError as error:
             self._store_failed(error)
             hold.amount = None

@@ -65,6 +65,11 @@ class ModelPrices:
         return card
 
     @property
+    def timeless(self) -> bool:
+        """Whether its prices are the same at all times."""
+        return self._standard is not None
+
+    @property
     def fees(self) -> Mapping[str, Rate]:
         """What is charged for all models of the provider."""
         return self._fees

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from liter._contract import Call, Route
 from liter._http import HttpRequest
-from liter.middleware._budget_bound import UnboundedError, Use, dearest, has_price, most_used
+from liter.middleware._budget_bound import Ceiling, UnboundedError, Use, has_price, most_used
 from liter.money import PriceBook
 from liter.types import (
     ChatCompletionRequest,
@@ -82,7 +82,7 @@ def test_no_price_is_above_the_bound(model: tuple[str, str], within: tuple[Use, 
     assert found is not None
     use, usage = within
     try:
-        most = dearest(found, use, MOMENTS)
+        most = Ceiling(found, MOMENTS).most(use)
     except UnboundedError:
         return
     cost = BOOK.price(*model, usage, when=NOW, terms=on)
@@ -97,7 +97,7 @@ def test_most_models_that_chat_have_a_bound() -> None:
         found = BOOK.find(*model)
         assert found is not None
         try:
-            most = dearest(found, Use(1000, 1000), MOMENTS)
+            most = Ceiling(found, MOMENTS).most(Use(1000, 1000))
         except UnboundedError:
             continue
         cost = BOOK.price(*model, Usage(prompt_tokens=1000, completion_tokens=1000), when=NOW)
@@ -185,12 +185,12 @@ def test_other_units_are_counted_where_the_model_is_billed_by_them() -> None:
     assert speech is not None
     assert images is not None
     assert chat is not None
-    assert dearest(speech, Use(counts={"characters": 1_000_000}), MOMENTS) == Decimal(15)
+    assert Ceiling(speech, MOMENTS).most(Use(counts={"characters": 1_000_000})) == Decimal(15)
     # The dearest of its sizes, in high definition.
-    assert dearest(images, Use(counts={"images": 2}), MOMENTS) == Decimal("0.24")
+    assert Ceiling(images, MOMENTS).most(Use(counts={"images": 2})) == Decimal("0.24")
     for found, use in ((speech, Use(10, 10)), (chat, Use(counts={"characters": 5}))):
         with pytest.raises(UnboundedError, match="billed by characters"):
-            dearest(found, use, MOMENTS)
+            Ceiling(found, MOMENTS).most(use)
 
 
 def test_a_model_that_is_only_named_has_no_price() -> None:
@@ -201,4 +201,4 @@ def test_a_model_that_is_only_named_has_no_price() -> None:
     assert not has_price(named, NOW)
     assert local is not None
     assert has_price(local, NOW)
-    assert dearest(local, Use(1000, 1000), MOMENTS) == 0
+    assert Ceiling(local, MOMENTS).most(Use(1000, 1000)) == 0

@@ -1,7 +1,8 @@
 """The public API as users type it: checked by mypy and pyright, never run."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from decimal import Decimal
 from typing import TypedDict, TypeVar, assert_type
 
@@ -10,8 +11,18 @@ import msgspec
 
 import liter
 from liter import Call, ChatCompletionChunk, ChatCompletionResponse, ChatStream, Handler, Layer, LlmClient, Reply
-from liter.middleware import CostTracking, Retry, Tracing
+from liter.middleware import (
+    Budget,
+    BudgetStatus,
+    BudgetThreshold,
+    CostTracking,
+    Ledger,
+    Retry,
+    SpendLimit,
+    Tracing,
+)
 from liter.money import Cost, Price, PriceBook
+from liter.stores import LedgerRow, LedgerStore, SqliteLedger
 from liter.telemetry import configure
 
 R = TypeVar("R")
@@ -90,6 +101,30 @@ async def stream(client: LlmClient) -> None:
 async def models(client: LlmClient) -> None:
     for model in (await client.list_models(timeout=3)).data:
         assert_type(model.id, str)
+
+
+def plan(group: Mapping[str, str | None]) -> Decimal | None:
+    return None if group["tag:tenant"] == "ours" else Decimal(5)
+
+
+def warn(event: BudgetThreshold) -> None:
+    assert_type(event.status, BudgetStatus)
+
+
+async def money(client: LlmClient) -> None:
+    store: LedgerStore = SqliteLedger("spend.db")
+    budget = Budget(SpendLimit(100, "month"), SpendLimit(plan, by=("tag:tenant",)), on_threshold=warn)
+    layers: list[Layer] = [Ledger(store), budget]
+    LlmClient(api_key="sk", middleware=layers)
+    for status in await budget.status(tags={"tenant": "acme"}):
+        assert_type(status.left, Decimal)
+        assert_type(status.resets_at, datetime | None)
+    try:
+        await client.chat(model="gpt-4o", messages=[])
+    except liter.BudgetExceededError as error:
+        assert_type(error.asked, Decimal | None)
+    for row in SqliteLedger("spend.db").read(since=0.0):
+        assert_type(row, LedgerRow)
 
 
 async def misuse(client: LlmClient) -> None:
