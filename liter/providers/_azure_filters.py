@@ -43,23 +43,25 @@ class FilterResults:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             # Odd results are no reason to lose a reply: they are in its ``raw``.
             return None
-        self._prompt = told.prompt_filter_results or told.prompt_annotations or self._prompt
+        prompt = told.prompt_filter_results or told.prompt_annotations
+        new = prompt is not None and prompt != self._prompt
+        self._prompt = prompt or self._prompt
         for choice in told.choices:
-            results = {**(choice.content_filter_results or {}), **(choice.content_filter_result or {})}
-            if results:
-                known = self._choices.setdefault(str(choice.index), {})
-                for category, result in results.items():
-                    known[category] = _worse(known.get(category), result)
+            for results in (choice.content_filter_results, choice.content_filter_result):
+                if results:
+                    known = self._choices.setdefault(str(choice.index), {})
+                    for category, result in results.items():
+                        if known.get(category) != result and _rank(result) >= _rank(known.get(category)):
+                            known[category] = result
+                            new = True
+        if not new:
+            return None
         native: JsonObject = {}
         if self._prompt:
             native["prompt_filter_results"] = self._prompt
         if self._choices:
             native["content_filter_results"] = {index: dict(results) for index, results in self._choices.items()}
         return native or None
-
-
-def _worse(known: object, told: object) -> object:
-    return told if _rank(told) >= _rank(known) else known
 
 
 def _rank(result: object) -> tuple[bool, int]:

@@ -9,7 +9,7 @@ from .._contract import Call
 from .._http import Headers, HttpRequest, ServerSentEvent
 from ..types import ChatCompletionChunk, ChatCompletionRequest, ChatCompletionResponse, chunk_of_reply
 from ._mistral_operations import OPERATIONS
-from ._mistral_reply import Blocks, look_again, read_chat
+from ._mistral_reply import NOTHING, Block, Blocks, Body, look_again, read_chat
 from ._mistral_request import PARAMETERS, encode_chat
 from ._openai import OpenAI
 from ._openai_operations import post
@@ -47,20 +47,15 @@ class ChatStreamDecoder(OpenAIStreamDecoder):
         """Decode one event: none or one of ours."""
         chunks = super().feed(event)
         for chunk in chunks:
-            told = look_again(event.data)
             # The chunk is not handed out yet, so it may still change.
             if chunk.usage is not None and chunk.service_tier is None:
                 force_setattr(chunk, "service_tier", chunk.usage.service_tier)
-            in_blocks = {
-                theirs.index: theirs.delta.content
-                for theirs in told.choices
-                if theirs.delta is not None and isinstance(theirs.delta.content, list)
-            }
+            told = look_again(event.data)
             for choice in chunk.choices:
                 state = self._blocks.get(choice.index)
                 if state is None:
                     state = self._blocks[choice.index] = Blocks()
-                delta, content = choice.delta, in_blocks.get(choice.index)
+                delta, content = choice.delta, _content(told, choice.index)
                 if content is None:
                     state.text(delta.content or "")
                 elif notes := [note for block in content for note in state.add(block)]:
@@ -75,6 +70,16 @@ class ChatStreamDecoder(OpenAIStreamDecoder):
         self.done = True
         self.usage = reply.usage
         return (chunk_of_reply(reply).attach(raw=body),)
+
+
+def _content(told: Body, index: int) -> list[Block] | None:
+    """The blocks that a chunk adds to a choice, if it adds any."""
+    if told is NOTHING:
+        return None
+    for choice in told.choices:
+        if choice.index == index and choice.delta is not None and isinstance(choice.delta.content, list):
+            return choice.delta.content
+    return None
 
 
 def _encode_chat(provider: Mistral, call: Call[object]) -> HttpRequest:

@@ -42,18 +42,17 @@ class Body(msgspec.Struct, frozen=True, gc=False):
 
 
 _BODY = msgspec.json.Decoder(Body)
-_NOTHING = Body()
-_TELLING = (b'"thinking"', b'"reference"', b'"tool_reference"')
+NOTHING = Body()
 
 
 def look_again(data: bytes) -> Body:
     """Read what OpenAI's form leaves out, where there is some."""
-    if not any(word in data for word in _TELLING):
-        return _NOTHING
+    if b'"thinking"' not in data and b'reference"' not in data:
+        return NOTHING
     try:
         return _BODY.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _NOTHING
+        return NOTHING
 
 
 def read_chat(body: bytes, *, provider: str, model: str) -> ChatCompletionResponse:
@@ -94,8 +93,12 @@ class Blocks:
 
     def text(self, text: str) -> None:
         """Add text."""
-        if text:
-            self._length += len(text)
+        if not text:
+            return
+        self._length += len(text)
+        if self._blocks and self._blocks[-1]["type"] == "text":
+            self._fragments[-1].append(text)
+        else:
             self._append({"type": "text"}, text)
 
     def add(self, block: Mapping[str, object]) -> list[Annotation]:

@@ -5,7 +5,15 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from liter._errors import BadRequestError
+from liter._errors import (
+    AuthenticationError,
+    BadRequestError,
+    ContextWindowExceededError,
+    NotFoundError,
+    RateLimitedError,
+    ServerError,
+    ServiceUnavailableError,
+)
 from liter._http import Headers, ServerSentEvent
 from liter.providers import known_providers
 from liter.providers._mistral_request import PARAMETERS
@@ -261,3 +269,27 @@ def test_a_whole_reply_in_place_of_a_stream(call):
     [chunk] = decoder.whole(whole(CITED))
     assert chunk.choices[0].delta.native_content.blocks == CITED
     assert decoder.done
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "kind"),
+    [
+        (400, {"message": "Prompt contains 9 tokens, too large for model with 8 maximum context length",
+               "type": "invalid_request_prompt", "code": "3051"}, ContextWindowExceededError),
+        (400, {"message": "Logprobs are not enabled for this model", "code": "3051"}, BadRequestError),
+        (400, {"message": "Invalid model: x", "type": "invalid_model", "code": "1500"}, NotFoundError),
+        (401, {"detail": "Unauthorized"}, AuthenticationError),
+        (422, {"detail": [{"loc": ["body", "messages"], "msg": "Field required", "type": "missing"}]}, BadRequestError),
+        (422, {"object": "error", "message": {"detail": [{"loc": ["body"], "msg": "Extra inputs are not permitted"}]}},
+         BadRequestError),
+        (429, {"message": "Requests rate limit exceeded"}, RateLimitedError),
+        (429, {"message": "Service tier capacity exceeded for this model."}, ServiceUnavailableError),
+        (500, {"object": "error", "message": "Service unavailable.", "code": "1000"}, ServerError),
+    ],
+)  # fmt: skip
+def test_errors(call, status, told, kind):
+    """By the fact, whatever the shape; the message is the provider's."""
+    error = PROVIDER.error(call, status, Headers(), json.dumps(told).encode())
+    assert type(error) is kind
+    message = json.dumps(told)
+    assert all(word in message for word in error.message.split(": ")[-1].split()[:2])
