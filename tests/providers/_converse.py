@@ -4,6 +4,7 @@ import base64
 import json
 import struct
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 from urllib.parse import unquote
 
@@ -40,7 +41,7 @@ MEDIA_TYPES = {
 
 
 class InexpressibleError(Exception):
-    """The request says what liter's form of it has no place for."""
+    """Content says what OpenAI's form has no place for."""
 
 
 def messages_of(stream: bytes) -> Iterator[tuple[str, str, Json]]:
@@ -64,6 +65,7 @@ def whole_of(stream: bytes) -> Json:
     reply: Json = {}
     blocks: dict[int, Json] = {}
     inputs: dict[int, str] = {}
+    pictures: dict[int, bytes] = {}
     for kind, name, event in messages_of(stream):
         assert kind == "event", event
         event.pop("p", None)
@@ -89,10 +91,14 @@ def whole_of(stream: bytes) -> Json:
                 block.setdefault("citations", []).append(value)
             elif what == "toolResult":
                 block["toolResult"].setdefault("content", []).extend(value)
+            elif what == "image":
+                pictures[index] = pictures.get(index, b"") + base64.b64decode(value["source"]["bytes"])
             else:
                 raise AssertionError(what)
         elif name in ("messageStop", "metadata"):
             reply.update(event)
+    for index, picture in pictures.items():
+        blocks[index]["image"]["source"] = {"bytes": base64.b64encode(picture).decode()}
     for index, block in blocks.items():
         if "toolUse" in block:
             block["toolUse"]["input"] = json.loads(inputs.get(index) or "{}")
@@ -137,8 +143,10 @@ def said(reply: Json) -> Json:
             if thought.get("reasoningText", {}).get("signature")
         ],
         "hidden": [base64.b64decode(hidden) for thought in thoughts if (hidden := thought.get("redactedContent"))],
-        "pages": [one["location"]["web"]["url"] for one in citations if "web" in one["location"]],
-        "documents": [(one.get("title"), one["location"]) for one in citations if "web" not in one["location"]],
+        "pages": [one["location"]["web"]["url"] for one in citations if "web" in one.get("location", {})],
+        "documents": [
+            (one.get("title"), one.get("location")) for one in citations if "web" not in one.get("location", {})
+        ],
         "native": None if plain == sorted(plain) and 9 not in plain else kept,
         "stop": reply["stopReason"],
         "finish": FINISH.get(reply["stopReason"], reply["stopReason"]),
@@ -173,7 +181,7 @@ def read(reply: ChatCompletionResponse) -> Json:
         "hidden": [block["data"].encode() for block in message.thinking_blocks or () if "data" in block],
         "pages": [note.url_citation.url for note in notes if note.url_citation],
         "documents": [
-            (note.document_citation.title, note.document_citation.content["location"])
+            (note.document_citation.title, (note.document_citation.content or {}).get("location"))
             for note in notes
             if note.document_citation
         ],
@@ -196,10 +204,7 @@ def read(reply: ChatCompletionResponse) -> Json:
 
 
 def request_of(path: str, body: Json) -> Json:
-    """Read a recorded request back into the arguments of liter's.
-
-    :raises InexpressibleError: it says what they have no place for
-    """
+    """Read a recorded request back into the arguments of liter's."""
     body = json.loads(json.dumps(body))
     told: Json = {"model": unquote(path.split("/")[2])}
     messages = list(_system(body.pop("system", None) or []))
@@ -222,9 +227,9 @@ def request_of(path: str, body: Json) -> Json:
         if choice is not None:
             [(kind, value)] = choice.items()
             named = {"type": "function", "function": {"name": value.get("name")}}
-            told["tool_choice"] = {"auto": "auto", "any": "required", "tool": named}[kind]
+            told["tool_choice"] = {"auto": "auto", "any": "required", "tool": named}.get(kind, choice)
     schema = body.get("outputConfig", {}).get("textFormat", {}).get("structure", {}).get("jsonSchema")
-    if schema is not None:
+    if schema is not None and "name" in schema:
         del body["outputConfig"]["textFormat"]
         told["response_format"] = {
             "type": "json_schema",
@@ -241,8 +246,21 @@ def request_of(path: str, body: Json) -> Json:
 
 
 def _system(blocks: list[Json]) -> Iterator[Json]:
-    for part in _parts(blocks, "system"):
+    try:
+        parts = list(_parts(blocks))
+    except InexpressibleError:
+        yield {"role": "system", **_native(blocks)}
+        return
+    for part in parts:
         yield {"role": "system", "content": [part]}
+
+
+def _native(blocks: list[Json]) -> Json:
+    """Content that OpenAI's form has no place for, with its text."""
+    return {
+        "content": "".join(map(_text, blocks)),
+        "native_content": {"provider": "bedrock", "blocks": blocks},
+    }
 
 
 def _tools(tools: list[Json]) -> Iterator[Json]:
@@ -265,30 +283,25 @@ def _control(point: Json) -> Json:
 
 
 def _user(message: Json) -> Iterator[Json]:
-    """A turn of the user's as messages: its results, then the rest."""
-    rest: list[Json] = []
-    for block in message["content"]:
-        if "toolResult" not in block:
-            rest.append(block)
+    """A turn of the user's as messages: results, and what is said between them."""
+    for is_result, group in groupby(message["content"], key=lambda block: "toolResult" in block):
+        blocks = list(group)
+        if not is_result:
+            yield {"role": "user", **_content(blocks)}
             continue
-        if rest:
-            raise InexpressibleError("a tool's result after other content")
-        result = block["toolResult"]
-        told: Json = {"role": "tool", "tool_call_id": result["toolUseId"]}
-        if "status" in result:
-            told["is_error"] = result["status"] == "error"
-        content = result["content"]
-        if all(block.keys() & {"text", "image", "document", "video"} for block in content):
-            told["content"] = list(_parts(content, "tool"))
-        else:
-            told["content"] = "".join(_text(block) for block in content)
-            told["native_content"] = {"provider": "bedrock", "blocks": content}
-        yield told
-    if any("guardContent" in block or "searchResult" in block for block in rest):
-        words = "".join(_text(block) for block in rest)
-        yield {"role": "user", "content": words, "native_content": {"provider": "bedrock", "blocks": rest}}
-    elif rest:
-        yield {"role": "user", "content": list(_parts(rest, "user"))}
+        for block in blocks:
+            result = block["toolResult"]
+            told: Json = {"role": "tool", "tool_call_id": result["toolUseId"], **_content(result["content"])}
+            if "status" in result:
+                told["is_error"] = result["status"] == "error"
+            yield told
+
+
+def _content(blocks: list[Json]) -> Json:
+    try:
+        return {"content": list(_parts(blocks))}
+    except InexpressibleError:
+        return _native(blocks)
 
 
 def _text(block: Json) -> str:
@@ -327,7 +340,7 @@ def _thought(content: Json) -> Json:
     return {"type": "thinking", "thinking": thought.pop("text"), **thought}
 
 
-def _parts(blocks: list[Json], role: str) -> Iterator[Json]:
+def _parts(blocks: list[Json]) -> Iterator[Json]:
     made: list[Json] = []
     for block in blocks:
         [(kind, value)] = block.items()
@@ -337,10 +350,13 @@ def _parts(blocks: list[Json], role: str) -> Iterator[Json]:
             made[-1]["cache_control"] = _control(value)
         elif kind == "text":
             made.append({"type": "text", "text": value})
+        elif kind == "audio" and "bytes" in value["source"]:
+            audio = {"data": value["source"]["bytes"], "format": value["format"]}
+            made.append({"type": "input_audio", "input_audio": audio})
         elif kind in ("image", "document", "video"):
             made.append(_media(kind, value))
         else:
-            raise InexpressibleError(f"{kind} among the content of {role}")
+            raise InexpressibleError(kind)
     return iter(made)
 
 
@@ -367,8 +383,20 @@ def _media(kind: str, value: Json) -> Json:
 
 
 def plain(body: Json) -> Json:
-    """A request without what says nothing: empty objects and lists, and the form of numbers and of schemas."""
+    """A request without what says nothing: empty objects and texts, forms of schemas, neighbours of one role."""
     body = json.loads(json.dumps(body))
+    messages: list[Json] = []
+    for message in body["messages"]:
+        content = [block for block in message["content"] if block != {"text": ""}]
+        for block in content:
+            if "toolResult" in block:
+                inner = block["toolResult"]["content"]
+                block["toolResult"]["content"] = [part for part in inner if part != {"text": ""}]
+        if messages and messages[-1]["role"] == message["role"]:
+            messages[-1]["content"] += content
+        elif content:
+            messages.append({**message, "content": content})
+    body["messages"] = messages
     for name in ("inferenceConfig", "system", "additionalModelRequestFields", "toolConfig"):
         if not body.get(name, True):
             del body[name]

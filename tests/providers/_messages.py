@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from liter._http import ServerSentEvent
@@ -87,7 +88,7 @@ def said(message: Mapping[str, object]) -> dict[str, object]:
             if not citation.get("url")
         ],
         "native": None if plain else blocks,
-        "finish": FINISH[message["stop_reason"]],
+        "finish": FINISH.get(message["stop_reason"], message["stop_reason"]),
         "stop_sequence": message.get("stop_sequence"),
         "prompt": sum(run["input_tokens"] for run in [usage, *compaction]) + sum(cached) + sum(written),
         "completion": sum(run["output_tokens"] for run in [usage, *compaction]),
@@ -241,30 +242,27 @@ def _assistant(blocks: list[Json], provider: str) -> Iterator[Json]:
 
 
 def _user(blocks: list[Json], provider: str) -> Iterator[Json]:
-    """A turn of the user's as messages: its results, then the rest."""
-    rest: list[Json] = []
-    for block in blocks:
-        if block["type"] != "tool_result":
-            rest.append(block)
+    """A turn of the user's as messages: results, and what is said between them."""
+    for is_result, group in groupby(blocks, key=lambda block: block["type"] == "tool_result"):
+        together = list(group)
+        if not is_result:
+            parts = list(map(_part, together))
+            native = {"content": _text(together), "native_content": _native(together, provider)}
+            yield {"role": "user", **(native if None in parts else {"content": parts})}
             continue
-        assert not rest, "results come first"
-        told: Json = {"role": "tool", "tool_call_id": block["tool_use_id"]}
-        if "is_error" in block:
-            told["is_error"] = block["is_error"]
-        content = block.get("content") or ""
-        parts = None if isinstance(content, str) else list(map(_part, content))
-        if parts is None:
-            told["content"] = content
-        elif None in parts:
-            told["content"], told["native_content"] = _text(content), _native(content, provider)
-        else:
-            told["content"] = parts
-        yield _marked(told, block)
-    parts = list(map(_part, rest))
-    if None in parts:
-        yield {"role": "user", "content": _text(rest), "native_content": _native(rest, provider)}
-    elif parts:
-        yield {"role": "user", "content": parts}
+        for block in together:
+            told: Json = {"role": "tool", "tool_call_id": block["tool_use_id"]}
+            if "is_error" in block:
+                told["is_error"] = block["is_error"]
+            content = block.get("content") or ""
+            parts = None if isinstance(content, str) else list(map(_part, content))
+            if parts is None:
+                told["content"] = content
+            elif None in parts:
+                told["content"], told["native_content"] = _text(content), _native(content, provider)
+            else:
+                told["content"] = parts
+            yield _marked(told, block)
 
 
 def _part(block: Json) -> Json | None:
