@@ -9,6 +9,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from opentelemetry import metrics, trace
+from opentelemetry.propagate import get_global_textmap
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from .._version import __version__
@@ -38,9 +39,9 @@ class Recorder:
         "_always",
         "_complained",
         "_no_metrics",
+        "_trace_context",
         "instruments",
         "logger",
-        "propagator",
         "settings",
         "tracer",
     )
@@ -64,13 +65,14 @@ class Recorder:
         meter = metrics.get_meter(names.SCOPE, __version__, meter_provider, names.SCHEMA_URL)
         self.instruments = Instruments(meter, settings.semconv)
         self.logger = self._make_logger(logger_provider)
-        self.propagator: TextMapPropagator | None = None
-        if settings.propagate == "tracecontext":
-            self.propagator = TraceContextTextMapPropagator()
-        elif settings.propagate == "global":
-            from opentelemetry import propagate
+        self._trace_context = TraceContextTextMapPropagator()
 
-            self.propagator = propagate.get_global_textmap()
+    @property
+    def propagator(self) -> "TextMapPropagator | None":
+        """What writes the headers of requests; the application may set the global one at any time."""
+        if self.settings.propagate == "global":
+            return get_global_textmap()
+        return self._trace_context if self.settings.propagate == "tracecontext" else None
 
     def _make_logger(self, provider: "LoggerProvider | None") -> "Logger | None":
         if not self.settings.details_event and self.settings.exceptions == "span":

@@ -157,9 +157,10 @@ async def test_content_is_redacted(recorded: Recorded) -> None:
 
 
 @pytest.mark.anyio
-async def test_nothing_is_serialised_for_nobody(unsampled: Recorded) -> None:
-    """Content of a span that is not sampled is not even looked at."""
+async def test_nothing_is_serialised_for_nobody(recorded: Recorded, unsampled: Recorded) -> None:
+    """Content is not even looked at where it is not captured, or for a span that is not sampled."""
     looked: list[str] = []
+    await ask(recorded, capture_content=False, redact=lambda name, value: looked.append(name))
     await ask(unsampled, capture_content=True, redact=lambda name, value: looked.append(name))
     assert looked == []
 

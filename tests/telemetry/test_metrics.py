@@ -3,13 +3,17 @@
 from collections.abc import Callable, Mapping
 from typing import cast
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.sdk.metrics.export import Histogram, HistogramDataPoint, NumberDataPoint, Sum
+from opentelemetry import trace
+from opentelemetry.sdk.metrics import Exemplar, ExemplarReservoir, MeterProvider
+from opentelemetry.sdk.metrics.export import Histogram, HistogramDataPoint, InMemoryMetricReader, NumberDataPoint, Sum
+from opentelemetry.sdk.metrics.view import View
 
 from liter import Call, LlmError, RateLimitedError, Route, Stack
-from liter.middleware import Cache, Concurrency, Fallback, Hedge, Limit, RateLimit, Retry
+from liter.middleware import Cache, Concurrency, Fallback, Hedge, Limit, RateLimit, Retry, Tracing
 from liter.telemetry import _names as names
 from liter.telemetry._response import modalities, usage_attributes
 from liter.testing import ErrorEvent, Outcome, Refuse, ScriptedHandler, Simulator
@@ -138,8 +142,6 @@ async def test_chunks_are_counted_from_the_second_on(recorded: Recorded) -> None
 
 async def test_a_slow_consumer_is_not_the_providers_doing(recorded: Recorded, make_call: MakeCall) -> None:
     """What the consumer does between two chunks is in the span, and not in the time of a chunk."""
-    import anyio
-
     handler = ScriptedHandler(Outcome(events=["one", "two", "three"], interval=0.25))
     async with recorded.tracing()(make_call(stream=True), handler) as reply:
         async for _ in reply:
@@ -322,3 +324,39 @@ async def test_models_and_providers_are_told_apart(recorded: Recorded) -> None:
         ("anthropic", "claude-simulated", "claude-simulated", "api.anthropic.com"): 2,
         ("openai", "other", "other", "api.openai.com"): 1,
     }
+
+
+class Looking(ExemplarReservoir):
+    """Notes which span is current, and whether it still records, when something is measured."""
+
+    def __init__(self, seen: list[tuple[str, bool]]) -> None:
+        self.seen = seen
+
+    def offer(self, value: float, time_unix_nano: int, attributes: object, context: object) -> None:
+        span = trace.get_current_span()
+        self.seen.append((getattr(span, "name", ""), span.is_recording()))
+
+    def collect(self, point_attributes: object) -> list[Exemplar]:
+        return []
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "from another task"])
+async def test_measurements_are_made_while_the_span_is_current(recorded: Recorded, *, elsewhere: bool) -> None:
+    """The last ones, too, before the span ends, also where another task closes the stream."""
+    seen: list[tuple[str, bool]] = []
+    view = View(
+        instrument_name="gen_ai.client.operation.duration",
+        exemplar_reservoir_factory=lambda aggregation: lambda **options: Looking(seen),
+    )
+    meter_provider = MeterProvider([InMemoryMetricReader()], views=[view], shutdown_on_exit=False)
+    tracing = Tracing(tracer_provider=recorded.tracer_provider, meter_provider=meter_provider)
+    async with serving(Simulator(reply="one two three"), tracing) as client:
+        stream = await client.chat_stream(model=GPT, messages=HI)
+        await stream.__anext__()
+        if elsewhere:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(stream.aclose)
+        else:
+            await stream.aclose()
+    assert seen == [("chat gpt-simulated", True)]
+    meter_provider.shutdown()
