@@ -124,7 +124,7 @@ class Blocks:
 
     def _append(self, block: Block, text: str) -> None:
         kind = block["type"]
-        if self._blocks and self._blocks[-1]["type"] == kind:
+        if self._blocks and self._blocks[-1].get("type") == kind:
             self._blocks[-1].update(block)
             self._fragments[-1].append(text)
             return
@@ -162,9 +162,9 @@ class Blocks:
         blocks: list[Block] = []
         for block, fragments in zip(self._blocks, self._fragments, strict=True):
             text = "".join(fragments)
-            if block["type"] == "text":
+            if block.get("type") == "text":
                 block = {**block, "text": text}  # noqa: PLW2901 # what it is when whole
-            elif block["type"] == "thinking":
+            elif block.get("type") == "thinking":
                 block = {**block, "thinking": [{"type": "text", "text": text}]}  # noqa: PLW2901
             blocks.append(block)
         return NativeContent(provider=provider, blocks=blocks)

@@ -264,7 +264,7 @@ _NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "logprobs": (False,),
     "n": (1,),
     "presence_penalty": (0, 0.0),
-    "tools": ([],),
+    "tools": ([], ()),
     "top_logprobs": (0,),
 }
 
