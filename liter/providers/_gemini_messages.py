@@ -24,7 +24,7 @@ from ..types import (
 )
 from ._gemini_calls import call_parts, is_made_up, text_of_parts
 from ._gemini_json import JsonObject, fields_of, text_of
-from ._gemini_parts import parts_of, refuse_breakpoint
+from ._gemini_parts import parts_of, pictures_of, refuse_breakpoint
 from ._gemini_target import Target
 
 _OBJECT = msgspec.json.Decoder(dict[str, object])
@@ -108,6 +108,7 @@ class Turns:
         parts += parts_of(message.content or "", where, target)
         if message.refusal:
             parts.append({"text": message.refusal})
+        parts += pictures_of(message.images or (), where, target)
         made = [part for _, part in calls]
         if message.function_call is not None:
             made.append({"functionCall": _named(message.function_call.name, message.function_call.arguments, where)})
@@ -167,7 +168,7 @@ def _response(text: str, is_error: bool) -> object:
         return {"error": text}
     try:
         _OBJECT.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return {"output": text}
     return msgspec.Raw(text.encode())
 
@@ -184,7 +185,7 @@ def _call(call: ToolCall, where: str) -> JsonObject:
 def _named(name: str, arguments: str, where: str) -> JsonObject:
     try:
         _OBJECT.decode(arguments or "{}")
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise BadRequestError(f"{where}: Gemini takes the arguments of a call only as a JSON object") from None
     return {"name": name, "args": msgspec.Raw((arguments or "{}").encode())}
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .._errors import BadRequestError
 from ..types import CacheControl, ContentPart, DocumentPart, FilePart, ImagePart, InputAudioPart, RefusalPart, TextPart
-from ._gemini_json import JsonObject
+from ._gemini_json import JsonObject, fields_of, text_of
 from ._gemini_target import Target
 
 _DATA_URL = re.compile(r"data:([^,]*?);base64,(.*)", re.DOTALL | re.IGNORECASE)
@@ -37,6 +37,21 @@ def parts_of(content: str | Sequence[ContentPart], where: str, target: Target) -
         refuse_breakpoint(part.cache_control or part.prompt_cache_breakpoint, place, target)
         made = _part(part, place, target)
         if made != {"text": ""}:
+            parts.append(made)
+    return parts
+
+
+def pictures_of(images: Sequence[JsonObject], where: str, target: Target) -> list[JsonObject]:
+    """Make Gemini's parts of the pictures that a model made before, those of them that are here."""
+    parts: list[JsonObject] = []
+    for index, image in enumerate(images):
+        url = text_of(fields_of(image.get("image_url")).get("url")) or ""
+        made = _data(url, f"{where}.images[{index}]")
+        if made is None:
+            target.cannot(
+                f"{where}.images[{index}]: a picture by its address", "give it as 'data:image/png;base64,...'"
+            )
+        else:
             parts.append(made)
     return parts
 

@@ -62,7 +62,6 @@ _PUBLISHERS = re.compile(r"/publishers/[a-z0-9-]+(?:/models)?/?$")
 _API_KEYS = ("AIza", "AQ.")
 _KEY = Auth(kind="header", header="x-goog-api-key")
 
-
 # Headers that only the provider itself takes.
 _ANTHROPICS_OWN = frozenset({b"anthropic-version", b"x-api-key"})
 

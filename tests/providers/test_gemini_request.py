@@ -350,6 +350,16 @@ def test_results_with_images(body_of):
     assert part == {"functionResponse": {**told, "parts": [picture]}}
 
 
+def test_pictures_that_another_model_made(body_of):
+    """Those that are here go in line, an address is refused."""
+    message = AssistantMessage(content="Look.", images=[PICTURE])
+    parts = body_of(messages=[USER, message, USER])["contents"][1]["parts"]
+    assert parts == [{"text": "Look."}, {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}]
+    elsewhere = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    with pytest.raises(BadRequestError, match=r"images\[0\]"):
+        body_of(messages=[USER, replace(message, images=[elsewhere]), USER])
+
+
 def test_a_result_must_say_whose_it_is(body_of):
     """Without the call before it, a result must name its tool."""
     with pytest.raises(BadRequestError, match=r"'call_1'.*name"):
