@@ -17,6 +17,9 @@ from ._openai_stream import ChatStreamDecoder as OpenAIStreamDecoder
 from ._parameters import Rule
 from ._wire import OperationWire
 
+# What it has in OpenAI's form.
+_SHARED = ("list_models", "transcribe", "create_file", "retrieve_file", "delete_file", "list_files", "file_content")
+
 
 class Mistral(OpenAI, frozen=True, kw_only=True):
     """A provider that speaks Mistral's API."""
@@ -28,7 +31,8 @@ class Mistral(OpenAI, frozen=True, kw_only=True):
     @property
     def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
         """The operations of the protocol, by name."""
-        return {"chat": _CHAT, "list_models": super().wires["list_models"], **OPERATIONS}
+        theirs = super().wires
+        return {"chat": _CHAT, **{name: theirs[name] for name in _SHARED}, **OPERATIONS}
 
     def parameters(self, operation: str) -> Mapping[str, Rule]:
         """What becomes of each parameter, as the protocol's own tables say."""

@@ -18,6 +18,8 @@ from ..types import (
     EmbeddingRequest,
     ModerationRequest,
     ModerationResponse,
+    OcrRequest,
+    OcrResponse,
     Usage,
 )
 from ._codec import Framing
@@ -66,6 +68,9 @@ COMPLETION_PARAMETERS: Mapping[str, Rule] = {
 
 _RENAMES = {"dimensions": "output_dimension"}
 _SEED = {"seed": "random_seed"}
+# What makes pages annotated ones, which cost more.
+_ANNOTATIONS = ("document_annotation_format", "bbox_annotation_format")
+_OCR = msgspec.json.Decoder(OcrResponse)
 _MODERATION = msgspec.json.Decoder(ModerationResponse)
 
 
@@ -88,6 +93,20 @@ def _decode_moderation(provider: "Mistral", call: Call[object], body: bytes, hea
     results = [replace(one, flagged=one.flagged or any(one.categories.values())) for one in told.results]
     usage = None if told.usage is None else normal_usage(told.usage, body)
     return replace(told, results=results, usage=usage)
+
+
+def _encode_ocr(provider: "Mistral", call: Call[object]) -> HttpRequest:
+    return post(provider, call, "/ocr", json_body(call.request, model=call.route.model))
+
+
+def _decode_ocr(provider: "Mistral", call: Call[object], body: bytes, headers: Headers) -> OcrResponse:
+    told = read_json(call, body, _OCR, "the text of a document")
+    pages = (told.usage_info or {}).get("pages_processed")
+    if not isinstance(pages, int):
+        return told
+    asked = cast("OcrRequest", call.request).extra_body or {}
+    annotated = any(asked.get(name) for name in _ANNOTATIONS)
+    return replace(told, usage=Usage(pages=pages, annotated_pages=pages if annotated else None))
 
 
 def _encode_completion(provider: "Mistral", call: Call[object]) -> HttpRequest:
@@ -173,6 +192,7 @@ OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {
         parameters=EMBEDDING_PARAMETERS,
     ),
     "moderate": OperationWire(encode=_encode_moderate, decode=_decode_moderation),
+    "ocr": OperationWire(encode=_encode_ocr, decode=_decode_ocr),
     "completions": OperationWire(
         encode=_encode_completion,
         decode=_decode_completion,

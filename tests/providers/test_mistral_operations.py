@@ -10,7 +10,13 @@ from liter._errors import BadRequestError, StreamingError
 from liter._http import Headers
 from liter.providers import known_providers
 from liter.transport import framer
-from liter.types import CompletionRequest, EmbeddingRequest, ModerationRequest
+from liter.types import (
+    CompletionRequest,
+    EmbeddingRequest,
+    ModerationRequest,
+    OcrRequest,
+    TranscriptionRequest,
+)
 
 from ._replay import cut
 
@@ -35,7 +41,9 @@ def body(call):
 
 def test_what_it_offers():
     """Nothing that OpenAI has and it has not."""
-    assert PROVIDER.operations == {"chat", "list_models", "embed", "moderate", "completions"}
+    files = {"create_file", "retrieve_file", "delete_file", "list_files", "file_content"}
+    texts = {"chat", "list_models", "embed", "moderate", "completions", "ocr", "transcribe"}
+    assert PROVIDER.operations == texts | files
 
 
 def test_every_recorded_embedding_can_be_asked_for(recordings, make):
@@ -126,3 +134,35 @@ def test_a_stream_that_is_cut_or_no_stream(make):
     [piece] = decoder.whole(json.dumps(whole).encode())
     assert (piece.text, decoder.done, decoder.end()) == ("b", True, ())
     assert not decoder.opening(piece)
+
+
+def test_every_recorded_document(recordings, make):
+    """Its pages and what is billed; and the request that was made."""
+    count = 0
+    for record in recordings("mistral", "ocr"):
+        told = json.loads(record["response_body"])
+        call = make("ocr", OcrRequest(**record["request_body"]))
+        assert PROVIDER.encode(call).path == "/ocr"
+        assert body(call) == record["request_body"]
+        reply = PROVIDER.decode(call, record["response_body"].encode(), Headers())
+        assert [(page.index, page.markdown) for page in reply.pages] == [
+            (page["index"], page["markdown"]) for page in told["pages"]
+        ]
+        assert (reply.usage.pages, reply.usage.annotated_pages) == (told["usage_info"]["pages_processed"], None)
+        annotated = replace(call.request, extra_body={"document_annotation_format": {"type": "json_schema"}})
+        reply = PROVIDER.decode(make("ocr", annotated), record["response_body"].encode(), Headers())
+        assert reply.usage.annotated_pages == reply.usage.pages
+        count += 1
+    assert count
+    call = make("ocr", OcrRequest(model="m", document={"type": "document_url", "document_url": "https://d"}))
+    assert PROVIDER.decode(call, b'{"pages": []}', Headers()).usage is None
+
+
+def test_every_recorded_transcription(recordings, make):
+    """Text and the seconds that are billed."""
+    for record in recordings("mistral", "transcription"):
+        told = json.loads(record["response_body"])
+        request = TranscriptionRequest(model="voxtral-mini-latest", file=b"RIFF")
+        reply = PROVIDER.decode(make("transcribe", request), record["response_body"].encode(), Headers())
+        assert reply.text == told["text"]
+        assert reply.usage.audio_seconds == told["usage"]["prompt_audio_seconds"]
