@@ -58,6 +58,10 @@ class Exchange:
         return "Exchange()"
 
 
+# Codes of credentials that were good and are so no longer.
+_ENDED = frozenset({"ExpiredTokenException"})
+
+
 class _Scope(Generic[R]):
     """One attempt: its reply's scope."""
 
@@ -83,8 +87,9 @@ class _Scope(Generic[R]):
             try:
                 return await self._enter(waited)
             except AuthenticationError as error:
-                # 403 is no doubt about who is calling.
-                if credential is None or error.status in (None, 403) or not isinstance(source, RenewableSource):
+                # 403 is no doubt about who is calling, unless it says that the credential has ended (AWS).
+                doubted = error.status not in (None, 403) or error.code in _ENDED
+                if credential is None or not doubted or not isinstance(source, RenewableSource):
                     raise
                 refused.append(credential)
                 if not source.refused(credential) or (self._upload is not None and not self._upload.rewindable):

@@ -96,6 +96,43 @@ async def test_a_request_that_is_signed_by_somebody_else(key: object, code: str)
     assert caught.value.request_id is not None
 
 
+class Renewed:
+    """A session whose files somebody writes anew: AKID1, then AKID2, and so on."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.secret_key, self.token = "secret", "token"
+
+    @property
+    def access_key(self) -> str:
+        return f"AKID{self.count}"
+
+    def get_credentials(self) -> "Renewed":
+        self.count += 1
+        return self
+
+    def get_frozen_credentials(self) -> "Renewed":
+        return self
+
+    def get_config_variable(self, name: str, /) -> None:
+        assert name == "region"
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize(("code", "requests"), [("ExpiredTokenException", 2), ("AccessDeniedException", 1)])
+async def test_credentials_that_have_ended(code: str, requests: int):
+    """They are looked up anew, and the request is sent once more; no permission is no reason to."""
+    simulator = Simulator(reply="x", faults=[Refuse(403, code=code)])
+    source = AwsCredentials(session=Renewed(), environ={})
+    if requests == 1:
+        with pytest.raises(AuthenticationError):
+            await asked(simulator, api_key=source)
+    else:
+        assert (await asked(simulator, api_key=source)).text == "x"
+    keys = [request.headers["authorization"].partition("=")[2].partition("/")[0] for request in simulator.requests]
+    assert keys == ["AKID1", "AKID2"][:requests]
+
+
 async def test_a_signature_only_has_to_be_well_formed_where_no_keys_are_known():
     """As any key is taken where none is given."""
     assert (await asked(Simulator(reply="x"), api_key=signing("whatever"))).text == "x"
