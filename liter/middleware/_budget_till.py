@@ -178,22 +178,26 @@ class Till:
     async def settle(self, call: Call[object], hold: Hold, amount: int) -> None:
         """Count what an attempt cost. Whatever happens, it is counted, now or with a later call."""
         untold = _Untold(hold.name, hold.places, min(amount, _UNLIMITED), hold.amount is not None)
-        if self.never_waits and self._on_threshold is None and not call.listeners:
-            await self._tell(untold)
-            return
-        told = False
+        told, failed = False, StoreError(f"{self.store!r}: no answer within {GRACE:g} s")
         try:
+            if self.never_waits and self._on_threshold is None and not call.listeners:
+                await self._tell(untold)
+                told = True
+                return
             with anyio.move_on_after(GRACE, shield=True):
                 balances = await self._tell(untold)
                 told = True
                 await self._settled(call, hold, amount, balances)
         except StoreError as error:
-            self._store_failed(error)
-            with anyio.move_on_after(GRACE, shield=True):
-                await call.notify(BudgetStoreFailed(call=call, error=error, doing="settle", goes_on=True))
+            failed = error
         finally:
             if not told:
                 self._keep(untold)
+                self._store_failed(failed)
+        if not told:
+            _log.warning("what a call cost is settled with a later one: %s", failed)
+            with anyio.move_on_after(GRACE, shield=True):
+                await call.notify(BudgetStoreFailed(call=call, error=failed, doing="settle", goes_on=True))
 
     async def _settled(self, call: Call[object], hold: Hold, amount: int, balances: list[Balance] | None) -> None:
         if balances is None:
@@ -226,14 +230,20 @@ class Till:
     async def tell_the_rest(self) -> None:
         """Tell the store what it could not be told before: some of it with each call."""
         for _ in range(0 if self._rests else min(_TOLD_AT_ONCE, len(self._untold))):
-            untold = self._untold[0]
+            try:
+                untold = self._untold.popleft()
+            except IndexError:
+                return  # others have told it
+            told = False
             try:
                 await self._in_time(self._tell(untold))
+                told = True
             except StoreError as error:
                 self._store_failed(error)
                 return
-            if self._untold and self._untold[0] is untold:
-                self._untold.popleft()
+            finally:
+                if not told:
+                    self._untold.appendleft(untold)
 
     async def _in_time(self, step: Awaitable[T]) -> T:
         if self.never_waits:

@@ -573,12 +573,27 @@ async def test_what_the_store_could_not_be_told_is_told_with_a_later_call(
         with anyio.fail_after(20):
             await send(layer, ask(listeners=(events.append,)))
     assert layer.unsettled == 2
-    assert silent or [type(event) for event in events] == [BudgetStoreFailed] * 2
+    assert [type(event) for event in events] == [BudgetStoreFailed] * 2
     store.failing = frozenset()
     await anyio.sleep(1)
-    await send(layer, ask())
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(send, layer, ask())
     told = await status(layer)
-    assert (told.spent, told.reserved, layer.unsettled) == (45 * MICRO, 0, 0)
+    assert (told.spent, told.reserved, layer.unsettled) == (75 * MICRO, 0, 0)
+
+
+@pytest.mark.anyio
+async def test_a_store_that_was_closed_fails_no_call_that_is_under_way(
+    ask: MakeCall, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its cost stays untold, and the log says so."""
+    store = MemoryStore()
+    layer = budget(1, store=store)
+    async with layer(ask(), handler()):
+        await store.aclose()
+    assert layer.unsettled == 1
+    assert "the store is closed" in caplog.text
 
 
 @pytest.mark.parametrize("lost_answers", [False, True])

@@ -92,7 +92,7 @@ async def check_end(load: Load, store: Store, rows: list[LedgerRow]) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("mode", "calls"), [("hard", 10_000), ("estimate", 2000)])
+@pytest.mark.parametrize(("mode", "calls"), [("hard", 10_000), ("estimate", 1000)])
 async def test_ten_thousand_calls_at_once_in_memory(mode: str, calls: int) -> None:
     """All at one moment, with faults, retries, hedges, streams and cancellations."""
     load = Load(calls=calls, limit=calls * Decimal("0.0006"), seed=1, mode=mode)
@@ -109,12 +109,12 @@ async def test_ten_thousand_calls_at_once_in_memory(mode: str, calls: int) -> No
 @pytest.mark.anyio
 async def test_an_estimate_leaves_no_more_than_a_twentieth_unused() -> None:
     """With a limit that is far too small for what is asked, at least 95 % of it are spent, and it is not passed."""
-    load = Load(calls=3000, limit=Decimal("0.6"), seed=2, mode="estimate", at_once=20, faults=False)
+    load = Load(calls=2000, limit=Decimal("0.4"), seed=2, mode="estimate", at_once=20, faults=False)
     store, ledger = MemoryStore(), Rows()
     seen = await run_load(load, store, ledger)
     await check_end(load, store, ledger.rows)
     [everybody] = await Budget(*limits(load.limit), prices=PRICES, store=store).status()
-    assert seen.refused > 500
+    assert seen.refused > 300
     assert Decimal("0.95") * load.limit <= everybody.spent <= Decimal("1.05") * load.limit
 
 
@@ -168,7 +168,7 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], S
 
 
 @pytest.mark.realtime
-@pytest.mark.parametrize("calls", [400, pytest.param(10_000, marks=[pytest.mark.load, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("calls", [200, pytest.param(10_000, marks=[pytest.mark.load, pytest.mark.timeout(900)])])
 def test_four_processes_do_not_overspend_together(make_store: Callable[[], Store], calls: int, tmp_path: Path) -> None:
     """Neither at any moment that somebody looks, nor by the store's own check, nor at the end."""
     load = Load(calls=calls, limit=calls * Decimal("0.0005"), seed=3)
