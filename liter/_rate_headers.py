@@ -75,13 +75,15 @@ class ReportedLimit(msgspec.Struct, frozen=True, kw_only=True):
     window: float | None = None
 
 
-def parse_rate_headers(headers: Mapping[str, str]) -> tuple[ReportedLimit, ...]:
+def parse_rate_headers(headers: Mapping[str, str], *, now: datetime | None = None) -> tuple[ReportedLimit, ...]:
     """Read all limits that response headers tell of, in no particular order; none is an empty tuple.
 
     Never raises: what is malformed counts as not told. A time of day is turned into seconds by the response's own
     ``date`` header, so that no clock has to agree with the provider's; without that header it is not told.
+
+    :param now: what a time of day is counted from where the response has no ``date``
     """
-    now = _date(headers.get("date", ""))
+    now = _date(headers.get("date", "")) or now
     found: dict[tuple[str, int], dict[str, float | None]] = {}
     kinds: dict[str, tuple[Unit, float | None]] = {}
     for name in headers:

@@ -128,7 +128,8 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     def chat_body(self, request: ChatCompletionRequest, call: Call[object]) -> bytes:
         """Make the body of a chat completion's request."""
         stream, extra = call.stream, request.extra_body
-        if self.unsupported or not self.stream_options:
+        refused = self.unsupported if self.stream_options else (*self.unsupported, "stream_options")
+        if any(getattr(request, name) is not None for name in refused):
             request = supported(self.parameters("chat"), request, call)
         options = request.stream_options
         if stream and options is None and self.stream_options:

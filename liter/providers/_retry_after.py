@@ -1,32 +1,18 @@
 """How long a provider asks to wait, out of the many ways in which providers say it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import cast
 
 from .._header_values import EPOCH, EPOCH_MS, parse_date, parse_duration
 from .._http import Headers
+from .._rate_headers import parse_rate_headers
 
 # A wait of more than a month is a misread number.
 _LONGEST = 31 * 86400.0
 
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?|\.\d+", re.ASCII)
-_IETF_RATE_LIMIT = re.compile(r"(?:^|[;,\s])r\s*=\s*(\d+)\s*;\s*t\s*=\s*(\d+)", re.ASCII)
-
-# How many are left, and when there will be more: one row for each limit that a provider tells of.
-_LIMITS: tuple[tuple[str, str], ...] = (
-    ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
-    ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
-    ("x-ratelimit-remaining-project-tokens", "x-ratelimit-reset-project-tokens"),
-    ("x-ratelimit-remaining-requests-day", "x-ratelimit-reset-requests-day"),
-    ("x-ratelimit-remaining-tokens-minute", "x-ratelimit-reset-tokens-minute"),
-    ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
-    ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
-    ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
-    ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
-    ("x-ratelimit-remaining", "x-ratelimit-reset"),
-)
 
 
 def retry_after(headers: Headers, body: object = None) -> float | None:
@@ -73,25 +59,12 @@ def _wait(text: str, now: datetime) -> float | None:
 
 def _reset(headers: Headers, now: datetime) -> float | None:
     """The wait until the last of the used-up limits has room again."""
-    waits: list[float] = []
-    for remaining, reset in _LIMITS:
-        if reset not in headers:
-            continue
-        # Some send a list: one entry for each window.
-        left = [_number(part) for part in headers.get(remaining, "").split(",")]
-        for index, part in enumerate(_parts(headers[reset])):
-            wait = _wait(part, now)
-            if wait is not None and index < len(left) and left[index] is not None and cast("float", left[index]) <= 0:
-                waits.append(wait)
-    for left_text, seconds in _IETF_RATE_LIMIT.findall(headers.get("ratelimit", "")):
-        if int(left_text[:20]) == 0 and (wait := _wait(seconds[:20], now)) is not None:
-            waits.append(wait)
-    return max(waits, default=None)
-
-
-def _parts(text: str) -> Iterable[str]:
-    # An HTTP date has a comma of its own.
-    return [text] if parse_date(text) else text.split(",")
+    waits = [
+        limit.reset
+        for limit in parse_rate_headers(headers, now=now)
+        if limit.reset is not None and limit.remaining is not None and limit.remaining <= 0
+    ]
+    return max((wait for wait in waits if wait <= _LONGEST), default=None)
 
 
 def _retry_info(body: object) -> str:
