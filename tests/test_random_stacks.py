@@ -11,6 +11,10 @@ import pytest
 import trio
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.trace import StatusCode
 from trio.testing import MockClock
 
 from liter import Attempt, LlmClient, LlmError
@@ -34,6 +38,7 @@ from liter.middleware import (
     Rule,
     SpendLimit,
     Timeout,
+    Tracing,
 )
 from liter.money import Cost, Price, PriceBook
 from liter.testing import (
@@ -75,6 +80,26 @@ class Books:
 
     def _end(self, call: object, reply: object) -> None:
         self.ends += 1
+
+
+class Spans(SpanProcessor):
+    """Counts how often each span begins and ends."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.ended: list[int] = []
+        self.consistent = True
+        self.tracer_provider = TracerProvider(shutdown_on_exit=False)
+        self.tracer_provider.add_span_processor(self)
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        self.begun.append(span.context.span_id)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.ended.append(span.context.span_id)
+        # Not asserted here: what a processor raises reaches nobody.
+        failed = span.status.status_code is StatusCode.ERROR
+        self.consistent = self.consistent and failed is ("error.type" in (span.attributes or {}))
 
 
 plans = st.builds(
@@ -134,8 +159,9 @@ def audit(client: LlmClient, attempts: tuple[Attempt, ...], cost: Cost | None = 
         assert cost is None or cost == Cost.sum(costs)
 
 
-async def story(names: list[str], script: list[Fault | None], callers: list[Plan], http2: bool) -> None:
+async def story(names: list[str], script: list[Fault | None], callers: list[Plan], http2: bool, traced: bool) -> None:
     """Run all callers at once on one client, then look at what is left."""
+    spans = Spans()
     books = [Books() for _ in names]
     limits = [Concurrency(2) for _ in names]
     budgets = [Budget(SpendLimit(1000), prices=PRICES, output_tokens=100) for _ in names]
@@ -145,6 +171,8 @@ async def story(names: list[str], script: list[Fault | None], callers: list[Plan
         return books[position].hooks() if name == "hooks" else mine[name] if name in mine else KINDS[name]()
 
     layers = [make(position, name) for position, name in enumerate(names)]
+    if traced:
+        layers.insert(0, Tracing(tracer_provider=spans.tracer_provider, capture_content=True))
     try:
         check_order(layers)
     except ValueError:
@@ -172,6 +200,8 @@ async def story(names: list[str], script: list[Fault | None], callers: list[Plan
         assert simulator.in_flight == 0
         assert all(limit.in_use == limit.waiting == 0 for limit in limits)
         assert all(book.responses == book.ends for book in books)
+        assert sorted(spans.begun) == sorted(spans.ended)
+        assert trace.get_current_span() is trace.INVALID_SPAN
         for budget in budgets:
             assert (await budget.status())[0].reserved == 0
         # And the client is as good as new: the script is at its end, or comes to it.
@@ -182,6 +212,9 @@ async def story(names: list[str], script: list[Fault | None], callers: list[Plan
         await anyio.sleep(300)
         answer = await client.chat(model="gpt-simulated", messages=HI)
         assert answer.text == ("one two [redacted] four five" if "guard" in names else "one two three four five")
+        assert sorted(spans.begun) == sorted(spans.ended)
+        assert spans.consistent
+        assert bool(spans.begun) is traced
         assert http2 or pool.open_connections == pool.idle_connections <= 3
     await anyio.wait_all_tasks_blocked()
     assert simulator.connections.open == 0
@@ -197,13 +230,19 @@ def run(main: Callable[[], Awaitable[None]], backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@given(names=stacks, script=faults, callers=st.lists(plans, min_size=1, max_size=8), http2=st.booleans())
+@given(
+    names=stacks,
+    script=faults,
+    callers=st.lists(plans, min_size=1, max_size=8),
+    http2=st.booleans(),
+    traced=st.booleans(),
+)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_nothing_is_left_whatever_happens(
-    backend: str, names: list[str], script: list[Fault | None], callers: list[Plan], http2: bool
+    backend: str, names: list[str], script: list[Fault | None], callers: list[Plan], http2: bool, traced: bool
 ) -> None:
-    """No connection, permit, request or warning remains, and every reply that began has ended once."""
+    """No connection, permit, request or warning remains, and every reply and every span that began has ended once."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        run(lambda: story(names, script, callers, http2), backend)
+        run(lambda: story(names, script, callers, http2, traced), backend)
     gc.collect()
