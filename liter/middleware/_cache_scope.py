@@ -70,7 +70,7 @@ class CachedScope(Generic[R]):
 
     async def _find(self, flight: Flight | None) -> Reply[R] | None:
         answer = await self._search(flight)
-        if answer is None:
+        if answer is None and self._call.listeners:
             await self._call.notify(CacheMiss(call=self._call))
         return answer
 
