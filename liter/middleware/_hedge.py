@@ -10,7 +10,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from .._alarm import Alarm, at_first_wait, set_alarm
+from .._alarm import Alarm, Start, at_first_wait, set_alarm, starter
 from .._contract import Call, Handler
 from .._errors import LlmError
 from .._http import RawHeaders
@@ -145,11 +145,14 @@ class _Race(Generic[R]):
         "_may_begin",
         "_over",
         "_rings_at",
+        "_start",
         "_started",
         "_tasks",
         "_winner",
         "_won",
     )
+
+    _start: Start
 
     def __init__(self, hedge: Hedge, call: Call[R], call_next: Handler) -> None:
         self._hedge = hedge
@@ -198,6 +201,7 @@ class _Race(Generic[R]):
         """Make attempts, with an alarm for the next."""
         try:
             async with anyio.create_task_group() as self._tasks:
+                self._start = starter(self._tasks)
                 try:
                     await at_first_wait(self._attempts(self._call), self._set_alarm)
                 finally:
@@ -212,7 +216,7 @@ class _Race(Generic[R]):
             self._tasks = None
 
     def _set_alarm(self) -> None:
-        self._alarm = set_alarm(cast("TaskGroup", self._tasks), self._rings_at, self._ring)
+        self._alarm = set_alarm(self._start, self._rings_at, self._ring)
 
     def _ring(self) -> float:
         """Begin another attempt, if it is due. Returns when to look again."""
@@ -225,7 +229,7 @@ class _Race(Generic[R]):
             if following is None:
                 return math.inf
             self._alone = False
-            cast("TaskGroup", self._tasks).start_soon(self._attempts, following)
+            self._start(self._attempts, following)
             due = self._rings_at + self._delay
         self._rings_at = due if due < self._call.enter_by else math.inf
         return self._rings_at
