@@ -82,6 +82,10 @@ class Vertex(WireProvider, frozen=True, kw_only=True):
         """The operations of the protocol, by name."""
         return _WIRES
 
+    def address(self, settings: Mapping[str, str]) -> str:
+        """Its base URL with the settings filled in; without a location it is the global one, as in Google's SDK."""
+        return super().address({"location": "global", **settings})
+
     def error(self, call: Call[Any], status: int, headers: Headers, body: bytes) -> LlmError:
         """Classify an answer that is no success."""
         return classify_google(
@@ -113,12 +117,12 @@ def publisher_of(model: str) -> tuple[Publisher, str]:
 def root_of(base_url: str) -> str:
     """The address of a project's location, on the right host: what stands before ``/publishers``.
 
-    :raises BadRequestError: project or location is not known
+    :raises BadRequestError: the project is not known
     """
     if "{" in base_url:
         raise BadRequestError(
-            "Vertex AI must be told the project and the location: set GOOGLE_CLOUD_PROJECT and GOOGLE_CLOUD_LOCATION"
-            " ('global', 'us', 'europe-west4', ...), or give base_url"
+            "Vertex AI must be told the project: set GOOGLE_CLOUD_PROJECT, and GOOGLE_CLOUD_LOCATION for another place"
+            " than 'global', or pass provider_settings={'vertex': {'project': ...}}"
         )
     match = _REGIONAL.match(base_url)
     if match is not None and (host := _ELSEWHERE.get(match.group(1))) is not None:

@@ -114,6 +114,13 @@ def test_tiers_are_headers(tier, encode):
     assert b"x-vertex-ai-llm-request-type" not in dict(encode("gemini-3-pro", service_tier="default").headers)
 
 
+def test_without_a_location_it_is_the_global_one():
+    """As Google's own SDK has it; a project is always needed."""
+    assert Vertex().address({"project": "p"}) == address("global")
+    assert Vertex().address({"project": "p", "location": "us"}) == address("us")
+    assert "{project}" in Vertex().address({})
+
+
 def test_project_and_location_must_be_known(call_of):
     """The error names what was looked for."""
     request = ChatCompletionRequest(model="gemini-3-pro", messages=USER)
