@@ -1,4 +1,4 @@
-"""Cohere's embeddings, reranking and token counts."""
+"""Cohere's embeddings, reranking, transcriptions and token counts."""
 
 from binascii import a2b_base64
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,14 @@ from ..types import (
     RerankResponse,
     RerankResult,
     TokenCount,
+    TranscriptionRequest,
     Usage,
     Vector,
 )
 from ._cohere_reply import Block, WireUsage, normal_usage
+from ._form_body import form_body
 from ._headers import JSON, merged
+from ._openai_transcriptions import read_transcription
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, supported
 from ._read import read_json
 from ._wire import OperationWire
@@ -49,6 +52,19 @@ RERANK_PARAMETERS: Mapping[str, Rule] = {
     "return_documents": Mapped("nothing: the documents of the request come with the results"),
     "max_tokens_per_doc": Sent(),
     "user": Unsupported(),
+    "extra_body": Mapped("its fields; they win"),
+}
+
+TRANSCRIPTION_PARAMETERS: Mapping[str, Rule] = {
+    "model": Sent(),
+    "file": Sent(),
+    "language": Sent(),
+    "prompt": Unsupported(),
+    "response_format": Unsupported("the text comes as JSON", neutral=("json",)),
+    "temperature": Sent(),
+    "timestamp_granularities": Unsupported(),
+    "include": Unsupported(),
+    "chunking_strategy": Unsupported(neutral=("auto",)),
     "extra_body": Mapped("its fields; they win"),
 }
 
@@ -208,6 +224,19 @@ def _returned(request: RerankRequest, index: int) -> dict[str, object] | None:
     return {"text": document} if isinstance(document, str) else dict(document)
 
 
+def _encode_transcribe(provider: "Cohere", call: Call[object]) -> HttpRequest:
+    request = supported(TRANSCRIPTION_PARAMETERS, cast("TranscriptionRequest", call.request), call)
+    form = form_body(request, model=call.route.model)
+    own = ((b"content-type", form.content_type), (b"accept", b"application/json"))
+    return HttpRequest(
+        method="POST",
+        base_url=call.route.base_url,
+        path="/audio/transcriptions",
+        headers=merged(own + provider.auth.headers(call.route.api_key), call.headers),
+        upload=form,
+    )
+
+
 def _encode_count(provider: "Cohere", call: Call[object]) -> HttpRequest:
     request = cast("CountTokensRequest", call.request)
     if request.text is None or request.tools:
@@ -224,5 +253,10 @@ def _decode_count(provider: "Cohere", call: Call[object], body: bytes, headers: 
 OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {
     "embed": OperationWire(encode=_encode_embed, decode=_decode_embeddings, parameters=EMBEDDING_PARAMETERS),
     "rerank": OperationWire(encode=_encode_rerank, decode=_decode_ranking, parameters=RERANK_PARAMETERS),
+    "transcribe": OperationWire(
+        encode=_encode_transcribe,
+        decode=lambda provider, call, body, headers: read_transcription(call, body, headers),
+        parameters=TRANSCRIPTION_PARAMETERS,
+    ),
     "count_tokens": OperationWire(encode=_encode_count, decode=_decode_count),
 }

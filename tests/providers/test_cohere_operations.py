@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from liter._errors import BadRequestError, LlmError, NotFoundError, SerializationError
 from liter._http import Headers
 from liter.providers import known_providers
-from liter.types import CountTokensRequest, EmbeddingRequest, RerankRequest
+from liter.types import CountTokensRequest, EmbeddingRequest, RerankRequest, TranscriptionRequest
 
 PROVIDER = known_providers()["cohere"]
 
@@ -200,3 +200,23 @@ def test_a_place_that_there_is_not(make):
     call = make("rerank", RerankRequest(model="m", query="q", documents=["a"], return_documents=True))
     reply = PROVIDER.decode(call, b'{"results": [{"index": 7, "relevance_score": 0.5}]}', Headers())
     assert (reply.results[0].document, reply.usage) == (None, None)
+
+
+def test_transcriptions(make):
+    """A form with the recording; what Cohere does not take is refused, or dropped."""
+    request = TranscriptionRequest(model="cohere-transcribe", file=b"RIFF", language="en", response_format="json")
+    call = make("transcribe", request)
+    sent = PROVIDER.encode(call)
+    assert (sent.path, dict(sent.headers)[b"content-type"][:30]) == (
+        "/audio/transcriptions",
+        b"multipart/form-data; boundary=",
+    )
+    assert sent.upload is not None
+    reply = PROVIDER.decode(
+        call, b'{"text": "Where do rivers begin?"}', Headers([(b"content-type", b"application/json")])
+    )
+    assert (reply.text, reply.usage) == ("Where do rivers begin?", None)
+    asked = replace(request, prompt="rivers")
+    with pytest.raises(BadRequestError, match="'prompt'"):
+        PROVIDER.encode(make("transcribe", asked))
+    assert PROVIDER.encode(make("transcribe", asked, unsupported="drop")).upload is not None

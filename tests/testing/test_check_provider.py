@@ -109,6 +109,23 @@ COHERE = WireSample(
 )
 
 
+OLLAMA_COUNTS = {"done_reason": "stop", "prompt_eval_count": 3, "eval_count": 9}
+
+
+def ollama(text: str, *, done: bool = False) -> bytes:
+    """A line of Ollama's own stream."""
+    told = {"model": "m", "message": {"role": "assistant", "content": text}, "done": done}
+    return json.dumps({**told, **(OLLAMA_COUNTS if done else {})}, ensure_ascii=False).encode() + b"\n"
+
+
+OLLAMA = WireSample(
+    reply=ollama(TEXT, done=True),
+    stream=b"".join([*map(ollama, PARTS), ollama("", done=True)]),
+    text=TEXT,
+    error=b'{"error": "No such model."}',
+)
+
+
 def converse(*events: tuple[str, object]) -> bytes:
     """Events of ConverseStream, in their framing."""
     return b"".join(
@@ -165,7 +182,10 @@ BEDROCK = WireSample(
         (known_providers()["publicai"], OPENAI),
         (known_providers()["assemblyai"], OPENAI),
         (known_providers()["azure"], OPENAI),
+        (known_providers()["azure-ai"], OPENAI),
         (known_providers()["azure-anthropic"], ANTHROPIC),
+        (known_providers()["github-copilot"], OPENAI),
+        (known_providers()["ollama-native"], OLLAMA),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
