@@ -17,10 +17,10 @@ from ._bedrock_errors import classify_answer
 from ._bedrock_hosts import host_of
 from ._bedrock_images import IMAGE_GENERATE
 from ._bedrock_models import model_path
+from ._bedrock_operations import OPERATIONS
 from ._bedrock_reply import read_reply
 from ._bedrock_request import PARAMETERS, encode_converse
 from ._bedrock_stream import ConverseStreamDecoder
-from ._bedrock_text import OPERATIONS
 from ._bedrock_tools import schema_of
 from ._codec import StreamDecoder
 from ._headers import JSON, merged

@@ -148,7 +148,10 @@ class Media:
         return name
 
 
-_FETCHES_NOTHING = "Bedrock fetches no addresses but S3's: give the {} as a data: URL, or as s3://bucket/key"
+_FETCHES_NOTHING = (
+    "Bedrock fetches no addresses but S3's: give the {} as a data: URL, or as s3://bucket/key,"
+    " or let liter fetch it: LlmClient(fetch_urls='public')"
+)
 
 
 def _known(media_type: str, where: str) -> tuple[str, str]:
