@@ -310,14 +310,25 @@ def test_the_snapshot_is_what_the_script_builds() -> None:
     assert (ROOT / "liter/money/prices.json").read_bytes() == script.snapshot(book.version)
 
 
+def test_names_that_nobody_knows_do_not_pile_up() -> None:
+    """Models are named by callers and replies: what a book remembers of them is bounded, and still right."""
+    book = PriceBook.default().with_({"a/b": Price(input=1)})
+    for number in range(10_000):
+        assert book.find("openai", f"gpt-{number}-unknown") is None
+    assert len(book._found) <= 4096
+    assert total(book, "a/b", Usage(prompt_tokens=1_000_000)) == 1
+
+
 def test_prices_are_not_read_at_import() -> None:
-    """Importing reads no prices; the first price reads them."""
+    """Importing and making a client read no prices; the first price reads them, and of one provider only."""
     program = (
-        "import builtins, liter, liter.money as money\n"
+        "import liter\n"
         "from liter.money import _book\n"
+        "client = liter.LlmClient(api_key='sk')\n"
         "assert _book._default.cache_info().currsize == 0\n"
-        "money.PriceBook.default()\n"
+        "assert client.price(model='gpt-4o', usage=liter.Usage()).total == 0\n"
         "assert _book._default.cache_info().currsize == 1\n"
+        "assert list(client.prices._decoded) == ['openai']\n"
     )
     command = [sys.executable, "-W", "error", "-c", program]
     subprocess.run(command, check=True, cwd=ROOT, timeout=60)  # noqa: S603 # our own
