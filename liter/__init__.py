@@ -3,6 +3,7 @@
 from ._capabilities import Capabilities as Capabilities
 from ._client import LlmClient as LlmClient
 from ._contract import Attempt as Attempt
+from ._contract import AttemptGate as AttemptGate
 from ._contract import AttemptWatcher as AttemptWatcher
 from ._contract import Call as Call
 from ._contract import Handler as Handler
