@@ -11,10 +11,11 @@ from decimal import Decimal
 
 import anyio
 import msgspec
+from msgspec.structs import replace
 
 from liter import BudgetExceededError, LlmError, NetworkError, ServerError
 from liter._contract import Call, Handler, Route, Timeouts
-from liter.middleware import Budget, Hedge, Ledger, Retry, SpendLimit
+from liter.middleware import Budget, BudgetSettled, Hedge, Ledger, Retry, SpendLimit
 from liter.money import Price, PriceBook
 from liter.stores import LedgerStore, Store
 from liter.testing import Outcome, ScriptedHandler
@@ -110,6 +111,14 @@ async def _call(stack: list[object], seen: Seen, dice: random.Random, *, faults:
         tags={"tenant": dice.choice(TENANTS)},
         attempts=[],
     )
+
+    def look(event: object) -> None:
+        # What the store says right after a step of its own.
+        if isinstance(event, BudgetSettled):
+            seen.samples += len(event.statuses)
+            seen.overspent += sum(status.left < 0 for status in event.statuses)
+
+    call = replace(call, listeners=(look,))
     patience = dice.random() * 0.02 if faults and dice.random() < 0.3 else 300
     with anyio.move_on_after(patience) as scope:
         try:

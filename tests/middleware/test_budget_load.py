@@ -170,7 +170,7 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], S
 @pytest.mark.realtime
 @pytest.mark.parametrize("calls", [200, pytest.param(10_000, marks=[pytest.mark.load, pytest.mark.timeout(900)])])
 def test_four_processes_do_not_overspend_together(make_store: Callable[[], Store], calls: int, tmp_path: Path) -> None:
-    """Neither at any moment that somebody looks, nor by the store's own check, nor at the end."""
+    """Neither at any moment that somebody looks, nor after any step, nor at the end."""
     load = Load(calls=calls, limit=calls * Decimal("0.0005"), seed=3)
     path = tmp_path / "store.db"
     if make_store.func is SqliteStore:
@@ -179,7 +179,7 @@ def test_four_processes_do_not_overspend_together(make_store: Callable[[], Store
     assert sum(each.served + each.refused + each.failed + each.cancelled for each in seen) == calls
     assert sum(each.refused for each in seen) > calls / 20
     assert sum(each.served for each in seen) > calls / 20
-    assert sum(each.samples for each in seen) > calls / 20
+    assert sum(each.samples for each in seen) > calls / 5
     assert sum(each.overspent for each in seen) == 0
     rows = list(SqliteLedger(tmp_path / "ledger.db").read())
 
