@@ -53,6 +53,7 @@ class FollowedEvents(Generic[R]):
             cancel=self._cancel,
             origin=source.origin,
         )
+        self.reply.cost, self.reply.saved = source.cost, source.saved
 
     async def __anext__(self) -> R:
         while True:

@@ -20,6 +20,7 @@ from liter import (
     Usage,
 )
 from liter.middleware import Cache, Fallback, FallingBack, Guardrails, Rule, Target
+from liter.money import Cost
 from liter.testing import Outcome, ResetAfterEvents, ScriptedHandler, Simulator, check_layer
 from liter.types import ChunkChoice, Delta, FunctionCallDelta, ToolCallDelta, accumulate
 
@@ -218,6 +219,18 @@ async def test_a_cache_keeps_what_counts(make_call: MakeCall) -> None:
         async with stack(make_call(request=REQUEST, stream=True)) as reply:
             assert accumulate([event async for event in reply]).text == "b"
     assert len(handler.calls) == 2
+
+
+@pytest.mark.anyio
+async def test_a_hit_further_in_stays_one(make_call: MakeCall) -> None:
+    """What a cache inside of it tells of its hit is told on."""
+    handler = ScriptedHandler(whole("a"))
+    stack = Stack([to("x"), Cache()], handler)
+    for cost in (None, Cost.unbilled()):
+        async with stack(make_call(request=REQUEST, stream=True)) as reply:
+            assert accumulate([event async for event in reply]).text == "a"
+            assert reply.cost == cost
+    assert len(handler.calls) == 1
 
 
 @pytest.mark.anyio
