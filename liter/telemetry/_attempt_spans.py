@@ -156,13 +156,16 @@ class AttemptSpans:
         elif error is not None and not cancelled:
             failure = error_type(error)
         outcome = http.outcome_attributes(attempt, failure)
-        self.recorder.instruments.http(ended - wire.started, {**wire.attributes, **outcome}, wire.context)
-        if span.is_recording():
-            span.set_attributes(outcome)
-            if attempt.request_id:
-                span.set_attribute(names.REQUEST_ID, attempt.request_id)
-            if lost:
-                span.set_attribute(names.ATTEMPT_OUTCOME, "hedge_lost")
-            if failure is not None:
-                span.set_status(Status(StatusCode.ERROR))
-        span.end(self._clock.nanoseconds(ended))
+        try:
+            if span.is_recording():
+                span.set_attributes(outcome)
+                if attempt.request_id:
+                    span.set_attribute(names.REQUEST_ID, attempt.request_id)
+                if lost:
+                    span.set_attribute(names.ATTEMPT_OUTCOME, "hedge_lost")
+                if failure is not None:
+                    span.set_status(Status(StatusCode.ERROR))
+            measured = {**wire.attributes, **outcome}
+            self.recorder.instruments.http(ended - wire.started, measured, wire.context)
+        finally:
+            span.end(self._clock.nanoseconds(ended))

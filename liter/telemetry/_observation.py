@@ -12,18 +12,19 @@ import msgspec
 from opentelemetry import context as contexts
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from .._contract import Call, Route
+from .._contract import Call
 from .._reply import Reply
 from ..money import Cost
-from ..types import ChatCompletionChunk, ResponseEvent, Usage, accumulate
+from ..types import Usage
 from . import _names as names
 from ._attempt_spans import AttemptSpans
+from ._captured import Captured
 from ._clock import Clock
-from ._content import Json, input_content, output_content
+from ._content import Json
 from ._layer_events import event_attributes, event_name
 from ._log_events import emit_details, emit_exception, exception_attributes
 from ._recorder import Recorder, quiet, with_span
-from ._request import Attributes, choice_count, creation_attributes, request_attributes
+from ._request import Attributes, choice_count, creation_attributes, request_attributes, span_name
 from ._response import Facts, cost_attributes, error_description, error_type, usage_attributes
 
 if TYPE_CHECKING:
@@ -53,17 +54,16 @@ class Observation:
         "__weakref__",
         "_attempts",
         "_call",
+        "_captured",
         "_chunks",
         "_clock",
-        "_complete",
-        "_entered",
+        "_ended",
         "_facts",
         "_finished",
+        "_first",
         "_measured",
         "_named",
         "_span",
-        "_told",
-        "_told_response",
         "context",
         "recorder",
     )
@@ -75,20 +75,19 @@ class Observation:
         self._clock = Clock()
         self._facts = Facts()
         self._finished = False
-        self._complete = False
-        self._entered: float | None = None
-        self._told = 0
-        self._chunks: list[ChatCompletionChunk] | None = None
-        self._told_response: object = None
+        self._chunks = 0
+        # When a stream's first event was in, and when all was.
+        self._first: float | None = None
+        self._ended: float | None = None
         outside = contexts.get_current()
         # What its metrics and its span's birth have in common; empty for what has no span of its own.
-        self._named: Attributes = {} if settings.route else _creation_attributes(call.operation, call.route)
+        self._named: Attributes = {} if settings.route else creation_attributes(call.operation, call.route)
         self._measured: Attributes = self._named
         self._span: Span | None = self._start(call, outside)
         self.context: Context = with_span(outside, self._span)
         self._attempts = AttemptSpans(recorder, self.context, self._clock, call.route)
-        if settings.capture != "none" and call.stream and (settings.details_event or self._recording):
-            self._chunks = []
+        captures = settings.capture != "none" and (settings.details_event or self._recording)
+        self._captured = Captured(settings) if captures else None
 
     def inward(self) -> Call[object]:
         """Make the call for the layers further in. It is not kept: it refers to this, and would be a cycle."""
@@ -108,9 +107,8 @@ class Observation:
             return tracer.start_span(names.ROUTE_SPAN, outside, SpanKind.INTERNAL, asked, start_time=began)
         if not self._named:
             return None
-        span = tracer.start_span(
-            _span_name(self._named), outside, SpanKind.CLIENT, _values(self._named), start_time=began
-        )
+        named = _values(self._named)
+        span = tracer.start_span(span_name(self._named), outside, SpanKind.CLIENT, named, start_time=began)
         if span.is_recording():
             provider = names.provider_name(call.route.provider)
             span.set_attributes(_values(request_attributes(call, provider, settings.tags)))
@@ -136,13 +134,13 @@ class Observation:
         number = getattr(event, "attempt", None)
         if name == "hedging" and isinstance(number, int):
             self._attempts.hedged(number)
+        if self._span is not None and self._span.is_recording():
+            at = self._clock.nanoseconds(self._clock.now())
+            self._span.add_event(names.OWN.format(name), _values(event_attributes(name, event)), at)
         call = getattr(event, "call", None)
         route = call.route if isinstance(call, Call) else self._attempts.route
         about: Attributes = {names.PROVIDER: names.provider_name(route.provider), names.REQUEST_MODEL: route.model}
         self.recorder.instruments.event(name, event, about, self.context)
-        if self._span is not None and self._span.is_recording():
-            at = self._clock.nanoseconds(self._clock.now())
-            self._span.add_event(names.OWN.format(name), _values(event_attributes(name, event)), at)
 
     def _is_innermost(self, event: object) -> bool:
         """Whether no other one further in is told the same."""
@@ -156,12 +154,12 @@ class Observation:
     @quiet
     def entered(self, reply: Reply[object]) -> None:
         """The reply is in: whole, or a stream with its first event."""
-        self._entered = self._clock.now()
         if reply.streamed:
-            self._told = 0
+            self._first = self._clock.now()
         else:
-            self._complete = True
+            self._ended = self._clock.now()
             self._facts.add(reply.value)
+        self._move()
 
     def now(self) -> float:
         """Return the event loop's time."""
@@ -173,15 +171,12 @@ class Observation:
 
         Its time is what reading it took: what the consumer did before is not the provider's doing.
         """
-        self._told += 1
+        self._chunks += 1
         self._facts.add(event)
-        if self._chunks is not None:
-            if isinstance(event, ChatCompletionChunk):
-                self._chunks.append(event)
-            elif isinstance(event, ResponseEvent) and event.response is not None:
-                self._told_response = event.response
+        if self._captured is not None:
+            self._captured.add(event)
         # The first was in when the stream was entered.
-        if self._told > 1 and self._named:
+        if self._chunks > 1 and self._named:
             self.recorder.instruments.next_chunk(self._clock.now() - asked, self._with_model(), self.context)
 
     def _with_model(self) -> Attributes:
@@ -201,87 +196,100 @@ class Observation:
         if self._finished:
             return
         self._finished = True
-        self._finish(reply, error, dropped)
-        self._end()
-
-    @quiet
-    def _finish(self, reply: Reply[object] | None, error: BaseException | None, dropped: bool) -> None:
+        if self._ended is None:
+            self._ended = self._clock.now()
         failure: str | None = None
         if isinstance(error, Exception):
             failure = error_type(error)
         elif dropped:
             failure = names.FALLBACK_ERROR_TYPE
-        if reply is None or reply.streamed:
-            self._entered, first = self._clock.now(), self._entered
-        else:
-            first = None
         if self._named:
-            self._move()
-            if reply is not None and reply.streamed:
-                self._complete = reply.finished
             with self.current():
-                self._record(reply, error, failure, first)
-        if failure is not None and self._span is not None and self._span.is_recording():
-            described = error_description(error) if isinstance(error, Exception) else _DROPPED
-            self._span.set_status(Status(StatusCode.ERROR, described))
+                self._measure(reply, failure)
+                self._tell(reply, error, failure)
+        self._end(error, failure)
 
     @quiet
-    def _end(self) -> None:
-        if self._span is not None:
-            self._span.end(self._clock.nanoseconds(self._clock.now() if self._entered is None else self._entered))
+    def _end(self, error: BaseException | None, failure: str | None) -> None:
+        span = self._span
+        if span is None:
+            return
+        try:
+            if failure is not None and span.is_recording():
+                described = error_description(error) if isinstance(error, Exception) else _DROPPED
+                span.set_status(Status(StatusCode.ERROR, described))
+        finally:
+            span.end(self._clock.nanoseconds(self._end_time))
+
+    @property
+    def _end_time(self) -> float:
+        return self._clock.now() if self._ended is None else self._ended
 
     def _move(self) -> None:
         """Take the place of the attempt that answered, where a layer has sent the call elsewhere."""
-        made = _creation_attributes(self._call.operation, self._attempts.route)
+        route, asked = self._attempts.route, self._call.route
+        if not self._named or (route.provider, route.model, route.base_url) == (
+            asked.provider,
+            asked.model,
+            asked.base_url,
+        ):
+            return
+        made = creation_attributes(self._call.operation, route)
         if made != self._named:
             self._named = self._measured = made
             if self._span is not None and self._span.is_recording():
-                self._span.update_name(_span_name(made))
+                self._span.update_name(span_name(made))
                 self._span.set_attributes(_values(made))
 
-    def _record(
-        self, reply: Reply[object] | None, error: BaseException | None, failure: str | None, first: float | None
-    ) -> None:
-        instruments, settings, context = self.recorder.instruments, self.recorder.settings, self.context
-        measured = self._with_model()
+    @quiet
+    def _measure(self, reply: Reply[object] | None, failure: str | None) -> None:
+        self._move()
+        instruments, context, measured = self.recorder.instruments, self.context, self._with_model()
+        if self._first is not None:
+            instruments.first_chunk(self._first - self._clock.began, measured, context)
+        usage, cost = self._usage(reply), self._cost(reply)
+        if usage is not None:
+            instruments.usage(usage, measured, context)
+        if cost is not None:
+            instruments.cost(float(cost), measured, context)
+        instruments.duration(self._end_time - self._clock.began, measured, failure, context)
+
+    def _came_back(self, reply: Reply[object] | None, failure: str | None) -> Attributes:
+        """All that is known at the end."""
+        settings = self.recorder.settings
         operation, provider = str(self._named[names.OPERATION]), str(self._named[names.PROVIDER])
-        origin = "provider" if reply is None else reply.origin
-        ended = self._clock.now() if self._entered is None else self._entered
         attributes = self._facts.attributes(operation, provider)
-        if first is not None:
-            attributes[names.TIME_TO_FIRST_CHUNK] = waited = first - self._clock.began
-            instruments.first_chunk(waited, measured, context)
+        if self._first is not None:
+            attributes[names.TIME_TO_FIRST_CHUNK] = self._first - self._clock.began
         if reply is not None:
-            expected = choice_count(self._call.request)
-            attributes.update(self._facts.finish_reasons(expected, complete=self._complete))
+            reasons = self._facts.finish_reasons(choice_count(self._call.request), complete=reply.finished)
+            attributes.update(reasons)
             if reply.request_id:
                 attributes[names.REQUEST_ID] = reply.request_id
-        if origin == "cache":
-            attributes[names.CACHE_HIT] = True
-        if origin != "provider":
-            attributes[names.REPLY_ORIGIN] = origin
-        else:
-            usage, cost = self._usage(reply), self._cost(reply)
-            if usage is not None:
-                attributes.update(usage_attributes(usage, operation, settings.cache_write_key))
-                instruments.usage(usage, measured, context)
-            if cost is not None:
-                attributes.update(cost_attributes(cost, settings.cost_conventions))
-                instruments.cost(float(cost), measured, context)
+            if reply.origin == "cache":
+                attributes[names.CACHE_HIT] = True
+            if reply.origin != "provider":
+                attributes[names.REPLY_ORIGIN] = reply.origin
+        usage, cost = self._usage(reply), self._cost(reply)
+        if usage is not None:
+            attributes.update(usage_attributes(usage, operation, settings.cache_write_key))
+        if cost is not None:
+            attributes.update(cost_attributes(cost, settings.cost_conventions))
         attributes[names.ATTEMPT_COUNT] = len(self._attempts.attempts)
         if failure is not None:
             attributes[names.ERROR_TYPE] = failure
-        instruments.duration(ended - self._clock.began, measured, failure, context)
-        self._tell(reply, error, attributes)
+        return attributes
 
-    def _tell(self, reply: Reply[object] | None, error: BaseException | None, attributes: Attributes) -> None:
+    @quiet
+    def _tell(self, reply: Reply[object] | None, error: BaseException | None, failure: str | None) -> None:
         """Put what is known on the span, and into log events where these are wanted."""
         settings, logger, span = self.recorder.settings, self.recorder.logger, self._span
-        at = self._clock.nanoseconds(self._clock.now())
         recording = span is not None and span.is_recording()
-        content: Mapping[str, Sequence[Json]] = {}
-        if settings.capture != "none" and (recording or settings.details_event):
-            content = self._content(reply) or {}
+        if not recording and logger is None:
+            return
+        at = self._clock.nanoseconds(self._clock.now())
+        attributes = self._came_back(reply, failure)
+        content = self._content(reply) or {}
         if span is not None and recording:
             span.set_attributes(_values(attributes))
             if settings.capture in ("span", "both"):
@@ -293,14 +301,9 @@ class Observation:
             return
         if settings.details_event:
             provider = names.provider_name(self._call.route.provider)
+            asked = request_attributes(self._call, provider, settings.tags)
             said = content if settings.capture in ("event", "both") else {}
-            everything = {
-                **self._named,
-                **request_attributes(self._call, provider, settings.tags),
-                **attributes,
-                **said,
-            }
-            emit_details(logger, everything, self.context, at)
+            emit_details(logger, {**self._named, **asked, **attributes, **said}, self.context, at)
         if isinstance(error, Exception) and settings.exceptions != "span":
             emit_exception(logger, error, self._named, self.context, at, whole=settings.capture != "none")
 
@@ -310,46 +313,22 @@ class Observation:
 
     @quiet
     def _content(self, reply: Reply[object] | None) -> Mapping[str, Sequence[Json]]:
-        settings = self.recorder.settings
-        content = input_content(self._call.request)
-        value: object = None
-        if self._chunks is not None:
-            value = self._told_response or accumulate(self._chunks)
-        elif reply is not None and not reply.streamed:
-            value = reply.value
-        content.update(output_content(value, finish_reason=settings.semconv != "latest"))
-        if settings.redact is None:
-            return content
-        redacted: dict[str, Sequence[Json]] = {}
-        for name, said in content.items():
-            left = settings.redact(name, said)
-            if left is not None:
-                redacted[name] = left
-        return redacted
+        return {} if self._captured is None else self._captured.content(self._call.request, reply)
 
     def _usage(self, reply: Reply[object] | None) -> Usage | None:
         if reply is not None:
-            return reply.usage
+            return reply.usage if reply.origin == "provider" else None
         told = [attempt.usage for attempt in self._attempts.attempts if attempt.usage is not None]
         return told[-1] if told else None
 
     def _cost(self, reply: Reply[object] | None) -> Cost | None:
         """Return what all attempts cost together. What one of them has cost may be unknown, and so is the sum."""
         attempts = self._attempts.attempts
+        if reply is not None and reply.origin != "provider":
+            return None
         if attempts and all(attempt.cost is not None for attempt in attempts):
             return Cost.sum(attempt.cost for attempt in attempts)
         return None if reply is None else reply.cost
-
-
-def _creation_attributes(operation: str, route: Route) -> Attributes:
-    name = names.operation_name(operation, route.provider)
-    provider = names.provider_name(route.provider)
-    return {} if name is None else creation_attributes(name, provider, route.model, route.base_url)
-
-
-def _span_name(attributes: Attributes) -> str:
-    model = attributes.get(names.REQUEST_MODEL)
-    return f"{attributes[names.OPERATION]} {model}" if model else str(attributes[names.OPERATION])
 
 
 def _values(attributes: Attributes) -> "dict[str, AttributeValue]":

@@ -5,7 +5,7 @@ from typing import Final, cast
 
 import msgspec
 
-from .._contract import Call
+from .._contract import Call, Route
 from .._http import parse_base_url
 from . import _names as names
 
@@ -92,18 +92,28 @@ def server(base_url: str) -> tuple[str, int] | None:
     return origin.host, origin.port
 
 
-def creation_attributes(operation: str, provider: str, model: str, base_url: str) -> Attributes:
+def creation_attributes(operation: str, route: Route) -> Attributes:
     """Make the attributes that a span is born with, so that samplers see them. They are those of metrics, too.
 
-    :param operation: as the conventions name it, as is ``provider``
+    :param operation: one of ours
+    :return: nothing for what has no span of its own
     """
-    attributes: Attributes = {names.OPERATION: operation, names.PROVIDER: provider}
-    if model:
-        attributes[names.REQUEST_MODEL] = model
-    where = server(base_url)
+    name = names.operation_name(operation, route.provider)
+    if name is None:
+        return {}
+    attributes: Attributes = {names.OPERATION: name, names.PROVIDER: names.provider_name(route.provider)}
+    if route.model:
+        attributes[names.REQUEST_MODEL] = route.model
+    where = server(route.base_url)
     if where is not None:
         attributes[names.SERVER_ADDRESS], attributes[names.SERVER_PORT] = where
     return attributes
+
+
+def span_name(attributes: Attributes) -> str:
+    """Name a call's span by what it is born with: ``chat gpt-4o``."""
+    model = attributes.get(names.REQUEST_MODEL)
+    return f"{attributes[names.OPERATION]} {model}" if model else str(attributes[names.OPERATION])
 
 
 def request_attributes(call: Call[object], provider: str, tags: Sequence[str] = ()) -> Attributes:

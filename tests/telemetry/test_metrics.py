@@ -360,3 +360,31 @@ async def test_measurements_are_made_while_the_span_is_current(recorded: Recorde
             await stream.aclose()
     assert seen == [("chat gpt-simulated", True)]
     meter_provider.shutdown()
+
+
+class Failing(Looking):
+    """Fails at each measurement."""
+
+    def offer(self, value: float, time_unix_nano: int, attributes: object, context: object) -> None:
+        raise RuntimeError("no room")
+
+
+async def test_metrics_that_fail_take_nothing_from_the_span(
+    recorded: Recorded, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is known of a call is on its span all the same, and the fault is logged once."""
+    view = View(instrument_name="*", exemplar_reservoir_factory=lambda aggregation: lambda **options: Failing([]))
+    meter_provider = MeterProvider([InMemoryMetricReader()], views=[view], shutdown_on_exit=False)
+    tracing = Tracing(tracer_provider=recorded.tracer_provider, meter_provider=meter_provider)
+    async with serving(Simulator(faults=[Refuse(429)]), tracing, Retry()) as client:
+        await client.chat(model=GPT, messages=HI)
+        async for _ in await client.chat_stream(model=GPT, messages=HI):
+            pass
+    assert len(recorded.calls) == 2
+    assert len(recorded.attempts) == 3
+    assert [event.name for event in recorded.calls[0].events] == ["liter.retrying"]
+    for call in recorded.calls:
+        assert attributes(call)["gen_ai.response.finish_reasons"] == ("stop",)
+        assert "gen_ai.usage.input_tokens" in attributes(call)
+    assert len([record for record in caplog.records if record.name == "liter"]) == 1
+    meter_provider.shutdown()
