@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from random import Random
 from threading import RLock
 from types import TracebackType
-from typing import Generic, Literal, TypeVar, cast, get_args
+from typing import Generic, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -29,6 +29,7 @@ from ..stores import Store
 from ._balance import Balance, Strategy, stick
 from ._deployment import Deployment, Health, Member
 from ._deployment_cost import DeploymentCosts
+from ._router_pools import check_pools, take_prices
 
 R = TypeVar("R")
 
@@ -124,7 +125,7 @@ class Router:
             raise ValueError(f"strategy must be one of {', '.join(get_args(Strategy))}, not {strategy!r}")
         if sticky is not None and not sticky:
             raise ValueError("sticky must be the name of a tag; leave it out for calls that may go anywhere")
-        _check(pools)
+        check_pools(pools)
         self.strategy: Strategy = strategy
         self.sticky: str | None = sticky
         self.circuit: CircuitPolicy = circuit or CircuitPolicy()
@@ -132,7 +133,7 @@ class Router:
         self.on_store_error: Literal["open", "closed"] = on_store_error
         costs = DeploymentCosts(PriceBook.default() if prices is None else prices)
         if strategy == "cheapest":
-            _take_prices(pools, costs)
+            take_prices(pools, costs)
         self._balance = Balance(strategy, random or Random(), costs)
         # Reentrant, as a finalizer may run in the middle of a step of its thread.
         self._lock = RLock()
@@ -266,39 +267,6 @@ class Router:
             pools.append(f"{name!r}: {closed} of {len(members)} circuits closed")
         sticky = f", sticky={self.sticky!r}" if self.sticky is not None else ""
         return f"Router({{{', '.join(pools)}}}, strategy={self.strategy!r}{sticky})"
-
-
-def _check(pools: Mapping[str, Sequence[Deployment]]) -> None:
-    if not pools:
-        raise ValueError("pools must hold at least one pool, as {'fast': [Deployment('openai/gpt-4o-mini')]}")
-    for name, deployments in pools.items():
-        if not name:
-            raise ValueError("pools: a pool's name must not be empty: it is what calls give as their model")
-        if not deployments:
-            raise ValueError(f"pools[{name!r}] must hold at least one Deployment")
-        seen: set[tuple[object, ...]] = set()
-        for given in deployments:
-            deployment = cast("object", given)
-            if not isinstance(deployment, Deployment):
-                raise ValueError(f"pools[{name!r}] must hold Deployments, not {deployment!r}")
-            if deployment.model != name and deployment.model in pools:
-                raise ValueError(
-                    f"pools[{name!r}] holds {deployment.model!r}, a pool itself, and pools do not nest: "
-                    "list its deployments instead"
-                )
-            where = deployment.model, deployment.base_url, deployment.api_key
-            if where in seen:
-                raise ValueError(f"pools[{name!r}] holds {deployment.model!r} twice: give it once, with a weight")
-            seen.add(where)
-
-
-def _take_prices(pools: Mapping[str, Sequence[Deployment]], costs: DeploymentCosts) -> None:
-    for name, deployments in pools.items():
-        for deployment in deployments:
-            try:
-                costs.take(deployment)
-            except ValueError as error:
-                raise ValueError(f"pools[{name!r}]: {error}") from None
 
 
 class _Routed(Generic[R]):

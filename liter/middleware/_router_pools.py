@@ -1,0 +1,42 @@
+"""What a router is given: its pools, checked."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from ._deployment import Deployment
+from ._deployment_cost import DeploymentCosts
+
+
+def check_pools(pools: Mapping[str, Sequence[Deployment]]) -> None:
+    """Check a router's pools. :raises ValueError: one is empty, holds what it cannot, or another pool"""
+    if not pools:
+        raise ValueError("pools must hold at least one pool, as {'fast': [Deployment('openai/gpt-4o-mini')]}")
+    for name, deployments in pools.items():
+        if not name:
+            raise ValueError("pools: a pool's name must not be empty: it is what calls give as their model")
+        if not deployments:
+            raise ValueError(f"pools[{name!r}] must hold at least one Deployment")
+        seen: set[tuple[object, ...]] = set()
+        for given in deployments:
+            deployment = cast("object", given)
+            if not isinstance(deployment, Deployment):
+                raise ValueError(f"pools[{name!r}] must hold Deployments, not {deployment!r}")
+            if deployment.model != name and deployment.model in pools:
+                raise ValueError(
+                    f"pools[{name!r}] holds {deployment.model!r}, a pool itself, and pools do not nest: "
+                    "list its deployments instead"
+                )
+            where = deployment.model, deployment.base_url, deployment.api_key
+            if where in seen:
+                raise ValueError(f"pools[{name!r}] holds {deployment.model!r} twice: give it once, with a weight")
+            seen.add(where)
+
+
+def take_prices(pools: Mapping[str, Sequence[Deployment]], costs: DeploymentCosts) -> None:
+    """Take the prices of all deployments. :raises ValueError: one has none"""
+    for name, deployments in pools.items():
+        for deployment in deployments:
+            try:
+                costs.take(deployment)
+            except ValueError as error:
+                raise ValueError(f"pools[{name!r}]: {error}") from None
