@@ -15,14 +15,14 @@ from msgspec.structs import replace
 from ..types import Usage
 from ._cost import Cost
 from ._price import Price, read_price, row_of
-from ._provider_prices import STANDARD, ModelPrices, ProviderPrices
+from ._provider_prices import ModelPrices, ProviderPrices
 from ._rates import Charge
 from ._schema import ProviderRows, Row, Snapshot, in_utc
+from ._terms import terms_in
 
 _LOGGER = logging.getLogger("liter")
 
 _ZERO = Decimal(0)
-_NO_TERMS: Mapping[str, str] = {}
 
 # Names of models come from callers and from replies: what is remembered about them is bounded.
 _REMEMBERED = 4096
@@ -221,7 +221,7 @@ class PriceBook:
         if not found.row.prices:
             free = Cost(total=_ZERO, computed=_ZERO, price_version=self.version, match=found.match)
             return _reported(usage, None, self.version, found) or free
-        card = found.card(_terms(usage, terms), partial(in_utc, when))
+        card = found.card(terms_in(usage, terms), partial(in_utc, when))
         if card is None or not card.rates:
             # The list has the model, and no price for it, or none at that time.
             return _reported(usage, None, self.version, None)
@@ -268,30 +268,6 @@ _PROVIDER = msgspec.json.Decoder(ProviderRows)
 def _default() -> PriceBook:
     told = msgspec.json.decode(Path(__file__).with_name("prices.json").read_bytes(), type=Snapshot)
     return PriceBook(version=told.version, source=told.source, providers=told.providers, same=told.same)
-
-
-def _terms(usage: Usage, terms: Mapping[str, str] | None) -> Mapping[str, str]:
-    """The terms that are not the standard ones."""
-    tier, speed, geography = usage.service_tier, usage.speed, usage.inference_geo
-    if (
-        (tier is None or tier in STANDARD)
-        and (speed is None or speed in STANDARD)
-        and (geography is None or geography in STANDARD)
-        and usage.search_context_size is None
-    ):
-        if not terms:
-            return _NO_TERMS
-        told: dict[str, str | None] = {}
-    else:
-        told = {
-            "speed": speed,
-            "geography": geography,
-            "search_context_size": usage.search_context_size,
-            # Anthropic reports a batch as a tier.
-            ("processing" if tier == "batch" else "service_tier"): tier,
-        }
-    told.update(terms or _NO_TERMS)
-    return {name: value for name, value in told.items() if value is not None and value.lower() not in STANDARD}
 
 
 def _reported(usage: Usage, charge: Charge | None, version: str, found: ModelPrices | None) -> Cost | None:

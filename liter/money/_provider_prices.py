@@ -10,9 +10,6 @@ from ._schema import Period, ProviderRows, Row
 
 _ONE = Decimal(1)
 
-# Words for: nothing special.
-STANDARD = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand", "global", "not_available"})
-
 # What is said where these terms have no price of their own. Others (a size, a kind of search) need not have one.
 _TOLD = ("service_tier", "speed", "processing", "geography")
 
