@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _SETTER: "Setter[dict[str, str]]" = DefaultSetter()  # type: ignore[assignment] # it takes any mutable mapping
 
 
+# Of what a span is born with, what its metric has, too: a URL would make too many.
+_MEASURED = (names.HTTP_METHOD, names.SERVER_ADDRESS, names.SERVER_PORT)
+
+
 class _Wire:
     """An attempt that has begun."""
 
@@ -71,8 +75,9 @@ class AttemptSpans:
         self.attempts.append(attempt)
         if self._winner is None:
             self.route = call.route
-        span, context = None, self._parent
         attributes = http.creation_attributes(request)
+        wire = _Wire({name: attributes[name] for name in _MEASURED}, self._parent, None, started)
+        self._wires[id(attempt)] = wire, call.route
         if settings.attempt_spans:
             template = http.url_template(call, request)
             span = self.recorder.tracer.start_span(
@@ -82,12 +87,10 @@ class AttemptSpans:
                 attributes,
                 start_time=self._clock.nanoseconds(started),
             )
-            context = with_span(self._parent, span)
+            wire.span, wire.context = span, with_span(self._parent, span)
             if span.is_recording():
                 span.set_attributes({names.URL_TEMPLATE: template, **self._about(call, attempt)})
-        del attributes[names.URL_FULL]
-        self._wires[id(attempt)] = _Wire(attributes, context, span, started), call.route
-        return self._headers(request, context)
+        return self._headers(request, wire.context)
 
     def _about(self, call: Call[object], attempt: Attempt) -> Attributes:
         about: Attributes = {names.ATTEMPT_PROVIDER: attempt.provider, names.ATTEMPT_MODEL: attempt.model}
