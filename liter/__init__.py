@@ -2,6 +2,8 @@
 
 from ._capabilities import Capabilities as Capabilities
 from ._client import LlmClient as LlmClient
+from ._config import create_client as create_client
+from ._config import create_client_from_json as create_client_from_json
 from ._contract import Attempt as Attempt
 from ._contract import AttemptGate as AttemptGate
 from ._contract import AttemptWatcher as AttemptWatcher

@@ -1,8 +1,10 @@
 """The client: methods in the shape of OpenAI's API, each a call through the stack."""
 
+import os
 import ssl
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -146,6 +148,23 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
         check_models(layers, lambda model: self._routes.route(model, "chat", DEFAULTS))
         self._stack = Stack(layers, exchange)
 
+    @classmethod
+    def from_config(cls, path: "str | os.PathLike[str] | None" = None, **options: object) -> Self:
+        """Make a client of a file: providers, keys by variable name, layers with their settings, prices, stores.
+
+        ``liter config check`` says what a file means. See docs/configuration.md.
+
+        :param path: the file; by default ``liter.toml`` in the current folder, or in the nearest one above it
+        :param options: arguments of the client that win over the file's
+        :raises FileNotFoundError: there is no such file
+        :raises ValueError: something in it makes no sense, or is a key that nobody reads; says where
+        """
+        from ._config import build, find_config, read_config
+
+        where = find_config() if path is None else Path(path)
+        built = build(read_config(where), where=str(where), folder=where.parent)
+        return cls(**{**built.options, **options})  # type: ignore[arg-type] # each is checked by __init__
+
     def price(
         self,
         *,
@@ -190,6 +209,11 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
     def prices(self) -> PriceBook:
         """The client's price book."""
         return self._prices or PriceBook.default()
+
+    @property
+    def home(self) -> str:
+        """The client's own provider, for models without a prefix that is known."""
+        return self._routes.home
 
     @property
     def providers(self) -> Mapping[str, Provider]:

@@ -47,6 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from ._providers import ProvidersOptions, providers
 
             return providers(msgspec.convert(given, ProvidersOptions))
+        case "config":
+            from ._config import ConfigOptions, config
+
+            return config(msgspec.convert(given, ConfigOptions))
         case _:
             parser.print_help()
             return 0
@@ -61,7 +65,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_providers(commands.add_parser("providers", help="list the providers, or show what is known of one"))
     _add_sim(commands.add_parser("sim", help="serve the simulated provider until Ctrl-C"))
     _add_spend(commands.add_parser("spend", help="show what is in a ledger: who spent how much"))
+    _add_config(commands.add_parser("config", help="say what a configuration file means"))
     return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Say what liter.toml means: the client, its keys, stores and layers. Asks nobody."
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="read a file, and say what it means or what is wrong")
+    check.add_argument(
+        "file", nargs="?", metavar="FILE", help="by default liter.toml here, or in the nearest folder above"
+    )
+    check.add_argument("--plain", action="store_true", help="plain text, even where rich is installed")
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     """``liter`` alone shows what there is."""
     assert main([]) == 0
     shown = capsys.readouterr().out
-    assert all(command in shown for command in ("demo", "chat", "providers", "sim", "spend"))
+    assert all(command in shown for command in ("demo", "chat", "config", "providers", "sim", "spend"))
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,21 @@ def test_help_is_quick() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_config_check_says_what_a_file_means(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The client, its keys by variable, its stores, and its layers in order; or what is wrong."""
+    path = tmp_path / "liter.toml"
+    path.write_text(
+        '[client]\nmodel_hint = "groq"\n[keys]\ngroq = "KEY_THAT_IS_NOT_SET"\n[stores.main]\nurl = "memory:"\n'
+        '[[layers]]\ntype = "Retry"\nmax_retries = 7\n[[layers]]\ntype = "RateLimit"\nstore = "main"\n'
+        'limits = [{ amount = 5, unit = "requests" }]\n'
+    )
+    assert main(["config", "check", str(path), "--plain"]) == 0
+    shown = capsys.readouterr().out
+    assert "a client whose own provider is groq" in shown
+    assert "KEY_THAT_IS_NOT_SET  not set" in shown
+    assert shown.index("1. calls     Retry(max_retries=7") < shown.index("2. attempts  RateLimit(5 requests per minute")
+    path.write_text("[cleint]\n")
+    assert main(["config", "check", str(path)]) == 1
+    assert "did you mean 'client'" in capsys.readouterr().err
