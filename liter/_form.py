@@ -25,7 +25,7 @@ class Form:
         self.fields: tuple[tuple[str, str | File], ...] = tuple(fields)
         self.progress = progress
         # Long enough that no file has it by chance.
-        self.boundary = boundary or secrets.token_hex(16)
+        self.boundary: str = boundary or secrets.token_hex(16)
 
     @property
     def content_type(self) -> bytes:

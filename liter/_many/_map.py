@@ -74,7 +74,7 @@ class Mapped(AsyncIterator[MapResult[V]], Generic[V]):
         progress: bool,
         options: Mapping[str, object],
     ) -> None:
-        self.stats = MapStats(len(requests) if isinstance(requests, Sized) else None)
+        self.stats: MapStats = MapStats(len(requests) if isinstance(requests, Sized) else None)
         self._client = client
         self._source = _Source(requests)
         self._concurrency = concurrency

@@ -23,10 +23,10 @@ class MapStats:
     """
 
     def __init__(self, total: int | None) -> None:
-        self.total = total
-        self.done = 0
-        self.failed = 0
-        self.restored = 0
+        self.total: int | None = total
+        self.done: int = 0
+        self.failed: int = 0
+        self.restored: int = 0
         self.cost: Cost | None = Cost.unbilled()
         self._started = anyio.current_time()
 

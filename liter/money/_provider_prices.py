@@ -23,7 +23,7 @@ class ModelPrices:
     __slots__ = ("_cards", "_factors", "_fees", "_foreign", "_standard", "match", "row")
 
     def __init__(self, row: Row, match: Matched, rows: ProviderRows, model: str, *, foreign: bool) -> None:
-        self.row = row
+        self.row: Row = row
         self.match: Matched = match
         self._foreign = foreign
         self._fees = rows.fees

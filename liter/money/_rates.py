@@ -157,7 +157,7 @@ class RateCard:
         minimum_seconds: int = 0,
         assumed: tuple[str, ...] = (),
     ) -> None:
-        self.rates = rates
+        self.rates: Mapping[str, Rate] = rates
         self._factor = factor
         self._minimum_seconds = minimum_seconds
         self._assumed = assumed

@@ -1,22 +1,29 @@
 """Sets OpenTelemetry up for those who have not: SDK and OTLP exporters, from the standard environment variables."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self, cast
 
 import anyio
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry._logs import LoggerProvider
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk._logs.export import LogRecordExporter
-    from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader
-    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.trace import TracerProvider
 
 _EXTRA: Final = "pip install 'liter-sdk[otel]'"
 _GRACE: Final = 10.0
+
+
+class Sending(Protocol):
+    """What a provider of the SDK's does with what it holds, whichever of the three it is."""
+
+    def force_flush(self, timeout_millis: int = ..., /) -> bool: ...
+    def shutdown(self) -> None: ...
 
 
 class Telemetry:
@@ -31,18 +38,19 @@ class Telemetry:
         self.tracer_provider: TracerProvider = tracer_provider
         self.meter_provider: MeterProvider = meter_provider
         self.logger_provider: LoggerProvider = logger_provider
+        self._sending = tuple(cast("Sending", one) for one in (tracer_provider, meter_provider, logger_provider))
         self._closed = False
 
     async def flush(self, timeout: float = _GRACE) -> bool:
         """Send what has been recorded so far. Returns whether all of it went out within ``timeout`` seconds."""
         milliseconds = round(timeout * 1000)
-        flushes: tuple[Callable[[int], bool], ...] = (
-            self.tracer_provider.force_flush,
-            self.meter_provider.force_flush,
-            self.logger_provider.force_flush,
-        )
         # One by one: an exporter's time is its own. The SDK blocks, so a thread does it.
-        return all([await anyio.to_thread.run_sync(flush, milliseconds, abandon_on_cancel=True) for flush in flushes])
+        return all(
+            [
+                await anyio.to_thread.run_sync(sending.force_flush, milliseconds, abandon_on_cancel=True)
+                for sending in self._sending
+            ]
+        )
 
     async def aclose(self) -> None:
         """Send the rest, and shut down. Shielded from cancellation, for 10 seconds at most. Idempotent."""
@@ -54,9 +62,8 @@ class Telemetry:
         if self._closed:
             return
         self._closed = True
-        self.tracer_provider.shutdown()
-        self.meter_provider.shutdown()
-        self.logger_provider.shutdown()
+        for sending in self._sending:
+            sending.shutdown()
 
     async def __aenter__(self) -> Self:
         return self

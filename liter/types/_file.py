@@ -23,8 +23,8 @@ class File:
 
     def __init__(self, content: FileContent, *, name: str | None = None, media_type: str | None = None) -> None:
         self.content: os.PathLike[str] | bytes | BinaryIO = _checked(content)
-        self.name = name or _name(self.content)
-        self.media_type = media_type or _media_type(self.name)
+        self.name: str = name or _name(self.content)
+        self.media_type: str = media_type or _media_type(self.name)
         self._taken = False
         # Each attempt sends it from here.
         self._start: int | None = None

@@ -72,7 +72,7 @@ def test_config_check_says_what_a_file_means(tmp_path: Path, capsys: pytest.Capt
     shown = " ".join(capsys.readouterr().out.split())
     assert "a client whose own provider is groq" in shown
     assert "KEY_THAT_IS_NOT_SET not set" in shown
-    assert shown.index("1. calls Retry(max_retries=7") < shown.index("2. attempts  RateLimit(5 requests per minute")
+    assert shown.index("1. calls Retry(max_retries=7") < shown.index("2. attempts RateLimit(5 requests per minute")
     path.write_text("[cleint]\n")
     assert main(["config", "check", str(path)]) == 1
     assert "did you mean 'client'" in capsys.readouterr().err
