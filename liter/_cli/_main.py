@@ -43,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from ._spend import SpendOptions, spend
 
             return spend(msgspec.convert(given, SpendOptions))
+        case "map":
+            from ._map import MapOptions, map_file
+
+            return map_file(msgspec.convert(given, MapOptions))
         case "providers":
             from ._providers import ProvidersOptions, providers
 
@@ -62,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_demo(commands.add_parser("demo", help="show what the layers do, against a simulated provider on this machine"))
     _add_chat(commands.add_parser("chat", help="ask a model, and print its answer as it arrives"))
+    _add_map(commands.add_parser("map", help="make every request of a batch file, and write a file of results"))
     _add_providers(commands.add_parser("providers", help="list the providers, or show what is known of one"))
     _add_sim(commands.add_parser("sim", help="serve the simulated provider until Ctrl-C"))
     _add_spend(commands.add_parser("spend", help="show what is in a ledger: who spent how much"))
@@ -118,6 +123,38 @@ def _add_chat(parser: argparse.ArgumentParser) -> None:
         "--no-stream", dest="stream", action="store_false", help="print the answer when all of it is in"
     )
     parser.add_argument("--json", action="store_true", help="print the whole reply as JSON, in OpenAI's form")
+    _add_backend(parser)
+
+
+def _add_map(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Make every request of a batch file in OpenAI's form (custom_id, method, url, body), and write the results in "
+        "OpenAI's form, as they come. The output is its own checkpoint: a run that was stopped goes on when it is "
+        "started again; requests that failed are made again. The client is that of liter.toml, if there is one."
+    )
+    parser.add_argument("input", metavar="INPUT.jsonl", help="the requests, one on each line")
+    parser.add_argument("-o", "--output", required=True, metavar="OUTPUT.jsonl", help="where the results go")
+    parser.add_argument("-m", "--model", metavar="PROVIDER/MODEL", help="in place of every request's own")
+    parser.add_argument(
+        "--concurrency", type=_count, default=10, metavar="N", help="calls at a time (default: %(default)s)"
+    )
+    parser.add_argument("--max-retries", type=int, metavar="N", help="how often a call is tried again")
+    parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="of each call, with all its retries")
+    parser.add_argument(
+        "--max-cost",
+        type=_positive,
+        metavar="USD",
+        help="begin no more calls when those of this run have cost so much; for a limit that is never passed, give "
+        "liter.toml a Budget",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="begin anew, whatever the output holds")
+    parser.add_argument(
+        "--config", metavar="FILE", help="by default liter.toml here, or in the nearest folder above, if there is one"
+    )
+    parser.add_argument("--base-url", metavar="URL", help="another address that speaks the provider's protocol")
+    parser.add_argument(
+        "--api-key-env", metavar="NAME", help="environment variable with the key, sent to --base-url as well"
+    )
     _add_backend(parser)
 
 
@@ -198,6 +235,12 @@ _speed = _number("a number from 0.1 to 5", lambda number: 0.1 <= number <= 5)
 _positive = _number("a number above 0", lambda number: 0 < number < math.inf)
 _seconds = _number("0 or more seconds", lambda number: 0 <= number < math.inf)
 _share = _number("a share from 0 to 1", lambda number: 0 <= number <= 1)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, 1 or more")
+    return int(text)
 
 
 def _grouping(text: str) -> str:

@@ -32,7 +32,7 @@ def conclude(command: Callable[[], None]) -> int:
         command()
         sys.stdout.flush()
     except BaseException as raised:
-        match error := _innermost(raised):
+        match error := innermost(raised):
             case KeyboardInterrupt():
                 return INTERRUPTED
             case BrokenPipeError():
@@ -61,7 +61,7 @@ def run(function: Callable[[], Awaitable[None]], backend: str) -> None:
     anyio.run(function, backend=backend)
 
 
-def _innermost(error: BaseException) -> BaseException:
+def innermost(error: BaseException) -> BaseException:
     """Take an error out of the groups around it: of several an interrupt, or else the first."""
     while isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)

@@ -184,7 +184,7 @@ class Mapped(AsyncIterator[MapResult[V]], Generic[V]):
             while self._ordered and self._source.count >= self._given + AHEAD * self._concurrency:
                 await self._moved.wait()
             task = await self._source.take()
-            if task is None:
+            if task is None and self.stats.total is None:
                 self.stats.total = self._source.count
             return task
 
