@@ -1,4 +1,4 @@
-"""``liter demo``: a story in eight scenes, told against simulated providers on this machine, which checks itself."""
+"""``liter demo``: a story in nine scenes, told against simulated providers on this machine, which checks itself."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -9,6 +9,7 @@ import msgspec
 
 from ._run import CommandError, conclude, run
 from ._scenes import layers_seen, limited, other_wire, own_layer, refused_twice
+from ._scenes_money import bill
 from ._scenes_streams import cut, left_early, streamed
 from ._stage import Stage
 from ._terminal import Column, Span, make_printable, open_terminal
@@ -20,6 +21,7 @@ SCENES: tuple[Callable[[Stage], Awaitable[None]], ...] = (
     cut,
     left_early,
     limited,
+    bill,
     other_wire,
     own_layer,
 )
@@ -79,8 +81,10 @@ def _sum_up(stage: Stage, seconds: float) -> None:
         [Column(""), Column("")],
         [
             [[Span('liter chat "..." -m PROVIDER/MODEL', "accent")], "a real answer, with your key"],
+            [[Span("liter providers", "accent")], "who can be reached, and how"],
             [[Span("liter sim", "accent")], "this provider as a server, until Ctrl-C"],
             [[Span("liter.testing.check_layer", "accent")], "whether a layer of yours keeps the rules"],
-            [[Span("docs/layers.md", "accent")], "what those rules are, and why"],
+            [[Span("docs/layers.md", "accent")], "what those rules are, and why; the layers that there are"],
+            [[Span("docs/cost.md", "accent")], "bills, budgets, ledgers"],
         ],
     )

@@ -22,12 +22,13 @@ def test_story(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--speed", "4", "--backend", backend]) == 0
     shown = capsys.readouterr().out
     assert f"runs on {backend}" in shown
-    assert len(re.findall(r"^.. \d\. ", shown, re.MULTILINE)) == 8
-    assert len(re.findall(r"^  (✓|ok:) ", shown, re.MULTILINE)) == 14
+    assert len(re.findall(r"^.. \d\. ", shown, re.MULTILINE)) == 9
+    assert len(re.findall(r"^  (✓|ok:) ", shown, re.MULTILINE)) == 16
     assert "StreamingError: the stream broke off" in shown
     assert "async def log(call: Call[R], call_next: Handler)" in shown
-    assert "calls        60, of them 4 streams" in shown
-    assert "attempts     67, of them 7 refused and tried again" in shown
+    # How many of those callers a budget lets through depends on how fast the first are done.
+    assert re.search(r"^  calls +\d+, of them 5 streams$", shown, re.MULTILINE)
+    assert re.search(r"^  attempts +\d+, of them 7 refused and tried again$", shown, re.MULTILINE)
 
 
 def test_false_claim(capsys: pytest.CaptureFixture[str]) -> None:
