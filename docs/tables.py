@@ -14,6 +14,7 @@ from pathlib import Path
 from liter._cli._providers import differences, own_rules
 from liter.providers import Mapped, OpenAI, Renamed, Rule, Sent, Unsupported, WireProvider, known_providers
 from liter.providers._entry import aliases_of, entry, load
+from liter.providers._perplexity import Perplexity
 from liter.providers._registry import PROTOCOLS
 
 PAGE = Path(__file__).with_name("providers.md")
@@ -94,11 +95,26 @@ def parameters() -> str:
         record = next(record for record in RECORDS if record.protocol == protocol)
         name = protocol if protocol in known_providers() else record.name
         provider = known_providers()[name]
+        if isinstance(provider, Perplexity):
+            continue  # its chats are OpenAI's
         if isinstance(provider, WireProvider) and "chat" in provider.operations and provider.parameters("chat"):
             tables[protocol] = provider.parameters("chat")
     names = list(tables["openai"])
     rows = ([f"`{name}`", *(_told(table.get(name)) for table in tables.values())] for name in names)
     return _table(["parameter", *tables], rows)
+
+
+def searches() -> str:
+    """What becomes of each parameter of a search, for each engine."""
+    engines = [(record.name, known_providers()[record.name]) for record in RECORDS if "search" in record.operations]
+    tables = {
+        name: provider.parameters("search")
+        for name, provider in engines
+        if isinstance(provider, WireProvider) and "search" in provider.operations
+    }
+    names = ("model", "max_results", "search_domain_filter", "country")
+    rows = ([f"`{engine}`", *(_told(table.get(name)) for name in names)] for engine, table in tables.items())
+    return _table(["engine", *names], rows)
 
 
 def _told(rule: Rule | None) -> str:
@@ -121,7 +137,7 @@ def imitators() -> str:
     def rows() -> Iterator[list[str]]:
         for record in RECORDS:
             provider = known_providers()[record.name]
-            if type(provider) is not OpenAI:
+            if type(provider) not in (OpenAI, Perplexity):
                 continue
             told = [f"`{name}`: {_escaped(what)}" for name, what in differences(own_rules(provider)).items()]
             if record.quirks.body:
@@ -154,7 +170,7 @@ def decisions() -> str:
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
-    make.__name__: make for make in (spoken, unspoken, settings, models, parameters, imitators, decisions)
+    make.__name__: make for make in (spoken, unspoken, settings, models, parameters, searches, imitators, decisions)
 }
 
 

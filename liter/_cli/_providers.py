@@ -9,6 +9,7 @@ import msgspec
 
 from ..providers import Mapped, OpenAI, Renamed, Rule, Unsupported, WireProvider, known_providers
 from ..providers._entry import Entry, aliases_of, canonical, entry, models_of
+from ..providers._perplexity import Perplexity
 from ..providers._registry import PROTOCOLS
 from ._terminal import Column, Line, Span, Terminal, open_terminal
 
@@ -163,7 +164,7 @@ def _auth(record: Entry) -> str:
 def own_rules(provider: WireProvider) -> dict[str, Rule]:
     """The rules of a provider's chats; of who speaks OpenAI's wire, only those that differ from it."""
     rules = dict(provider.parameters("chat"))
-    if type(provider) is OpenAI:
+    if type(provider) in (OpenAI, Perplexity):
         common = provider.wires["chat"].parameters
         return {name: rule for name, rule in rules.items() if common.get(name) != rule}
     return rules

@@ -64,8 +64,10 @@ def terms_of(request: msgspec.Struct) -> Mapping[str, str]:
     if isinstance(request, ImageGenerationRequest):
         told = {"size": request.size, "quality": request.quality}
         return {name: value for name, value in told.items() if value is not None}
-    if isinstance(request, SearchRequest) and request.extra_body:
-        depth = request.extra_body.get("search_depth", request.extra_body.get("depth"))
+    if isinstance(request, SearchRequest):
+        extra = request.extra_body or {}
+        # Or the model's name tells it: "linkup/deep".
+        depth = extra.get("search_depth", extra.get("depth", request.model.rpartition("/")[2]))
         return {"search_depth": depth} if isinstance(depth, str) else _NO_TERMS
     return _NO_TERMS
 

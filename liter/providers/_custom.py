@@ -11,6 +11,7 @@ from ._auth import BEARER, Auth
 from ._codec import Provider
 from ._openai import OpenAI
 from ._registry import PROTOCOLS
+from ._specialist import Specialist
 
 _METHODS = ("encode", "decode", "usage", "open_stream", "error", "request_id")
 
@@ -58,15 +59,19 @@ class CustomProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
         else:
             auth = Auth(kind="header", header=header)
         make = cast("Callable[..., Provider]", PROTOCOLS[self.protocol])
-        # An imitator of OpenAI's wire that nothing is known about knows its oldest roles.
-        roles = {"developer_role": False} if PROTOCOLS[self.protocol] is OpenAI else {}
+        more: dict[str, object] = {}
+        if make is OpenAI:
+            # An imitator of OpenAI's wire that nothing is known about knows its oldest roles.
+            more["developer_role"] = False
+        elif make is Specialist:
+            more["protocol"] = self.protocol
         return make(
             name=self.name,
             base_url=self.base_url,
             auth=auth,
             key_variables=self.key_variables,
             key_optional=not self.key_variables,
-            **roles,
+            **more,
         )
 
 

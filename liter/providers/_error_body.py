@@ -98,7 +98,7 @@ def _message(layer: Mapping[str, object]) -> str:
     if isinstance(raw, str) and raw:
         # A gateway (OpenRouter) hands on what the provider behind it said.
         return f"{_text(layer.get('message'))}: {read_facts(raw.encode('utf-8', 'replace')).message}"
-    for name in ("message", "Message", "msg", "err_msg", "status_msg", "error", "detail"):
+    for name in ("message", "Message", "msg", "err_msg", "status_msg", "status_message", "error", "detail"):
         text = _text(layer.get(name))
         if text:
             place = layer.get("loc")

@@ -38,12 +38,12 @@ _CODES: Mapping[Kind, str] = {
     QuotaError: """
         insufficient_quota billing_hard_limit_reached billing_not_active exceeded_current_quota_error
         insufficient_balance insufficient_funds_credits exceed_budget_limit no_more_credits quota_exceeded
-        billing_error insufficient_credits payment_required servicequotaexceededexception
+        billing_error insufficient_credits payment_required quota_limited servicequotaexceededexception
     """,
     RateLimitedError: """
         rate_limit_exceeded rate_limit_error rate_limit_reached_error dynamic_request_limited dynamic_token_limited
         throttlingexception modelnotreadyexception token_quota_exceeded request_quota_exceeded request_limit_exceeded
-        too_many_requests ratelimitreached resource_exhausted limit_requests limit_burst_rate
+        rate_limited too_many_requests ratelimitreached resource_exhausted limit_requests limit_burst_rate
     """,
     ServiceUnavailableError: """
         overloaded_error engine_overloaded_error queue_exceeded system_busy insufficient_system_resource
@@ -58,6 +58,7 @@ _CODES: Mapping[Kind, str] = {
         invalid_api_key authentication_error api_key_invalid unrecognizedclientexception expiredtokenexception
         invalidsignatureexception incompletesignatureexception missingauthenticationtokenexception requestexpired
         invalidclienttokenid unauthenticated permission_error permission_denied forbidden accessdeniedexception
+        subscription_token_invalid
     """,
     LlmTimeoutError: "timeout_error deadline_exceeded request_timeout modeltimeoutexception",
     ServerError: """
@@ -72,6 +73,13 @@ KIND_OF_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.s
 
 # Numbers mean something only where they come from.
 _NUMBERS: Mapping[str, Mapping[Kind, str]] = {
+    "dataforseo": {
+        AuthenticationError: "40100 40104 40201",
+        QuotaError: "40200 40203 40210",
+        RateLimitedError: "40202 40209",
+        NotFoundError: "40400",
+        ServerError: "50000 50100 50301 50303 50401",
+    },
     "minimax": {
         RateLimitedError: "1002",
         AuthenticationError: "1004",

@@ -17,11 +17,14 @@ from ._gemini import Gemini
 from ._mistral import Mistral
 from ._ollama import Ollama
 from ._openai import OpenAI
+from ._perplexity import Perplexity
+from ._specialist import SPECIALISTS, Specialist
 from ._vertex import Vertex
 from ._wire import OperationWire, WireProvider, family_of, fields_of
 
 # Which codec speaks a protocol. A provider of any other is listed, and its calls are refused.
 PROTOCOLS: Mapping[str, type[WireProvider]] = {
+    **dict.fromkeys(SPECIALISTS, Specialist),
     "anthropic": Anthropic,
     "azure": Azure,
     "azure-ai": AzureAI,
@@ -32,6 +35,7 @@ PROTOCOLS: Mapping[str, type[WireProvider]] = {
     "mistral": Mistral,
     "ollama-native": Ollama,
     "openai": OpenAI,
+    "perplexity": Perplexity,
     "vertex": Vertex,
 }
 

@@ -1,0 +1,43 @@
+"""Providers of a few operations with a wire of their own: each is a table, by the name of its protocol."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from .._contract import Call
+from .._errors import LlmError
+from .._http import Headers
+from ._entry import Entry
+from ._search_engine import ENGINE_HINTS, search_wire
+from ._search_engines import ENGINES
+from ._wire import OperationWire, WireProvider, fields_of
+
+SPECIALISTS: Mapping[str, Mapping[str, OperationWire[Any, Any]]] = {
+    **{protocol: {"search": search_wire(engine)} for protocol, engine in ENGINES.items()},
+}
+
+
+class Specialist(WireProvider, frozen=True, kw_only=True):
+    """A provider whose protocol is one of the tables here.
+
+    :param protocol: which
+    """
+
+    protocol: str
+
+    @classmethod
+    def of(cls, record: Entry) -> Self:
+        """Make one of its record in the registry."""
+        return cls(**fields_of(record), protocol=record.protocol)  # type: ignore[arg-type] # as the record says
+
+    @property
+    def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
+        """The operations of the protocol, by name."""
+        return SPECIALISTS[self.protocol]
+
+    def error(self, call: Call[Any], status: int, headers: Headers, body: bytes) -> LlmError:
+        """Classify an answer that is no success, and say what is known of it."""
+        error = super().error(call, status, headers, body)
+        hint = ENGINE_HINTS.get((self.protocol, status))
+        if hint is not None:
+            error.message = f"{error.message}: {hint}"
+        return error
