@@ -1,8 +1,12 @@
 """What the benchmark's server answers and its clients ask: OpenAI chat completions of realistic size."""
 
 import json
+import random
+import struct
+from base64 import b64encode
 
 MODEL = "gpt-4o"
+EMBEDDING_MODEL = "text-embedding-3-small"
 MESSAGES = [
     {"role": "system", "content": "You are a helpful assistant. Answer in plain words."},
     {"role": "user", "content": "How does a heap differ from a binary search tree, and when would I choose one?"},
@@ -85,6 +89,25 @@ def stream_events(count: int, *, usage: bool) -> list[bytes]:
     if usage:
         events.append({**_STREAM_FACTS, "choices": [], "usage": USAGE})
     return [*(b"data: " + _compact(event) + b"\n\n" for event in events), b"data: [DONE]\n\n"]
+
+
+def embeddings_body(vectors: int, dimensions: int) -> bytes:
+    """Give a list of embeddings as base64: random numbers, the same each time."""
+    numbers = random.Random(7)
+    data = [
+        {
+            "object": "embedding",
+            "index": index,
+            "embedding": b64encode(struct.pack(f"<{dimensions}f", *_unit(numbers, dimensions))).decode(),
+        }
+        for index in range(vectors)
+    ]
+    usage = {"prompt_tokens": 8 * vectors, "total_tokens": 8 * vectors}
+    return _compact({"object": "list", "data": data, "model": EMBEDDING_MODEL, "usage": usage})
+
+
+def _unit(numbers: random.Random, dimensions: int) -> list[float]:
+    return [numbers.gauss(0, dimensions**-0.5) for _ in range(dimensions)]
 
 
 def _compact(value: object) -> bytes:

@@ -7,7 +7,7 @@ import anyio
 import numpy as np
 import pytest
 
-from liter import BadRequestError, EndpointNotSupportedError, LlmClient, StreamingError
+from liter import BadRequestError, EndpointNotSupportedError, LlmClient, SerializationError, StreamingError
 from liter.middleware import Cache, Retry
 from liter.testing import CloseAfterEvents, Refuse, Simulator
 from liter.types import EmbeddingRequest, Vector
@@ -43,6 +43,16 @@ async def test_embed_makes_one_vector_for_each_input(inputs: object) -> None:
     assert sent(simulator)["input"] == inputs
     assert len(EmbeddingRequest(model="m", input=inputs).items) == count
     assert response.usage.prompt_tokens > 0
+
+
+@pytest.mark.parametrize("vector", ['"*no base64*"', '"AAA="', "null", '"AAAAAAA="', '["x"]'])
+async def test_a_vector_that_cannot_be_read_is_no_empty_one(vector: str) -> None:
+    """The reply is refused, with the bytes as they came."""
+    body = f'{{"data": [{{"index": 0, "embedding": "AAAAAA=="}}, {{"index": 1, "embedding": {vector}}}]}}'.encode()
+    async with serving(Simulator(faults=[Refuse(200, body=body)])) as client:
+        with pytest.raises(SerializationError, match="is no list of embeddings") as caught:
+            await client.embed(model="e", input=["a", "b"])
+    assert caught.value.body == body
 
 
 async def test_vectors_travel_as_base64_and_are_the_same_as_numbers() -> None:

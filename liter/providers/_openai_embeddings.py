@@ -1,7 +1,5 @@
 """Embeddings on OpenAI's wire."""
 
-from binascii import a2b_base64
-
 import msgspec
 from msgspec.structs import replace
 
@@ -15,7 +13,8 @@ from ._openai_usage import normal_usage
 
 class _Embedding(msgspec.Struct):
     index: int = 0
-    embedding: str | list[float] = ""
+    # Base64, which msgspec decodes as it reads it, in half the time of the standard library; or numbers.
+    embedding: bytes | list[float] | None = None
 
 
 class _Reply(msgspec.Struct):
@@ -36,15 +35,7 @@ def read_embeddings(call: Call[object], body: bytes, headers: Headers) -> Embedd
     provider = call.route.provider
     try:
         told = decode_leniently(_REPLY, body)
-        data = [
-            Embedding(
-                index=one.index,
-                embedding=Vector.of_bytes(a2b_base64(one.embedding))
-                if isinstance(one.embedding, str)
-                else Vector.of(one.embedding),
-            )
-            for one in told.data
-        ]
+        data = [Embedding(index=one.index, embedding=_vector(one)) for one in told.data]
     except (msgspec.DecodeError, ValueError) as error:
         raise SerializationError(
             f"the reply is no list of embeddings: {error}",
@@ -54,6 +45,12 @@ def read_embeddings(call: Call[object], body: bytes, headers: Headers) -> Embedd
             body=body,
         ) from error
     return EmbeddingResponse(object=told.object, data=data, model=told.model, usage=input_usage(told.usage, body))
+
+
+def _vector(one: _Embedding) -> Vector:
+    if one.embedding is None:  # as lenient decoding leaves it, too, when it is neither base64 nor numbers
+        raise ValueError(f"the vector of input {one.index} is missing, or neither base64 nor numbers")
+    return Vector.of_bytes(one.embedding) if isinstance(one.embedding, bytes) else Vector.of(one.embedding)
 
 
 def input_usage(usage: Usage | None, body: bytes) -> Usage | None:
