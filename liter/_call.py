@@ -14,7 +14,7 @@ from ._secret import Secret
 
 if TYPE_CHECKING:
     from ._reply import Reply
-    from .money import Cost
+    from .money import Cost, PriceBook
     from .types import Usage
 
 R_co = TypeVar("R_co", covariant=True)
@@ -143,6 +143,7 @@ class Call(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     :param attempts: the record that all copies of this call share; the exchange appends to it
     :param unsupported: what becomes of a parameter that the provider does not take: ``"raise"`` BadRequestError,
         or ``"drop"`` it with a warning in the log
+    :param prices: the client's price book, for layers that have none of their own; ``None`` is ``PriceBook.default()``
     :param watchers: who sees each attempt, see :class:`AttemptWatcher`
     :param gates: who is asked before each attempt, see :class:`AttemptGate`
     :param listeners: who is told what layers do, see :meth:`notify`
@@ -161,6 +162,7 @@ class Call(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     waited: float = 0.0
     attempts: list[Attempt] = []
     unsupported: Literal["raise", "drop"] = "raise"
+    prices: "PriceBook | None" = None
     watchers: tuple[AttemptWatcher, ...] = ()
     gates: tuple[AttemptGate, ...] = ()
     listeners: tuple[Listener, ...] = ()

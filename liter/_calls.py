@@ -13,7 +13,7 @@ from ._errors import LlmError
 from ._http import Headers, encode_headers
 from ._options import CallOptions, check_timeout, check_unsupported, resolve_timeout
 from ._routing import RouteTable
-from .money import Cost
+from .money import Cost, PriceBook
 
 R = TypeVar("R")
 
@@ -47,6 +47,7 @@ class Calls:
     _routes: RouteTable
     _timeouts: Mapping[bool, Timeouts]
     _unsupported: Literal["raise", "drop"]
+    _prices: PriceBook | None
 
     def _whose(self, provider: str | None) -> str:
         """What stands for a model where an operation has none: the provider alone."""
@@ -104,6 +105,7 @@ class Calls:
             headers=encode_headers(options.extra_headers) if options.extra_headers else (),
             tags=options.tags or _NO_TAGS,
             unsupported=unsupported,
+            prices=self._prices,
         )
 
     async def _open(self, call: Call[R]) -> tuple[Call[R], AbstractAsyncContextManager[Reply[R]], Reply[R]]:

@@ -8,8 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
-from msgspec.structs import replace
-
 from ._capabilities import Capabilities, capabilities_of
 from ._contract import Layer, Stack, Timeouts
 from ._key import ApiKey
@@ -57,7 +55,8 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
         of a stream, it bounds the time to the first event and each gap between events
     :param middleware: layers, outermost first, in place of the default stack (``CostTracking``, ``Retry``); ``[]`` is
         none
-    :param prices: the price book that ``reply.cost`` and ``price`` go by; by default ``PriceBook.default()``
+    :param prices: the price book that ``reply.cost``, ``price`` and every layer that has none of its own go by; by
+        default ``PriceBook.default()``
     :param unsupported: what becomes of a parameter that the provider does not take: an error before any I/O
         (``"raise"``), or it is left out, with a warning in the log of ``liter`` (``"drop"``)
     :param fetch_urls: whether images and documents that a request names by URL are fetched for providers that take
@@ -144,8 +143,8 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
         if prices is not None and not isinstance(prices, PriceBook):
             raise ValueError(f"prices must be a PriceBook, as PriceBook.default().with_(...), not {prices!r}")
         self._prices = prices
-        layers = _layers(middleware, max_retries, prices)
-        check_models(layers, lambda model: self._routes.route(model, "chat", DEFAULTS))
+        layers = _layers(middleware, max_retries)
+        check_models(layers, lambda model: self._routes.route(model, "chat", DEFAULTS), prices)
         self._stack = Stack(layers, exchange)
 
     @classmethod
@@ -234,11 +233,11 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
         return f"<LlmClient {routes.home} at {where}: {self._stack!r}>"
 
 
-def _layers(middleware: Sequence[Layer] | None, max_retries: int, prices: PriceBook | None) -> Sequence[Layer]:
+def _layers(middleware: Sequence[Layer] | None, max_retries: int) -> Sequence[Layer]:
     if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
         raise ValueError(f"max_retries must be 0 or more, not {max_retries!r}")
     if middleware is None:
-        return CostTracking(prices=prices), Retry(max_retries=max_retries)
+        return CostTracking(), Retry(max_retries=max_retries)
     if max_retries != DEFAULT_MAX_RETRIES:
         raise ValueError("max_retries is for the default stack; with middleware=, give a Retry(max_retries=...) in it")
     for layer in middleware:
@@ -247,11 +246,4 @@ def _layers(middleware: Sequence[Layer] | None, max_retries: int, prices: PriceB
         if not callable(layer):
             raise ValueError(f"middleware: {layer!r} is not a layer: it must be callable as layer(call, call_next)")
     check_order(middleware)
-    return tuple(_with_prices(layer, prices) for layer in middleware)
-
-
-def _with_prices(layer: Layer, prices: PriceBook | None) -> Layer:
-    """The layer with the client's prices, where it takes some and has none."""
-    if prices is not None and isinstance(layer, CostTracking) and layer.prices is None:
-        return replace(layer, prices=prices)
-    return layer
+    return tuple(middleware)

@@ -21,6 +21,7 @@ from .middleware import (
     Router,
     Tracing,
 )
+from .money import PriceBook
 
 _ONE_BILL = "the bill of a call is the sum of its attempts, and each would be billed with those before it"
 
@@ -81,16 +82,19 @@ def check_order(layers: Sequence[Layer]) -> None:
                     )
 
 
-def check_models(layers: Sequence[Layer], route: Callable[[str], object]) -> None:
+def check_models(layers: Sequence[Layer], route: Callable[[str], object], prices: PriceBook | None) -> None:
     """Refuse models to go to that no call could be sent to: a mistake must not wait for an outage to show.
 
     :param route: finds the way to a model
-    :raises ValueError: with the layer, the model, and what was probably meant
+    :param prices: the client's price book
+    :raises ValueError: with the layer, the model, and what was probably meant; or a pool's model without a price, where
+        prices are compared
     """
     pools = {pool for layer in layers if isinstance(layer, Router) for pool in layer.models}
     for layer in layers:
         if isinstance(layer, Router):
             named = {f"pools[{pool!r}]": models for pool, models in layer.models.items()}
+            layer.check_prices(prices)
         elif isinstance(layer, Fallback):
             named = {"models": tuple(target.model for target in layer.targets if target.model not in pools)}
         else:

@@ -59,7 +59,7 @@ def build(told: Table, *, where: str, folder: Path, environ: Mapping[str, str] =
         options["prices"] = prices
     layers: list[Layer] | None = None
     if "layers" in told:
-        parts = Parts(stores, prices)
+        parts = Parts(stores)
         layers = [
             layer_of(_resolved(given, folder), f"{where}: layers[{index}]", parts)
             for index, given in enumerate(tables(told["layers"], f"{where}: layers"))
@@ -71,7 +71,7 @@ def build(told: Table, *, where: str, folder: Path, environ: Mapping[str, str] =
 def _client(told: object, where: str) -> dict[str, object]:
     given = table(told, where)
     check_keys(given, _CLIENT, where)
-    parts = Parts({}, None)
+    parts = Parts({})
     return {key: timeout(value, f"{where}.{key}", parts) for key, value in given.items()}
 
 

@@ -37,16 +37,15 @@ from ..middleware import (
     Timeout,
     Tracing,
 )
-from ..money import Price, PriceBook
+from ..money import Price
 from ..stores import Store
 from ._tables import Table, check_keys, imported, made, table, tables, text
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """What layers may refer to: stores by name, and the client's prices."""
+    """What layers may refer to: stores by name."""
 
     stores: Mapping[str, Store]
-    prices: PriceBook | None
 
 
 Setting = Callable[[object, str, Parts], object]
@@ -259,10 +258,6 @@ def layer_kinds() -> Mapping[str, LayerKind]:
     }  # fmt: skip
 
 
-# Those that price calls by the client's own book.
-_PRICED = ("Budget", "Cache", "CostTracking", "Router")
-
-
 def layer_of(given: Table, where: str, parts: Parts) -> Layer:
     """Make a layer of its table: ``type``, and its settings.
 
@@ -280,8 +275,6 @@ def layer_of(given: Table, where: str, parts: Parts) -> Layer:
         raise ValueError(f"{where}.type: there is no layer {name!r}: {meant} One of yours is 'package.module:name'")
     check_keys(settings, kind.settings, place)
     values = {key: kind.settings[key](value, f"{place}.{key}", parts) for key, value in settings.items()}
-    if name in _PRICED and parts.prices is not None:
-        values["prices"] = parts.prices
     positional = cast("Sequence[object]", values.pop(kind.spread, ())) if kind.spread else ()
     return made(kind.make, place, *positional, **values)
 

@@ -47,7 +47,7 @@ class Budget:
 
     :param limits: see :class:`SpendLimit`
     :param mode: what is reserved: ``"hard"``, an upper bound, or ``"estimate"``
-    :param prices: by default ``PriceBook.default()``; give the one that ``CostTracking`` has
+    :param prices: the price book; by default the client's, or ``PriceBook.default()``, as ``CostTracking`` has it
     :param unknown: what becomes of a call to a model without a price: ``"refuse"`` it, ``"allow"`` it, uncounted, or
         take this ``Price`` for it
     :param bound: returns the US dollars that an attempt costs at most, where you know better, or where there is no
@@ -115,7 +115,7 @@ class Budget:
         self._mode: Literal["hard", "estimate"] = mode
         self._accounts = Accounts(name, limits, clock)
         self._quoter = Quoter(
-            PriceBook.default() if prices is None else prices,
+            prices,
             hard=mode == "hard",
             unknown=unknown,
             bound=bound,

@@ -48,12 +48,13 @@ class Quote(msgspec.Struct, frozen=True):
 class Quoter:
     """Knows what attempts cost.
 
+    :param book: where prices are; ``None``: the client's
     :param hard: whether to reserve an upper bound, not an expectation
     """
 
     def __init__(
         self,
-        book: PriceBook,
+        book: PriceBook | None,
         *,
         hard: bool,
         unknown: Literal["refuse", "allow"] | Price,
@@ -81,11 +82,12 @@ class Quoter:
         # Moderation without a model is OpenAI's, which is free of charge.
         if is_free(call.operation) or (call.operation == "moderate" and not model):
             return None
-        book, found = self._book, self._book.find(provider, model)
+        book = self._book or call.prices or PriceBook.default()
+        found = book.find(provider, model)
         if found is not None and not has_price(found, datetime.now(UTC)):
             found = None
         if found is None and isinstance(self._unknown, Price):
-            book = self._book.with_({f"{provider}/{model}": self._unknown})
+            book = book.with_({f"{provider}/{model}": self._unknown})
             found = book.find(provider, model)
         told = None if self._bound is None else self._bound(call)
         if found is None:

@@ -61,7 +61,7 @@ class Cache:
     :param max_bytes: a larger answer is not kept; it bounds what a stream takes in memory until it is
     :param semantic: a chat without an answer of its own is given that to a question which means the same, see
         :class:`Semantic`: the text of the last message of the user may differ, and nothing else
-    :param prices: by what hits tell the money they saved; by default ``PriceBook.default()``
+    :param prices: by what hits tell the money they saved; by default the client's, or ``PriceBook.default()``
     :param on_store_error: what a failed look-up does to its call, see :class:`CacheStoreFailed`: ``"open"`` makes
         the request, ``"closed"`` raises the ``StoreError``
     :raises ValueError: an argument out of range; on calling, a tag ``cache`` that is none of the three
@@ -142,7 +142,7 @@ class Cache:
         """Tell what an answer cost when it was made, at the prices of today; ``None`` where that is not known."""
         if record.usage is None or not record.provider:
             return None
-        prices = PriceBook.default() if self.prices is None else self.prices
+        prices = self.prices or call.prices or PriceBook.default()
         try:
             return prices.price(record.provider, record.model, record.usage, terms=terms_of(call.request))
         except ValueError:  # a usage that contradicts itself

@@ -66,11 +66,20 @@ class CostTracking(msgspec.Struct, frozen=True, kw_only=True):
     def __call__(self, call: Call[R], call_next: Handler) -> AbstractAsyncContextManager[Reply[R]]:
         return _Priced(self, call, call_next)
 
+    def book(self, call: Call[object]) -> PriceBook:
+        """The price book to go by."""
+        return self.prices or call.prices or PriceBook.default()
+
     def price(
-        self, provider: str, model: str, usage: Usage, when: datetime, terms: Mapping[str, str] | None
+        self,
+        prices: PriceBook,
+        provider: str,
+        model: str,
+        usage: Usage,
+        when: datetime,
+        terms: Mapping[str, str] | None,
     ) -> Cost | None:
         """Price a usage; ``None``, and one warning for each model, where that cannot be done."""
-        prices = self.prices or PriceBook.default()
         try:
             cost = prices.price(provider, model, usage, when=when, terms=terms)
         except ValueError as error:
@@ -117,7 +126,8 @@ class _Priced(Generic[R]):
         if reply.usage is None:
             return None
         when = (self._layer.clock or _now)()
-        return self._layer.price(call.route.provider, call.route.model, reply.usage, when, terms_of(call.request))
+        book = self._layer.book(cast("Call[object]", call))
+        return self._layer.price(book, call.route.provider, call.route.model, reply.usage, when, terms_of(call.request))
 
 
 class _Watcher:
@@ -161,12 +171,11 @@ class _Watcher:
         geography = geography_of(attempt.provider, attempt.base_url)
         if geography is not None:
             terms = {**terms, "geography": geography}
-        price, when = self._layer.price, opened.when
         model = _model_of(value, events)
-        prices = self._layer.prices or PriceBook.default()
+        prices = self._layer.book(opened.call)
         if model is None or (model != attempt.model and prices.find(attempt.provider, model) is None):
             model = attempt.model
-        cost = price(attempt.provider, model, usage, when, terms or None)
+        cost = self._layer.price(prices, attempt.provider, model, usage, opened.when, terms or None)
         return cost if certain or cost is None else replace(cost, estimated=True)
 
 

@@ -32,30 +32,36 @@ _UNKNOWN = Decimal("Infinity")
 class DeploymentCosts:
     """Prices calls before they are sent.
 
-    :param prices: for deployments that state no price of their own
+    :param prices: for deployments that state no price of their own; ``None``: the client's
     """
 
     __slots__ = ("_prices", "_stated")
 
-    def __init__(self, prices: PriceBook) -> None:
+    def __init__(self, prices: PriceBook | None) -> None:
         self._prices = prices
         self._stated: dict[int, tuple[Deployment, PriceBook]] = {}
 
     def take(self, deployment: Deployment) -> None:
-        """Take a deployment's own price, which wins over the book's.
-
-        :raises ValueError: it states none, and its model is one of a provider's that the book has no price for
-        """
+        """Take a deployment's own price, which wins over the book's."""
         if deployment.price is not None:
             book = PriceBook().with_({f"{_PROVIDER}/{_MODEL}": deployment.price}, version="stated")
             # With the deployment, so that its id stays its own.
             self._stated[id(deployment)] = deployment, book
+
+    def check(self, deployment: Deployment, clients: PriceBook | None) -> None:
+        """Check that a deployment has a price.
+
+        :param clients: the price book of the client
+        :raises ValueError: it states none, and its model is one of a provider's that the book has no price for
+        """
+        if deployment.price is not None:
             return
+        prices = self._prices or clients or PriceBook.default()
         provider, slash, model = deployment.model.partition("/")
         # Whose a name without a provider is, the client knows, and a call tells.
-        if slash and self._prices.find(provider, model) is None:
+        if slash and prices.find(provider, model) is None:
             raise ValueError(
-                f"{deployment.model!r} has no price in the price book {self._prices.version}, and 'cheapest' compares "
+                f"{deployment.model!r} has no price in the price book {prices.version}, and 'cheapest' compares "
                 f"prices: give it one, as Deployment({deployment.model!r}, price=Price(input=0.15, output=0.60))"
             )
 
@@ -67,9 +73,10 @@ class DeploymentCosts:
                 cost = stated[1].price(_PROVIDER, _MODEL, usage, terms=terms_of(call.request))
             else:
                 route = deployment.routed(call).route
-                cost = self._prices.price(route.provider, route.model, usage, terms=terms_of(call.request))
+                prices = self._prices or call.prices or PriceBook.default()
+                cost = prices.price(route.provider, route.model, usage, terms=terms_of(call.request))
                 if cost is None:
-                    self._prices.warn(route.provider, route.model, "no price, so Router takes it for the dearest")
+                    prices.warn(route.provider, route.model, "no price, so Router takes it for the dearest")
         except EndpointNotSupportedError:
             return _UNKNOWN
         return _UNKNOWN if cost is None else cost.total

@@ -29,7 +29,7 @@ from ..stores import Store
 from ._balance import Balance, Strategy, stick
 from ._deployment import Deployment, Health, Member
 from ._deployment_cost import DeploymentCosts
-from ._router_pools import check_pools, take_prices
+from ._router_pools import check_pools, check_prices
 
 R = TypeVar("R")
 
@@ -85,18 +85,20 @@ class Router:
     :param pools: the deployments by the pool's name
     :param sticky: name of a tag
     :param circuit: when a deployment is out, and when it is back
-    :param prices: what deployments cost that state no price, for ``"cheapest"``; by default ``PriceBook.default()``
+    :param prices: what deployments cost that state no price, for ``"cheapest"``; by default the client's, or
+        ``PriceBook.default()``
     :param store: where what circuits found out is shared; by default it is not
     :param on_store_error: what a store that cannot be asked does to a call, see :class:`CircuitStoreFailed`: ``"open"``
         lets it go on by what its own process knows, ``"closed"`` raises the ``StoreError``
     :param random: where chance comes from; seed it to have the same choices again
-    :raises ValueError: an empty pool, a pool within a pool, an unknown strategy, ``"cheapest"`` with a model
-        that has no price
+    :raises ValueError: an empty pool, a pool within a pool, an unknown strategy; ``"cheapest"`` with a model that has
+        no price, here where ``prices`` is given, and else when the client is made
     :raises ServiceUnavailableError: on entering: none is up; ``retry_after`` is the wait for the first that is back
     """
 
     __slots__ = (
         "_balance",
+        "_costs",
         "_failed",
         "_healths",
         "_lock",
@@ -131,10 +133,12 @@ class Router:
         self.circuit: CircuitPolicy = circuit or CircuitPolicy()
         self.store: Store | None = store
         self.on_store_error: Literal["open", "closed"] = on_store_error
-        costs = DeploymentCosts(PriceBook.default() if prices is None else prices)
-        if strategy == "cheapest":
-            take_prices(pools, costs)
-        self._balance = Balance(strategy, random or Random(), costs)
+        self._costs = DeploymentCosts(prices)
+        for deployment in (deployment for deployments in pools.values() for deployment in deployments):
+            self._costs.take(deployment)
+        if strategy == "cheapest" and prices is not None:
+            check_prices(pools, self._costs, None)
+        self._balance = Balance(strategy, random or Random(), self._costs)
         # Reentrant, as a finalizer may run in the middle of a step of its thread.
         self._lock = RLock()
         self._failed: OrderedDict[int, tuple[Attempt, Health]] = OrderedDict()
@@ -146,6 +150,16 @@ class Router:
     def models(self) -> dict[str, tuple[str, ...]]:
         """The models of each pool's deployments, by the pool's name."""
         return {name: tuple(member.deployment.model for member in members) for name, members in self._pools.items()}
+
+    def check_prices(self, clients: PriceBook | None) -> None:
+        """Check, where prices are compared, that all deployments have one. A client calls it when it is made.
+
+        :param clients: its price book
+        :raises ValueError: one has none
+        """
+        if self.strategy == "cheapest":
+            deployments = {name: [member.deployment for member in members] for name, members in self._pools.items()}
+            check_prices(deployments, self._costs, clients)
 
     @property
     def in_flight(self) -> int:

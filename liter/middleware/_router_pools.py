@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from ..money import PriceBook
 from ._deployment import Deployment
 from ._deployment_cost import DeploymentCosts
 
@@ -32,11 +33,11 @@ def check_pools(pools: Mapping[str, Sequence[Deployment]]) -> None:
             seen.add(where)
 
 
-def take_prices(pools: Mapping[str, Sequence[Deployment]], costs: DeploymentCosts) -> None:
-    """Take the prices of all deployments. :raises ValueError: one has none"""
+def check_prices(pools: Mapping[str, Sequence[Deployment]], costs: DeploymentCosts, clients: PriceBook | None) -> None:
+    """Check that all deployments have a price, be it in the client's book. :raises ValueError: one has none"""
     for name, deployments in pools.items():
         for deployment in deployments:
             try:
-                costs.take(deployment)
+                costs.check(deployment, clients)
             except ValueError as error:
                 raise ValueError(f"pools[{name!r}]: {error}") from None

@@ -16,7 +16,18 @@ from liter._contract import Attempt, Call, Stack
 from liter._errors import LlmError, LlmTimeoutError, NetworkError, RateLimitedError, SerializationError, StreamingError
 from liter._http import HttpRequest
 from liter._reply import Reply
-from liter.middleware import Cache, CostTracking, Fallback, Hedge, Mock, Retry
+from liter.middleware import (
+    Budget,
+    Cache,
+    CostTracking,
+    Deployment,
+    Fallback,
+    Hedge,
+    Mock,
+    Retry,
+    Router,
+    SpendLimit,
+)
 from liter.money import Cost, Price, PriceBook
 from liter.testing import (
     CloseBeforeHead,
@@ -569,15 +580,54 @@ def test_it_belongs_outside(outside: object) -> None:
         LlmClient(api_key="sk", middleware=[outside, CostTracking()])  # type: ignore[list-item]
 
 
-def test_the_clients_prices_are_the_layers() -> None:
-    """A layer without prices takes the client's; one that has some keeps them."""
+def test_a_clients_prices_are_a_price_book() -> None:
+    """Its own, or liter's; and nothing else."""
     mine = PriceBook(version="mine")
-    default = LlmClient(api_key="sk", prices=mine)
-    given = LlmClient(api_key="sk", prices=mine, middleware=[CostTracking(), Retry()])
-    kept = LlmClient(api_key="sk", prices=mine, middleware=[CostTracking(prices=PRICES), Retry()])
-    assert "CostTracking(prices=PriceBook('mine'))" in repr(default)
-    assert "CostTracking(prices=PriceBook('mine'))" in repr(given)
-    assert "CostTracking(prices=PriceBook('test'))" in repr(kept)
-    assert (default.prices, LlmClient(api_key="sk").prices) == (mine, PriceBook.default())
+    assert (LlmClient(api_key="sk", prices=mine).prices, LlmClient(api_key="sk").prices) == (mine, PriceBook.default())
     with pytest.raises(ValueError, match="prices must be a PriceBook"):
         LlmClient(api_key="sk", prices={"openai/gpt-4o": 1})  # type: ignore[arg-type]
+
+
+MINE = PriceBook(version="mine").with_({"openai/in-house": Price(input=1000, output=1000)})
+POOL = {"pool": [Deployment("openai/in-house"), Deployment("openai/other", price=Price(input=5000, output=5000))]}
+
+
+@pytest.mark.anyio
+async def test_a_client_has_one_price_book() -> None:
+    """Every layer that has none of its own goes by the client's: the bill, the budget, the cache, the router."""
+    budget = Budget(SpendLimit(100), output_tokens=10)
+    layers = [budget, CostTracking(), Cache(), Router(POOL, strategy="cheapest")]
+    async with serving(Simulator(), middleware=layers, prices=MINE) as client:
+        made = await client.chat(model="openai/pool", messages=HI)
+        again = await client.chat(model="openai/pool", messages=HI)
+    assert made.usage is not None
+    total = Decimal(made.usage.total_tokens) / 1000
+    assert (made.cost.total, again.cost.total, again.saved.total) == (total, 0, total)
+    assert (await budget.status())[0].spent == total
+    assert [attempt.model for attempt in made.attempts] == ["in-house"]
+
+
+@pytest.mark.anyio
+async def test_a_layers_own_price_book_wins() -> None:
+    """Over the client's, in each of them."""
+    other = MINE.with_({"openai/in-house": Price(input=1, output=1)})
+    budget = Budget(SpendLimit(100), output_tokens=10, prices=other)
+    layers = [budget, CostTracking(prices=other), Cache(prices=other)]
+    async with serving(Simulator(), middleware=layers, prices=MINE) as client:
+        made = await client.chat(model="openai/in-house", messages=HI)
+        again = await client.chat(model="openai/in-house", messages=HI)
+    assert made.usage is not None
+    total = Decimal(made.usage.total_tokens) / 1_000_000
+    assert (made.cost.total, again.saved.total, (await budget.status())[0].spent) == (total, total, total)
+
+
+def test_prices_that_are_compared_are_looked_for_when_the_client_is_made() -> None:
+    """A pool's model without a price is a mistake, and no call has to find it."""
+    pool = {"fast": [Deployment("openai/gpt-4o-mini"), Deployment("openai/in-house")]}
+    router = Router(pool, strategy="cheapest")
+    prices = PriceBook.default().with_({"openai/in-house": Price(input=1, output=1)})
+    LlmClient(api_key="sk", middleware=[router], prices=prices)
+    with pytest.raises(ValueError, match=r"pools\['fast'\]: 'openai/in-house' has no price in the price book"):
+        LlmClient(api_key="sk", middleware=[router])
+    with pytest.raises(ValueError, match=r"pools\['fast'\]: 'openai/in-house' has no price in the price book"):
+        Router(pool, strategy="cheapest", prices=PriceBook.default())

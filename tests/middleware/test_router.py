@@ -852,7 +852,9 @@ async def test_with_a_client_over_a_wire() -> None:
         (lambda: Router({"fast": [Deployment("slow")], "slow": [Deployment("a")]}), "pools do not nest"),
         (lambda: Router({"fast": [Deployment("a")]}, strategy="best"), "strategy must be one of weighted,"),
         (
-            lambda: Router({"fast": [Deployment("a", price=PRICE), Deployment("x/b")]}, strategy="cheapest"),
+            lambda: Router(
+                {"fast": [Deployment("a", price=PRICE), Deployment("x/b")]}, strategy="cheapest", prices=PriceBook()
+            ),
             r"pools\['fast'\]: 'x/b' has no price in the price book",
         ),
         (lambda: Deployment("a", price=0.15), "price must be a Price, as Price"),
