@@ -4,12 +4,13 @@ import math
 from collections.abc import Collection
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import anyio
 
 from .. import types
 from .._contract import Call, Handler
+from .._kept import is_on_what_is_kept
 from .._reply import Reply
 from ..money import Cost, PriceBook, terms_of
 from ..stores import MemoryStore, Store, StoreError
@@ -40,9 +41,10 @@ class Cache:
     The listeners of the call are told :class:`CacheHit`.
 
     Kept is a whole reply once it is entered, and a stream once it was read to its end; no error, and nothing that
-    was left early. Of identical whole replies asked for at one time, one request is made and all are given its
-    answer; if it fails or is cancelled, the next in line makes its own. Streams do not wait for each other: one is
-    read at the pace of its consumer, who may be slow, or leave.
+    was left early. What is about things that the provider keeps (files, batches, responses in the background or by
+    their id, conversations) goes past the cache: it is another at each moment. Of identical whole replies asked for at
+    one time, one request is made and all are given its answer; if it fails or is cancelled, the next in line makes its
+    own. Streams do not wait for each other: one is read at the pace of its consumer, who may be slow, or leave.
 
     The tag ``cache`` controls a single call: ``"use"`` (the default), ``"refresh"`` makes the request and keeps
     its answer, ``"off"`` does neither look up nor keep.
@@ -133,7 +135,8 @@ class Cache:
         mode = call.tags.get("cache", "use")
         if mode not in _MODES:
             raise ValueError(f"the tag 'cache' must be one of {', '.join(_MODES)}, not {mode!r}")
-        key = None if mode == "off" else self._keys.key(call)
+        kept = is_on_what_is_kept(cast("Call[object]", call))
+        key = None if mode == "off" or kept else self._keys.key(call)
         if key is None:
             return call_next(call)
         return CachedScope(self, self._flights, key, call, call_next)

@@ -14,6 +14,7 @@ from .._alarm import Alarm, Start, at_first_wait, set_alarm, starter
 from .._contract import Call, Handler
 from .._errors import LlmError
 from .._http import RawHeaders
+from .._kept import is_on_what_is_kept, reads_open_file
 from .._loop import EventLoop
 from .._reply import Reply
 from ._latencies import Latencies
@@ -64,7 +65,8 @@ class Hedge:
     an attempt is due; where it is spent, the call goes on with what it has.
 
     An ``idempotency-key`` is made another one for extra attempts, as who honours it would refuse the second of two at
-    once. Not for operations that leave something behind, as a file or a batch: there would be two.
+    once. Calls of which there must not be two at one time go through alone: those on what a provider keeps (files,
+    batches, responses in the background or by their id, conversations), and those that send an open file.
 
     One object serves all event loops and threads of the process.
 
@@ -94,6 +96,9 @@ class Hedge:
         self._latencies = Latencies()
 
     def __call__(self, call: Call[R], call_next: Handler) -> AbstractAsyncContextManager[Reply[R]]:
+        asked = cast("Call[object]", call)
+        if is_on_what_is_kept(asked) or reads_open_file(asked):
+            return call_next(call)
         return _Race(self, call, call_next)
 
     def delay_for(self, call: Call[R]) -> float:

@@ -7,6 +7,7 @@ from typing import cast
 import msgspec
 from msgspec.structs import replace
 
+from .._kept import ON_WHAT_IS_KEPT
 from ..types import (
     ImageGenerationRequest,
     ImagesResponse,
@@ -18,15 +19,15 @@ from ..types import (
     Usage,
 )
 
-# Operations that no provider charges for: they ask about models, files and batches, whose replies are paid elsewhere.
-_FREE = ("list_", "count_", "file", "batch", "retrieve_", "delete_", "cancel_", "upload_")
+# Operations that no provider charges for: they ask about models, prompts, and what is kept, which is paid elsewhere.
+_FREE = ON_WHAT_IS_KEPT | {"list_models", "count_tokens"}
 
 _NO_TERMS: Mapping[str, str] = {}
 
 
 def is_free(operation: str) -> bool:
     """Whether no provider charges for an operation."""
-    return operation.startswith(_FREE)
+    return operation in _FREE
 
 
 def counted(request: msgspec.Struct, value: object, usage: Usage | None) -> Usage | None:
