@@ -18,7 +18,6 @@ from ._methods_media import MediaMethods
 from ._methods_responses import ResponsesMethods
 from ._methods_text import TextMethods
 from ._options import DEFAULTS, check_timeout, check_unsupported, resolve_timeout
-from ._plan import check_models, check_order, explain
 from ._routing import RouteTable
 from .middleware import CostTracking, Retry
 from .money import Cost, PriceBook
@@ -144,7 +143,10 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
             raise ValueError(f"prices must be a PriceBook, as PriceBook.default().with_(...), not {prices!r}")
         self._prices = prices
         layers = _layers(middleware, max_retries)
-        check_models(layers, lambda model: self._routes.route(model, "chat", DEFAULTS), prices)
+        if middleware is not None:
+            from ._plan import check_models
+
+            check_models(layers, lambda model: self._routes.route(model, "chat", DEFAULTS), prices)
         self._stack = Stack(layers, exchange)
 
     @classmethod
@@ -158,7 +160,8 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
         :raises FileNotFoundError: there is no such file
         :raises ValueError: something in it makes no sense, or is a key that nobody reads; says where
         """
-        from ._config import build, find_config, read_config
+        from ._config import find_config, read_config
+        from ._config._build import build
 
         where = find_config() if path is None else Path(path)
         built = build(read_config(where), where=str(where), folder=where.parent)
@@ -188,6 +191,8 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
 
         ``print(client.explain())`` shows the plan that every call follows.
         """
+        from ._plan import explain
+
         return explain(self._stack.layers, self._stack.innermost)
 
     async def aclose(self) -> None:
@@ -245,5 +250,7 @@ def _layers(middleware: Sequence[Layer] | None, max_retries: int) -> Sequence[La
             raise ValueError(f"middleware: {layer.__name__} is a class; give an instance, {layer.__name__}(...)")
         if not callable(layer):
             raise ValueError(f"middleware: {layer!r} is not a layer: it must be callable as layer(call, call_next)")
+    from ._plan import check_order
+
     check_order(middleware)
     return tuple(middleware)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from .._config import build, find_config, read_config
+from .._config import find_config, read_config
+from .._config._build import build
 from ._terminal import Column, open_terminal
 
 

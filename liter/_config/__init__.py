@@ -1,7 +1,5 @@
 """A client made of a file: ``liter.toml``."""
 
-from ._build import Built as Built
-from ._build import build as build
 from ._create import create_client as create_client
 from ._create import create_client_from_json as create_client_from_json
 from ._file import find_config as find_config

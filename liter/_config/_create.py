@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ._build import build
 from ._file import SECTIONS
 from ._tables import Table, check_keys, table
 
@@ -54,6 +53,8 @@ def create_client_from_json(text: str | bytes) -> "LlmClient":
         raise ValueError(f"the configuration is no JSON: {error}") from error
     given: Table = table(told, "the configuration")
     if given.keys() & set(SECTIONS):
+        from ._build import build
+
         built = build(given, where="the configuration", folder=Path.cwd())
         return LlmClient(**built.options)  # type: ignore[arg-type] # each is checked by the client
     check_keys(given, (*_SIMPLE, *SECTIONS), "the configuration")

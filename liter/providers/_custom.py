@@ -9,9 +9,7 @@ import msgspec
 from .._http import encode_headers, parse_base_url
 from ._auth import BEARER, Auth
 from ._codec import Provider
-from ._openai import OpenAI
-from ._registry import PROTOCOLS
-from ._specialist import Specialist
+from ._registry import PROTOCOLS, codec_of
 
 _METHODS = ("encode", "decode", "usage", "open_stream", "error", "request_id")
 
@@ -58,12 +56,13 @@ class CustomProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
             auth = BEARER
         else:
             auth = Auth(kind="header", header=header)
-        make = cast("Callable[..., Provider]", PROTOCOLS[self.protocol])
+        codec = codec_of(self.protocol)
+        make = cast("Callable[..., Provider]", codec)
         more: dict[str, object] = {}
-        if make is OpenAI:
+        if self.protocol == "openai":
             # An imitator of OpenAI's wire that nothing is known about knows its oldest roles.
             more["developer_role"] = False
-        elif make is Specialist:
+        elif "protocol" in codec.__struct_fields__:
             more["protocol"] = self.protocol
         return make(
             name=self.name,

@@ -2,42 +2,46 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from msgspec.structs import replace
 
-from ._anthropic import Anthropic
-from ._azure import Azure, AzureAI
-from ._bedrock import Bedrock
 from ._codec import Provider
-from ._cohere import Cohere
-from ._copilot import Copilot
 from ._entry import Entry, entry, names
-from ._gemini import Gemini
-from ._mistral import Mistral
-from ._ollama import Ollama
-from ._openai import OpenAI
-from ._perplexity import Perplexity
-from ._specialist import SPECIALISTS, Specialist
-from ._vertex import Vertex
 from ._wire import OperationWire, WireProvider, family_of, fields_of
 
-# Which codec speaks a protocol. A provider of any other is listed, and its calls are refused.
-PROTOCOLS: Mapping[str, type[WireProvider]] = {
-    **dict.fromkeys(SPECIALISTS, Specialist),
-    "anthropic": Anthropic,
-    "azure": Azure,
-    "azure-ai": AzureAI,
-    "bedrock": Bedrock,
-    "cohere": Cohere,
-    "copilot": Copilot,
-    "gemini": Gemini,
-    "mistral": Mistral,
-    "ollama-native": Ollama,
-    "openai": OpenAI,
-    "perplexity": Perplexity,
-    "vertex": Vertex,
+# Protocols of a few operations, which one codec speaks by its tables.
+_SPECIALISTS = (
+    "brave", "dataforseo", "duckduckgo", "exa", "firecrawl", "google-pse", "linkup", "parallel", "searchapi",
+    "searxng", "serper", "tavily", "you",
+)  # fmt: skip
+
+# Which codec speaks a protocol: its module and class, loaded for the first provider that needs it. A provider of any
+# other protocol is listed, and its calls are refused.
+PROTOCOLS: Mapping[str, str] = {
+    **dict.fromkeys(_SPECIALISTS, "_specialist:Specialist"),
+    "anthropic": "_anthropic:Anthropic",
+    "azure": "_azure:Azure",
+    "azure-ai": "_azure:AzureAI",
+    "bedrock": "_bedrock:Bedrock",
+    "cohere": "_cohere:Cohere",
+    "copilot": "_copilot:Copilot",
+    "gemini": "_gemini:Gemini",
+    "mistral": "_mistral:Mistral",
+    "ollama-native": "_ollama:Ollama",
+    "openai": "_openai:OpenAI",
+    "perplexity": "_perplexity:Perplexity",
+    "vertex": "_vertex:Vertex",
 }
+
+
+@cache
+def codec_of(protocol: str) -> type[WireProvider]:
+    """The codec class of a protocol. :raises KeyError: there is none"""
+    module, _, name = PROTOCOLS[protocol].partition(":")
+    codec: type[WireProvider] = getattr(import_module(f".{module}", __package__), name)
+    return codec
 
 
 class Unspoken(WireProvider, frozen=True, kw_only=True):
@@ -58,7 +62,8 @@ class Unspoken(WireProvider, frozen=True, kw_only=True):
 
 def provider_of(record: Entry) -> WireProvider:
     """Make the codec of a record: it offers what its protocol has, of the families that the record names."""
-    provider = PROTOCOLS.get(record.protocol, Unspoken).of(record)
+    codec = codec_of(record.protocol) if record.protocol in PROTOCOLS else Unspoken
+    provider = codec.of(record)
     offers = frozenset(operation for operation in provider.wires if family_of(operation) in record.operations)
     return replace(provider, offers=offers)
 

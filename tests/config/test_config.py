@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from liter import LlmClient, LlmError, create_client, create_client_from_json
-from liter._config import build, find_config, read_config
-from liter._config._build import _CLIENT
+from liter._config import find_config, read_config
+from liter._config._build import _CLIENT, build
 from liter._config._layers import layer_kinds
 from liter.stores import MemoryStore, RedisStore, SqliteStore
 

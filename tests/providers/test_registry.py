@@ -219,3 +219,11 @@ def test_settings_fill_an_address(template: str, settings: dict[str, str], addre
     """Hosts are told with and without a scheme; a placeholder without a setting stays."""
     provider = WireProvider(name="x", base_url=template, key_variables=())
     assert provider.address(settings) == address
+
+
+def test_every_protocol_has_the_codec_that_it_names() -> None:
+    """They are loaded lazily, by name; what the specialists' tables speak is all there."""
+    from liter.providers._registry import PROTOCOLS, codec_of
+    from liter.providers._specialist import SPECIALISTS, Specialist
+
+    assert {protocol for protocol in PROTOCOLS if codec_of(protocol) is Specialist} == set(SPECIALISTS)
