@@ -11,13 +11,13 @@ from ._contract import Attempt, Call, CredentialSource, RenewableSource, Signer
 from ._errors import AuthenticationError, BadRequestError, LlmError, LlmTimeoutError, SerializationError
 from ._fetch import Fetcher
 from ._form import Form
-from ._http import HttpRequest
+from ._http import Headers, HttpRequest
 from ._reply import Reply
 from ._routing import RouteTable
 from ._secret import Secret
 from ._upload import Upload, open_upload
 from ._wire_events import WireEvents
-from .providers import Provider, StreamDecoder, WireProvider
+from .providers import FollowUp, Provider, StreamDecoder, WireProvider
 from .transport import TRANSPORT_ERRORS, ConnectionRetired, Response, Transport, translate
 from .types import File
 
@@ -57,6 +57,9 @@ class Exchange:
     def __repr__(self) -> str:
         return "Exchange()"
 
+
+# How often in a row a question after a job may fail, and be asked again. To give up is to lose a job that is paid for.
+_MOST_FAILURES = 3
 
 # Codes of credentials that were good and are so no longer.
 _ENDED = frozenset({"ExpiredTokenException"})
@@ -127,7 +130,7 @@ class _Scope(Generic[R]):
                 if not 200 <= response.status < 300:
                     body = self._mask(await _read(response, ERROR_BODY_LIMIT, cut=True))
                     raise provider.error(call, response.status, response.headers, body)
-                reply = await (self._enter_stream(provider) if call.stream else self._enter_whole(provider))
+                reply = await (self._enter_stream(provider) if call.stream else self._enter_whole(provider, request))
                 self._reply = reply
                 for watcher in call.watchers:
                     watcher.entered(attempt, cast("Reply[object]", reply))
@@ -203,9 +206,15 @@ class _Scope(Generic[R]):
             await self._begin(request, 0.0)
             return await transport.send(await self._opened(request), connect=connect, deadline=enter_by, fresh=True)
 
-    async def _enter_whole(self, provider: Provider) -> Reply[R]:
-        response, attempt = cast(Response, self._response), self._attempt
-        body = await _read(response, self._exchange.max_response_bytes)
+    async def _enter_whole(self, provider: Provider, request: HttpRequest) -> Reply[R]:
+        attempt = self._attempt
+        body = await _read(cast(Response, self._response), self._exchange.max_response_bytes)
+        if isinstance(provider, WireProvider):
+            headers = cast(Response, self._response).headers
+            while (step := provider.follow(self._call, request, headers, body)) is not None:
+                request = step.request
+                headers, body = await self._follow(provider, step)
+        response = cast(Response, self._response)
         value = provider.decode(self._call, body, response.headers)
         return Reply(
             value=value,
@@ -215,6 +224,37 @@ class _Scope(Generic[R]):
             raw=body,
             usage=provider.usage(self._call, value),
         )
+
+    async def _follow(self, provider: WireProvider, step: FollowUp) -> tuple[Headers, bytes]:
+        """Send the next request of this attempt, until it is answered, and return what comes.
+
+        What fails on the way is asked again here, and by no layer above: the provider is at work already, and another
+        attempt would be another job.
+        """
+        call, transport, delay = self._call, self._exchange.transport, step.delay
+        failures, fresh = 0, False
+        while True:
+            await cast(Response, self._response).aclose()
+            await anyio.sleep(delay)
+            request = step.request if self._signer is None else self._signer.sign(step.request, datetime.now(UTC))
+            try:
+                self._response = response = await transport.send(
+                    request, connect=call.timeouts.connect, deadline=call.enter_by, fresh=fresh
+                )
+                if 200 <= response.status < 300:
+                    self._attempt.status = response.status
+                    return response.headers, await _read(response, self._exchange.max_response_bytes)
+                body = self._mask(await _read(response, ERROR_BODY_LIMIT, cut=True))
+                failure = provider.error(call, response.status, response.headers, body)
+            except TRANSPORT_ERRORS as error:
+                fresh = isinstance(error, ConnectionRetired)
+                failure = translate(error, connect=call.timeouts.connect)
+                failure.__cause__ = error
+            failures += 1
+            if not failure.retryable or failures > _MOST_FAILURES:
+                failure.retryable = False
+                raise failure
+            delay = failure.retry_after if failure.retry_after is not None else 2 * delay
 
     async def _enter_stream(self, provider: Provider) -> Reply[R]:
         response, call = cast(Response, self._response), self._call

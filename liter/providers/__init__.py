@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ._registry import Unspoken as Unspoken
     from ._registry import known_providers as known_providers
     from ._vertex import Vertex as Vertex
+    from ._wire import FollowUp as FollowUp
     from ._wire import OperationWire as OperationWire
     from ._wire import WireProvider as WireProvider
 else:
@@ -54,6 +55,6 @@ else:
             "._parameters": "Mapped Renamed Rule Sent Unsupported",
             "._registry": "Unspoken known_providers",
             "._vertex": "Vertex",
-            "._wire": "OperationWire WireProvider",
+            "._wire": "FollowUp OperationWire WireProvider",
         },
     )

@@ -67,6 +67,7 @@ _CODES: Mapping[Kind, str] = {
     """,
     BadRequestError: """
         invalid_request_error unsupported_parameter unsupported_value invalid_value tool_use_failed validationexception
+        invalidrequest invalidcontent invalidcontentlength unsupportedcontent
     """,
 }
 KIND_OF_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}

@@ -13,7 +13,7 @@ from ._wire import OperationWire, WireProvider, family_of, fields_of
 
 # Protocols of a few operations, which one codec speaks by its tables.
 _SPECIALISTS = (
-    "brave", "dataforseo", "duckduckgo", "exa", "firecrawl", "google-pse", "linkup", "parallel", "searchapi",
+    "azure-document-intelligence", "brave", "dataforseo", "duckduckgo", "exa", "firecrawl", "google-pse", "linkup", "parallel", "searchapi",
     "searxng", "serper", "tavily", "you",
 )  # fmt: skip
 

@@ -6,12 +6,14 @@ from typing import Any, Self
 from .._contract import Call
 from .._errors import LlmError
 from .._http import Headers
+from ._document_intelligence import OPERATIONS as DOCUMENT_INTELLIGENCE
 from ._entry import Entry
 from ._search_engine import ENGINE_HINTS, search_wire
 from ._search_engines import ENGINES
 from ._wire import OperationWire, WireProvider, fields_of
 
 SPECIALISTS: Mapping[str, Mapping[str, OperationWire[Any, Any]]] = {
+    "azure-document-intelligence": DOCUMENT_INTELLIGENCE,
     **{protocol: {"search": search_wire(engine)} for protocol, engine in ENGINES.items()},
 }
 

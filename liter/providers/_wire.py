@@ -49,6 +49,17 @@ def usage_of(call: Call[object], value: object) -> Usage | None:
     return usage if isinstance(usage, Usage) else None
 
 
+class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
+    """The next request of an operation that takes several, such as asking whether a document has been read yet.
+
+    :param request: it, credentials included
+    :param delay: seconds to wait before
+    """
+
+    request: HttpRequest
+    delay: float
+
+
 class OperationWire(msgspec.Struct, Generic[P, R], frozen=True, kw_only=True):
     """How one operation is spoken. ``P`` is the provider's class, ``R`` what a whole reply is decoded to.
 
@@ -57,6 +68,8 @@ class OperationWire(msgspec.Struct, Generic[P, R], frozen=True, kw_only=True):
     :param open_stream: makes the decoder for one stream; ``None`` where the operation has none
     :param usage: finds the usage in a decoded reply, or in what was asked
     :param parameters: what becomes of each parameter of its request
+    :param follow: makes the next request of a request and its successful answer; ``None``: the answer is the last, and
+        is decoded. All of them are one attempt
     """
 
     encode: Callable[[P, Call[object]], HttpRequest]
@@ -64,6 +77,7 @@ class OperationWire(msgspec.Struct, Generic[P, R], frozen=True, kw_only=True):
     open_stream: Callable[[P, Call[object]], StreamDecoder[object]] | None = None
     usage: Callable[[Call[object], R], Usage | None] = usage_of
     parameters: Mapping[str, Rule] = {}
+    follow: Callable[[P, Call[object], HttpRequest, Headers, bytes], FollowUp | None] | None = None
 
 
 class WireProvider(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +191,14 @@ class WireProvider(msgspec.Struct, frozen=True, kw_only=True):
     def decode(self, call: Call[R], body: bytes, headers: Headers = Headers()) -> R:  # noqa: B008 # immutable
         """Decode a whole successful reply."""
         return cast("R", self._wire(call).decode(self, cast("Call[object]", call), body, headers))
+
+    def follow(self, call: Call[R], request: HttpRequest, headers: Headers, body: bytes) -> FollowUp | None:
+        """The request that must follow ``request`` and its successful answer; ``None`` where that is the last.
+
+        :raises LlmError: what the provider was asked to do has failed
+        """
+        follow = self._wire(call).follow
+        return None if follow is None else follow(self, cast("Call[object]", call), request, headers, body)
 
     def usage(self, call: Call[R], value: R) -> Usage | None:
         """The usage in a decoded reply."""

@@ -69,10 +69,16 @@ async def answering(
             except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
                 return
 
+    failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, serve)
         try:
             yield network
+        except Exception as error:
+            # Alone, and not in a group.
+            failure = error
         finally:
             await listener.aclose()
             tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
