@@ -13,8 +13,8 @@ from ._wire import OperationWire, WireProvider, family_of, fields_of
 
 # Protocols of a few operations, which one codec speaks by its tables.
 _SPECIALISTS = (
-    "azure-document-intelligence", "brave", "dataforseo", "duckduckgo", "exa", "firecrawl", "google-pse", "linkup", "parallel", "searchapi",
-    "searxng", "serper", "tavily", "you",
+    "azure-document-intelligence", "brave", "dataforseo", "duckduckgo", "exa", "firecrawl", "google-pse", "linkup",
+    "parallel", "searchapi", "searxng", "serper", "tavily", "you",
 )  # fmt: skip
 
 # Which codec speaks a protocol: its module and class, loaded for the first provider that needs it. A provider of any

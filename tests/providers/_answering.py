@@ -74,8 +74,7 @@ async def answering(
         tasks.start_soon(listener.serve, serve)
         try:
             yield network
-        except Exception as error:
-            # Alone, and not in a group.
+        except Exception as error:  # noqa: BLE001 # raised below: alone, and not in a group
             failure = error
         finally:
             await listener.aclose()
