@@ -53,7 +53,8 @@ class Budget:
     :param bound: returns the US dollars that an attempt costs at most, where you know better, or where there is no
         bound otherwise; ``None``: it does not say
     :param image_tokens: tokens that an image counts at most; without it images have no bound
-    :param output_tokens: tokens of an answer at most, where the request sets no limit; without it those have no bound
+    :param output_tokens: tokens of an answer at most, where the request sets no limit; by default the model's whole
+        context, where the price book knows it, which is a lot to reserve: rather give requests a limit
     :param store: where the accounts are; by default a ``MemoryStore``, for this process alone
     :param name: tells this budget from others in the same store
     :param on_store_error: what a store that fails does to calls: ``"closed"`` raises the ``StoreError``, ``"open"``

@@ -104,7 +104,9 @@ class Quoter:
 
     def _most(self, call: Call[object], request: HttpRequest, found: ModelPrices) -> int:
         try:
-            use = most_used(call, request, image_tokens=self._image_tokens, output_tokens=self._output_tokens)
+            # A reply is never longer than the model's whole context.
+            longest = self._output_tokens if self._output_tokens is not None else found.row.context
+            use = most_used(call, request, image_tokens=self._image_tokens, output_tokens=longest)
             return _picodollars(self._ceiling(found).most(use))
         except UnboundedError as error:
             raise BudgetExceededError(

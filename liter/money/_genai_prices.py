@@ -102,6 +102,7 @@ def _of_upstream(row: Row, upstream: str) -> Row:
         match=tuple(f"{name}:{upstream}" for name in names or [f"={row.id}"]),
         prices=row.prices,
         variants=row.variants,
+        context=row.context,
     )
 
 
@@ -122,6 +123,7 @@ def _row(provider: str, model: "types.ModelInfo") -> Row:
         prices=tuple(periods),
         variants=variants,
         minimum_seconds=_MINIMUM_SECONDS.get((provider, model.id), 0),
+        context=model.context_window,
     )
 
 

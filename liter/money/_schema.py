@@ -60,6 +60,7 @@ class Row(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     :param prices: the last one that holds counts; none at all where the model is free
     :param variants: the first one that holds and has a rate counts, rate by rate
     :param minimum_seconds: seconds of audio that are billed at least
+    :param context: tokens of prompt and reply together, where known
     :param own: whether it is entered by hand, and not from genai-prices
     """
 
@@ -68,6 +69,7 @@ class Row(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
     match: tuple[object, ...] = ()
     variants: tuple[Variant, ...] = ()
     minimum_seconds: int = 0
+    context: int | None = None
     own: bool = False
 
 

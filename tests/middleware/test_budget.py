@@ -457,6 +457,19 @@ async def test_what_one_states_gives_a_bound(ask: MakeCall) -> None:
 
 
 @pytest.mark.anyio
+async def test_an_answer_without_a_limit_is_bounded_by_the_models_context(ask: MakeCall) -> None:
+    """As far as the price book knows it: 128,000 tokens of GPT-4o mini's, at the dearest of its rates."""
+    route = Route(provider="openai", model="gpt-4o-mini", base_url="https://scripted.invalid")
+    call = ask(route=route, request=ChatCompletionRequest(model="gpt-4o-mini", messages=HI))
+    layer = budget(1, prices=PriceBook.default())
+    async with layer(call, handler()):
+        assert 128_000 * MICRO * Decimal("0.6") < (await status(layer)).reserved < Decimal("0.3")
+    small = budget("0.01", prices=PriceBook.default())
+    with pytest.raises(BudgetExceededError):
+        await send(small, call)
+
+
+@pytest.mark.anyio
 async def test_a_model_without_a_price_is_refused_allowed_or_priced(ask: MakeCall) -> None:
     """Unknown is never zero, unless one says so."""
     call = ask(route=Route(provider="scripted", model="new", base_url="https://scripted.invalid"))
