@@ -11,8 +11,6 @@ from collections.abc import Callable, Coroutine, Generator
 from types import ModuleType, coroutine
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from anyio.abc import TaskGroup
-
 from ._loop import EventLoop
 
 if TYPE_CHECKING:
@@ -33,19 +31,10 @@ class Alarm(Protocol):
     def call_off(self) -> None: ...
 
 
-def starter(tasks: TaskGroup) -> Start:
-    """Return what begins a task in a group that the calling task has just entered."""
-    if (trio := _running_trio()) is None:
-        return tasks.start_soon
-    # The nursery that the group is made of, as anyio's way to it costs twice what Trio needs for a task.
-    start: Start = trio.lowlevel.current_task().child_nurseries[-1].start_soon
-    return start
-
-
 def set_alarm(start: Start, when: float, ring: Ring) -> Alarm:
-    """Have ``ring()`` called at ``when``. It must be called off before the group that ``start`` is of can end.
+    """Have ``ring()`` called at ``when``. It must be called off before the tasks that ``start`` begins are waited for.
 
-    :param start: begins a task, see :func:`starter`
+    :param start: begins a task, as :meth:`LateTasks.start` does
     :param ring: does not wait, and does not raise
     """
     return _Timer(when, ring) if (trio := _running_trio()) is None else _Sleeper(trio, start, when, ring)

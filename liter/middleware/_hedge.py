@@ -6,15 +6,14 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Generic, TypeVar, cast
 
-import anyio
 import msgspec
-from anyio.abc import TaskGroup
 
-from .._alarm import Alarm, Start, at_first_wait, set_alarm, starter
+from .._alarm import Alarm, at_first_wait, set_alarm
 from .._contract import Call, Handler
 from .._errors import LlmError
 from .._http import RawHeaders
 from .._kept import is_on_what_is_kept, reads_open_file
+from .._late_tasks import LateTasks
 from .._loop import EventLoop
 from .._reply import Reply
 from ._latencies import Latencies
@@ -150,20 +149,17 @@ class _Race(Generic[R]):
         "_may_begin",
         "_over",
         "_rings_at",
-        "_start",
         "_started",
         "_tasks",
         "_winner",
         "_won",
     )
 
-    _start: Start
-
     def __init__(self, hedge: Hedge, call: Call[R], call_next: Handler) -> None:
         self._hedge = hedge
         self._call = call
         self._call_next = call_next
-        self._tasks: TaskGroup | None = None
+        self._tasks: LateTasks | None = None
         self._alarm: Alarm | None = None
         self._winner: tuple[AbstractAsyncContextManager[Reply[R], bool | None], Reply[R]] | None = None
         self._won = 0.0
@@ -205,8 +201,7 @@ class _Race(Generic[R]):
     async def _race(self) -> None:
         """Make attempts, with an alarm for the next."""
         try:
-            async with anyio.create_task_group() as self._tasks:
-                self._start = starter(self._tasks)
+            async with LateTasks(self._loop) as self._tasks:
                 try:
                     await at_first_wait(self._attempts(self._call), self._set_alarm)
                 finally:
@@ -221,11 +216,13 @@ class _Race(Generic[R]):
             self._tasks = None
 
     def _set_alarm(self) -> None:
-        self._alarm = set_alarm(self._start, self._rings_at, self._ring)
+        if self._tasks is not None:
+            self._alarm = set_alarm(self._tasks.start, self._rings_at, self._ring)
 
     def _ring(self) -> float:
         """Begin another attempt, if it is due. Returns when to look again."""
-        if self._over:
+        tasks = self._tasks
+        if self._over or tasks is None:
             return math.inf
         # Attempts that failed may have brought others forward since the alarm was set.
         due = self._rings_at + self._delay if self._latest is None else self._latest + self._delay
@@ -234,7 +231,7 @@ class _Race(Generic[R]):
             if following is None:
                 return math.inf
             self._alone = False
-            self._start(self._attempts, following)
+            tasks.start(self._attempts, following)
             due = self._rings_at + self._delay
         self._rings_at = due if due < self._call.enter_by else math.inf
         return self._rings_at
@@ -309,7 +306,7 @@ class _Race(Generic[R]):
         self._over = True
         # Where there is nobody else, to cancel the group would only cost.
         if self._tasks is not None and not self._alone:
-            self._tasks.cancel_scope.cancel()
+            self._tasks.cancel()
 
 
 def _kind(call: Call[R]) -> tuple[str, str, str, bool]:
