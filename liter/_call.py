@@ -13,6 +13,7 @@ from ._http import HttpRequest, RawHeaders
 from ._secret import Secret
 
 if TYPE_CHECKING:
+    from ._loop import EventLoop
     from ._reply import Reply
     from .money import Cost, PriceBook
     from .types import Usage
@@ -148,6 +149,7 @@ class Call(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     :param gates: who is asked before each attempt, see :class:`AttemptGate`
     :param listeners: who is told what layers do, see :meth:`notify`
     :param resolve: finds the route to a model, see :meth:`to`
+    :param loop: the event loop that runs it, where that is known: layers need it more often than it is cheap to ask for
     """
 
     operation: str
@@ -167,6 +169,7 @@ class Call(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     gates: tuple[AttemptGate, ...] = ()
     listeners: tuple[Listener, ...] = ()
     resolve: Callable[[str], Route] | None = None
+    loop: "EventLoop | None" = None
 
     @property
     def deadline(self) -> float:
@@ -177,8 +180,10 @@ class Call(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     @property
     def enter_by(self) -> float:
         """Event-loop time by which the reply must be entered. Every wait before that plans against it."""
-        first = self.timeouts.first_event
-        return self.deadline if first is None else min(self.deadline, self.started + first)
+        first, total = self.timeouts.first_event, self.timeouts.total
+        if first is None or (total is not None and total < first):
+            first = total
+        return math.inf if first is None else self.started + first
 
     def to(self, model: str) -> "Call[R_co]":
         """The same call, to another model, and so perhaps to another provider with its own address and key.
@@ -187,17 +192,22 @@ class Call(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
 
         :raises EndpointNotSupportedError: that provider does not offer the operation
         """
+        return self.at(self.route_to(model))
+
+    def route_to(self, model: str) -> Route:
+        """The route that :meth:`to` takes. :raises EndpointNotSupportedError: as there"""
         if self.resolve is not None:
-            route = self.resolve(model)
-        else:  # a call that no client made, as in tests
-            provider, _, name = model.rpartition("/")
-            route = Route(provider=provider or self.route.provider, model=name, base_url=self.route.base_url)
-        return self.at(route)
+            return self.resolve(model)
+        # A call that no client made, as in tests.
+        provider, _, name = model.rpartition("/")
+        return Route(provider=provider or self.route.provider, model=name, base_url=self.route.base_url)
 
     def at(self, route: Route) -> "Call[R_co]":
         """The same call along another route. What logs in at one address stays behind when that changes."""
         headers = self.headers
-        if headers and (route.provider, route.base_url) != (self.route.provider, self.route.base_url):
+        if not headers:
+            return replace(self, route=route)
+        if (route.provider, route.base_url) != (self.route.provider, self.route.base_url):
             headers = tuple(header for header in headers if header[0] not in _CREDENTIALS)
         return replace(self, route=route, headers=headers)
 

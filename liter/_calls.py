@@ -5,12 +5,12 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Literal, Protocol, Self, TypeVar
 
-import anyio
 import msgspec
 
 from ._contract import Attempt, Call, Reply, Stack, Timeouts
 from ._errors import LlmError
 from ._http import Headers, encode_headers
+from ._loop import EventLoop
 from ._options import CallOptions, check_timeout, check_unsupported, resolve_timeout
 from ._routing import RouteTable
 from .money import Cost, PriceBook
@@ -94,18 +94,20 @@ class Calls:
             check_unsupported(options.unsupported)
             unsupported = options.unsupported
         route = self._routes.route(model, operation, options)
+        loop = EventLoop.current()
         return Call(
             operation=operation,
             request=request,
             route=route,
             resolve=partial(self._routes.reroute, first=route.provider, operation=operation, options=options),
             stream=stream,
-            started=anyio.current_time(),
+            started=loop.time(),
             timeouts=timeouts,
             headers=encode_headers(options.extra_headers) if options.extra_headers else (),
             tags=options.tags or _NO_TAGS,
             unsupported=unsupported,
             prices=self._prices,
+            loop=loop,
         )
 
     async def _open(self, call: Call[R]) -> tuple[Call[R], AbstractAsyncContextManager[Reply[R]], Reply[R]]:

@@ -17,6 +17,7 @@ entering it does. A layer is a handler that is also given the next one. From thi
 
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
+from types import FunctionType
 from typing import Protocol, TypeVar
 
 from ._call import Attempt as Attempt
@@ -57,7 +58,7 @@ class Stack:
         self.innermost: Handler = innermost
         outermost = innermost
         for layer in reversed(self.layers):
-            outermost = _Link(layer, outermost)
+            outermost = _link(layer, outermost)
         self._outermost = outermost
 
     def __call__(self, call: Call[R], /) -> AbstractAsyncContextManager[Reply[R]]:
@@ -67,15 +68,14 @@ class Stack:
         return " > ".join([*(_name(layer) for layer in self.layers), _name(self.innermost)])
 
 
-class _Link:
-    __slots__ = ("call_next", "layer")
+def _link(layer: Layer, call_next: Handler) -> Handler:
+    # A function, and a method that is bound already: the interpreter enters an object's __call__ by a detour.
+    enter: Layer = layer if isinstance(layer, FunctionType) else layer.__call__
 
-    def __init__(self, layer: Layer, call_next: Handler) -> None:
-        self.layer = layer
-        self.call_next = call_next
+    def link(call: Call[R], /) -> AbstractAsyncContextManager[Reply[R]]:
+        return enter(call, call_next)
 
-    def __call__(self, call: Call[R], /) -> AbstractAsyncContextManager[Reply[R]]:
-        return self.layer(call, self.call_next)
+    return link
 
 
 def _name(part: object) -> str:

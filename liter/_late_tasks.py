@@ -1,8 +1,7 @@
 """A task group for tasks that mostly never begin.
 
-A group of anyio's or a nursery of Trio's lets all other tasks run once when it closes, an empty one too: for a call that
-is over without waiting, that is more than all else in its stack. This one is a cancel scope, and nothing more until a
-task begins in it.
+A group of anyio's or a nursery of Trio's lets all other tasks run once when it closes, an empty one too. That costs
+more than any layer does. This one is a cancel scope, and nothing more until a task begins in it.
 """
 
 from collections.abc import Callable, Coroutine

@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
+from functools import partial
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -44,21 +45,25 @@ class CancelScope(Protocol):
 class EventLoop:
     """A running event loop. Get it with :meth:`current`; there is one object for each loop.
 
+    :ivar time: gives the time that tasks of this loop count by, in seconds, as ``anyio.current_time()`` does, for less
     :ivar epoch: seconds to add to a time of this loop for one that all loops of the process have in common. Taken
         once, so that virtual time stays virtual.
     """
 
-    __slots__ = ("__weakref__", "_asyncio", "_closables", "_native", "_sentinel", "_time", "epoch")
+    __slots__ = ("__weakref__", "_asyncio", "_closables", "_native", "_sentinel", "epoch", "time")
 
     def __init__(self, native: "asyncio.AbstractEventLoop | TrioToken") -> None:
         # Weakly, as this object is kept for as long as the loop is there.
         self._native = weakref.ref(native)
-        self._time: Callable[[], float] = anyio.current_time
-        self._asyncio: Callable[[], asyncio.AbstractEventLoop | None] = _nothing
-        if isinstance(native, asyncio.AbstractEventLoop):
-            self._asyncio = weakref.ref(native)
+        self._asyncio = isinstance(native, asyncio.AbstractEventLoop)
+        self.time: Callable[[], float]
+        if not isinstance(native, asyncio.AbstractEventLoop):
+            self.time = _trio().current_time
+        elif getattr(native.time, "__func__", None) is asyncio.BaseEventLoop.time:
+            # Which is no more than that.
+            self.time = time.monotonic
         else:
-            self._time = _trio().current_time
+            self.time = partial(_time_of, weakref.ref(native))
         self.epoch = time.monotonic() - anyio.current_time()
         self._closables: weakref.WeakSet[Closable] = weakref.WeakSet()
         self._sentinel: AsyncGenerator[None, None] | None = (sentinel := self._wait_for_end())
@@ -84,13 +89,6 @@ class EventLoop:
             loop = _loops[weakref.ref(native, _loops.pop)] = cls(native)
         return loop
 
-    def time(self) -> float:
-        """Return the time that tasks of this loop count by, as ``anyio.current_time()`` does, for less."""
-        native = self._asyncio()
-        if native is not None:
-            return native.time()
-        return self._time()
-
     def now(self) -> float:
         """Return the time by the clock that all loops of the process have in common, in seconds."""
         return self.time() + self.epoch
@@ -98,11 +96,11 @@ class EventLoop:
     @property
     def is_trio(self) -> bool:
         """Whether this is a Trio run."""
-        return not isinstance(self._native(), asyncio.AbstractEventLoop)
+        return not self._asyncio
 
     def cancel_scope(self) -> CancelScope:
         """Make a cancel scope for a task of this loop, which is to enter it. On Trio it costs less than anyio's."""
-        return anyio.CancelScope() if self._asyncio is not _nothing else _trio().CancelScope()
+        return anyio.CancelScope() if self._asyncio else _trio().CancelScope()
 
     def start(self, function: Callable[..., Coroutine[object, object, None]], *args: object) -> None:
         """Begin a task of nobody's, which sees the context of its caller; from this loop's thread.
@@ -177,8 +175,9 @@ class EventLoop:
             self._sentinel = None
 
 
-def _nothing() -> None:
-    return None
+def _time_of(reference: "weakref.ref[asyncio.AbstractEventLoop]") -> float:
+    native = reference()
+    return anyio.current_time() if native is None else native.time()
 
 
 def _trio() -> ModuleType:

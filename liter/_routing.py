@@ -75,6 +75,7 @@ class RouteTable:
         self._places: dict[str, _Place] = {}
         self._logins: dict[str, tuple[Secret | None, CredentialSource | None]] = {}
         self._splits: dict[str, tuple[Mapping[str, object], tuple[str, str]]] = {}
+        self._routes: dict[tuple[str, str], tuple[Mapping[str, object], Route]] = {}
         self._settings: dict[str, Mapping[str, str]] = {}
         for given, values in (settings or {}).items():
             name = self._known(given, "provider_settings")
@@ -122,6 +123,12 @@ class RouteTable:
         :raises EndpointNotSupportedError: the provider does not offer the operation
         :raises NotFoundError: the model's prefix is nearly that of a provider
         """
+        plain = options.api_key is None and options.base_url is None
+        if plain:
+            customs, route = self._routes.get((model, operation), _NOWHERE)
+            if route is not None and customs is self.providers.registered:
+                return route
+        asked = model
         name, model = self.split(model, options)
         provider, operations, settings, own = self._place(name)
         if options.base_url is not None:
@@ -130,7 +137,7 @@ class RouteTable:
         if operation not in operations and not self._elsewhere(provider, operation, given, own):
             raise EndpointNotSupportedError(self._not_offered(provider, operation), provider=name, model=model or None)
         key = self._key(name, provider, given, own, options.api_key)
-        return Route(
+        route = Route(
             provider=name,
             model=model,
             base_url=given or own,
@@ -138,12 +145,19 @@ class RouteTable:
             credentials=None if isinstance(key, Secret) else key,
             settings=settings,
         )
+        if plain and name in self._keys:  # the environment may change
+            if len(self._routes) >= _MOST_REMEMBERED:
+                self._routes.clear()
+            self._routes[asked, operation] = self.providers.registered, route
+        return route
 
     def reroute(self, model: str, *, first: str, operation: str, options: CallOptions) -> Route:
         """Resolve where a call goes that was to go to the provider ``first``: its key and address stay there.
 
         :raises EndpointNotSupportedError: the provider does not offer the operation
         """
+        if options.api_key is None and options.base_url is None:
+            return self.route(model, operation, options)
         name, _ = self.split(model, options)
         return self.route(model, operation, options if name == first else DEFAULTS)
 
@@ -285,6 +299,7 @@ class RouteTable:
 _NOTHING: Mapping[str, str] = {}
 # Kinds of authentication in which a key is all there is.
 _PLAIN = frozenset({"bearer", "header", "query", "none"})
+_NOWHERE: tuple[None, None] = (None, None)
 _NEVER: tuple[None, tuple[str, str]] = (None, ("", ""))
 
 

@@ -4,6 +4,7 @@ import asyncio
 from contextvars import ContextVar
 
 import anyio
+import anyio.lowlevel
 import pytest
 import trio
 
@@ -128,8 +129,8 @@ async def test_a_native_cancellation_cancels_the_tasks(anyio_backend: object) ->
 
     task = asyncio.create_task(hold())
     for _ in range(2):
-        await anyio.sleep(0)
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
+        await anyio.lowlevel.checkpoint()
         task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -205,7 +205,7 @@ class _Tries(Generic[R]):
         enter_by = self._call.enter_by
         if share == 1.0 or enter_by == math.inf or not self._leads_on():
             return call
-        now = EventLoop.current().time()
+        now = (call.loop or EventLoop.current()).time()
         left = enter_by - now
         # Rounding must not make it longer.
         first_event = min(min(now + share * left, enter_by) - call.started, call.timeouts.first_event or math.inf)
@@ -213,7 +213,7 @@ class _Tries(Generic[R]):
 
     def _leads_on(self) -> bool:
         for target in self._untried:
-            if self._fallback.accepts(target, _SHARE_IS_OVER) and self._moved(target) is not None:
+            if self._fallback.accepts(target, _SHARE_IS_OVER) and self._route_to(target) is not None:
                 return True
         return False
 
@@ -241,17 +241,21 @@ class _Tries(Generic[R]):
 
     def _moved(self, target: Target, *, elsewhere: bool = True) -> Call[R] | None:
         """Address the call to ``target``; ``None`` where that makes no sense."""
+        route = self._route_to(target, elsewhere=elsewhere)
+        return None if route is None else self._call.at(route)
+
+    def _route_to(self, target: Target, *, elsewhere: bool = True) -> Route | None:
         call = self._call
         try:
-            moved = call.to(target.model)
+            route = call.route_to(target.model)
         except EndpointNotSupportedError as error:
             note = f"left out: {error}"
             if note not in self._notes:
                 self._notes.append(note)
             return None
-        if elsewhere and not target.changes and _place(moved.route) == _place(call.route):
+        if elsewhere and not target.changes and _place(route) == _place(call.route):
             return None
-        return moved
+        return route
 
     def _headers(self, target: Target, headers: RawHeaders) -> RawHeaders:
         # The same key for another request is refused, or answered with the first one's reply. It is made of the place

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import AbstractAsyncContextManager
+from functools import lru_cache
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -46,11 +47,7 @@ class Timeout(msgspec.Struct, frozen=True):
 
     def narrow(self, call: Call[R], now: float) -> Call[R]:
         """Return ``call`` with the limits that hold for it from the event loop's time ``now`` on."""
-        limits = self.timeout
-        if not isinstance(limits, Timeouts):
-            between = limits if call.stream else None
-            limits = Timeouts(connect=limits, first_event=limits, between_events=between)
-        given, age = call.timeouts, now - call.started
+        limits, given, age = _limits(self.timeout, stream=call.stream), call.timeouts, now - call.started
         timeouts = Timeouts(
             connect=_shorter(given.connect, limits.connect),
             first_event=_shorter(given.first_event, limits.first_event, age),
@@ -72,13 +69,14 @@ class _Timed(Generic[R]):
         self._call_next = call_next
 
     async def __aenter__(self) -> Reply[R]:
-        began = EventLoop.current().time()
+        loop = self._call.loop or EventLoop.current()
+        began = loop.time()
         call = self._layer.narrow(self._call, began)
         self._scope = self._call_next(call)
         try:
             return await self._scope.__aenter__()
         except LlmTimeoutError as error:
-            now = EventLoop.current().time()
+            now = loop.time()
             # One that may be tried again says so already, and one that came before the time was up is another limit's.
             if error.retryable or not call.enter_by <= now < self._call.enter_by:
                 raise
@@ -88,6 +86,13 @@ class _Timed(Generic[R]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
         return await self._scope.__aexit__(kind, error, traceback)
+
+
+@lru_cache(maxsize=256)
+def _limits(timeout: float | Timeouts, *, stream: bool) -> Timeouts:
+    if isinstance(timeout, Timeouts):
+        return timeout
+    return Timeouts(connect=timeout, first_event=timeout, between_events=timeout if stream else None)
 
 
 def _shorter(given: float | None, limit: float | None, age: float = 0.0) -> float | None:
