@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from .._contract import Call
 from ._deployment import Member
-from ._deployment_cost import DeploymentCosts, expected_usage
+from ._deployment_cost import DeploymentCosts, usage_of
 
 R = TypeVar("R")
 
@@ -63,7 +63,7 @@ class Balance:
         return self._weighted([member for member in members if _load(member) == least])
 
     def _cheapest(self, members: Sequence[Member], call: Call[R]) -> Member:
-        usage, cost = expected_usage(call), self._costs.cost
+        usage, cost = usage_of(call), self._costs.cost
         costs = [cost(member.deployment, call, usage) for member in members]
         least = min(costs)
         return self._weighted([member for member, cost in zip(members, costs, strict=True) if cost == least])

@@ -7,17 +7,14 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from .._contract import Attempt, Call
 from .._errors import BudgetExceededError
 from .._http import HttpRequest
-from ..money import Cost, ModelPrices, Price, PriceBook, is_free
-from ..types import Usage
+from ..money import Cost, ModelPrices, Price, PriceBook, expected_usage, is_free, terms_of
 from ._budget_bound import Ceiling, UnboundedError, has_price, most_used
 from ._budget_limit import Amount, dollars
-
-# Of English text; "about 4 characters" says OpenAI's help page on tokens.
-_BYTES_PER_TOKEN = 4
 
 # Where the request has no limit: about a page of text.
 _USUAL_OUTPUT = 500
@@ -127,14 +124,12 @@ class Quoter:
     def _expect(
         self, call: Call[object], request: HttpRequest, book: PriceBook, found: ModelPrices, told: Amount | None
     ) -> Quote:
-        size = len(request.body) // _BYTES_PER_TOKEN
-        request_output = getattr(call.request, "max_completion_tokens", None) or getattr(
-            call.request, "max_tokens", None
-        )
-        output = min(request_output, _USUAL_OUTPUT) if isinstance(request_output, int) else _USUAL_OUTPUT
-        usage = Usage(prompt_tokens=size, completion_tokens=output, total_tokens=size + output)
-        cost = book.price(call.route.provider, call.route.model, usage)
-        guess = 0 if cost is None else cost.picodollars
+        usage = expected_usage(call.request, size=len(request.body), usual_output=_USUAL_OUTPUT)
+        output = min(usage.completion_tokens, _USUAL_OUTPUT)
+        usage = replace(usage, completion_tokens=output, total_tokens=usage.prompt_tokens + output)
+        cost = book.price(call.route.provider, call.route.model, usage, terms=terms_of(call.request))
+        # Where the size tells nothing, as for sound, it is the mean of what such calls cost that counts.
+        guess = (0 if cost is None else cost.picodollars) or 1
         mean = self._means.get((call.operation, call.route.provider, call.route.model), 1.0)
         amount = int(guess * mean)
         return Quote(amount if told is None else min(amount, _picodollars(told)), book, guess)

@@ -1,6 +1,5 @@
 """What calls cost at a pool's deployments, to compare them by."""
 
-import math
 from decimal import Decimal
 from typing import TypeVar, cast
 
@@ -8,14 +7,11 @@ import msgspec
 
 from .._contract import Call
 from .._errors import EndpointNotSupportedError
-from ..money import PriceBook, terms_of
+from ..money import PriceBook, expected_usage, is_free, terms_of
 from ..types import Usage
 from ._deployment import Deployment
 
 R = TypeVar("R")
-
-# English has about four bytes to a token.
-_BYTES_PER_TOKEN = 4
 
 # Of a reply without a limit.
 _USUAL_OUTPUT = 1000
@@ -82,18 +78,11 @@ class DeploymentCosts:
         return _UNKNOWN if cost is None else cost.total
 
 
-def expected_usage(call: Call[R]) -> Usage:
-    """Guess the tokens of a call; nothing of what its operation does not have."""
-    request = call.request
-    fields = request.__struct_fields__
-    sent = made = 0
-    if "messages" in fields:
-        sent = math.ceil(len(_ENCODER.encode(_field(request, "messages"))) / _BYTES_PER_TOKEN)
-    if "max_tokens" in fields:
-        limit = _field(request, "max_completion_tokens") or _field(request, "max_tokens") or _USUAL_OUTPUT
-        made = cast("int", limit) * cast("int", _field(request, "n") or 1)
-    return Usage(prompt_tokens=sent, completion_tokens=made, total_tokens=sent + made)
-
-
-def _field(request: msgspec.Struct, name: str) -> object:
-    return cast("object", getattr(request, name, None))
+def usage_of(call: Call[R]) -> Usage:
+    """Guess the tokens of a call, and what else it is billed by."""
+    if is_free(call.operation):
+        return Usage()
+    # Of a chat the messages: tools and what else there is are the same everywhere.
+    messages = cast("object", getattr(call.request, "messages", None))
+    size = len(_ENCODER.encode(call.request if messages is None else messages))
+    return expected_usage(call.request, size=size, usual_output=_USUAL_OUTPUT)

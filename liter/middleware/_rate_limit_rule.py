@@ -10,6 +10,7 @@ import msgspec
 from .._contract import Call
 from .._rate_headers import Unit
 from .._secret import Secret
+from ..money import output_limit
 from ..stores import Bucket
 from ..types import Usage
 
@@ -145,19 +146,9 @@ def estimate_tokens(call: Call[object]) -> tuple[float, float]:
 
     Without a limit it is 1000 for each choice, and nothing where the operation has none to set.
     """
-    request = call.request
     # Only its length matters, so what JSON has no form for may have any.
-    size = len(msgspec.json.encode(request, enc_hook=str))
-    output = 0.0
-    if "max_tokens" in request.__struct_fields__:
-        limit = _number(request, "max_completion_tokens") or _number(request, "max_tokens") or _USUAL_OUTPUT
-        output = limit * (_number(request, "n") or 1)
-    return size / _BYTES_PER_TOKEN, output
-
-
-def _number(request: msgspec.Struct, field: str) -> float:
-    value: object = getattr(request, field, None)
-    return float(value) if isinstance(value, int | float) else 0.0
+    size = len(msgspec.json.encode(call.request, enc_hook=str))
+    return size / _BYTES_PER_TOKEN, float(output_limit(call.request, _USUAL_OUTPUT))
 
 
 def account(call: Call[object]) -> str:

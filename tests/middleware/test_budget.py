@@ -1,7 +1,7 @@
 """``Budget``: what is reserved, what is settled, what is refused, and that nothing is lost."""
 
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -663,6 +663,44 @@ async def test_an_estimate_learns_what_calls_cost(ask: MakeCall) -> None:
         await send(layer, ask(), inner)
     async with layer(ask(), inner):
         assert (await status(layer)).reserved == pytest.approx(60 * MICRO, rel=Decimal("0.05"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("ask_for", "first"),
+    [
+        (lambda client: client.speech(model="voice", input="Hello there.", voice="v"), 12),
+        (lambda client: client.image_generate(model="painter", prompt="A river.", n=2), 80_000),
+        (lambda client: client.transcribe(model="ear", file=("a.wav", b"sound" * 100)), 0),
+        (lambda client: client.embed(model="gpt", input="Hello there."), 15),
+        (lambda client: client.create_response(model="gpt", input="Hello there.", max_output_tokens=100), 100),
+    ],
+    ids=["speech", "image", "transcribe", "embed", "response"],
+)
+async def test_an_estimate_of_every_operation(ask_for: Callable[[LlmClient], Awaitable[object]], first: int) -> None:
+    """It is made of what the request tells, at the least; and soon of what such calls have cost."""
+    prices = PRICES.with_(
+        {
+            "openai/voice": Price(characters=1),
+            "openai/painter": Price(images="0.04"),
+            "openai/ear": Price(audio="0.36", input=1, output=1),
+        }
+    )
+    layer = Budget(SpendLimit(10), mode="estimate")
+    async with (
+        Simulator(latency=1.0).serve_memory() as network,
+        LlmClient(api_key="sk", network_backend=network, prices=prices, middleware=[layer, CostTracking()]) as client,
+    ):
+        reserved: list[Decimal] = []
+        for _ in range(2):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ask_for, client)
+                await anyio.sleep(0.5)
+                reserved.append((await status(layer)).reserved)
+    cost = (await status(layer)).spent / 2
+    assert cost > 0
+    assert reserved[0] >= first * MICRO
+    assert reserved[1] == pytest.approx(cost, rel=Decimal("0.05"))
 
 
 @given(

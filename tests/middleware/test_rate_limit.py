@@ -20,10 +20,19 @@ from liter._rate_headers import Unit
 from liter._reply import Reply
 from liter._secret import Secret
 from liter.middleware import Concurrency, Limit, RateLimit, RateLimitStoreFailed, RateLimitWaiting, Retry
-from liter.middleware._rate_limit_rule import group_of
+from liter.middleware._rate_limit_rule import estimate_tokens, group_of
 from liter.stores import Bucket, MemoryStore, StoreError, Taken
 from liter.testing import Outcome, ScriptedHandler, VirtualTimeLoop, check_layer
-from liter.types import ChatCompletionRequest, Usage, UserMessage
+from liter.types import (
+    ChatCompletionRequest,
+    CompletionRequest,
+    CreateResponseRequest,
+    EmbeddingRequest,
+    SpeechRequest,
+    TranscriptionRequest,
+    Usage,
+    UserMessage,
+)
 
 R = TypeVar("R")
 MakeCall = Callable[..., Call[object]]
@@ -498,6 +507,27 @@ async def test_the_default_estimate(make_call: MakeCall, fields: dict[str, int],
         layer = RateLimit(Limit(used, cast("Unit", unit)))
         await send(layer, make_call(request=request))
         assert await wait_for_next(layer, make_call(request=request)) == pytest.approx(60.0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("request_", "output"),
+    [
+        (CreateResponseRequest(model="m", input="Hi", max_output_tokens=70), 70),
+        (CreateResponseRequest(model="m", input="Hi"), 1000),
+        (CompletionRequest(model="m", prompt="Hi", max_tokens=30, n=2), 60),
+        (EmbeddingRequest(model="m", input="Hi"), 0),
+        (SpeechRequest(model="m", input="Hi", voice="v"), 0),
+        (TranscriptionRequest(model="m", file=b"sound" * 10_000), 0),
+    ],
+)
+async def test_the_default_estimate_of_other_operations(
+    make_call: MakeCall, request_: msgspec.Struct, output: int
+) -> None:
+    """Each by the limit that it sets, under its own name; what has none to set makes no output. Files are no text."""
+    sent, made = estimate_tokens(make_call(request=request_))
+    assert made == output
+    assert 0 < sent < 100
 
 
 @pytest.mark.anyio

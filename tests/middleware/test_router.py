@@ -44,7 +44,14 @@ from liter.middleware._balance import Strategy, stick
 from liter.middleware._deployment import Estimate, Health, Member
 from liter.money import Price, PriceBook
 from liter.testing import Outcome, ScriptedHandler, Simulator, check_layer
-from liter.types import ChatCompletionRequest, ListModelsRequest
+from liter.types import (
+    ChatCompletionRequest,
+    CompletionRequest,
+    CreateResponseRequest,
+    EmbeddingRequest,
+    ListModelsRequest,
+    SpeechRequest,
+)
 
 R = TypeVar("R")
 MakeCall = Callable[..., Call[object]]
@@ -382,10 +389,27 @@ async def test_cheapest_takes_the_output_limit(make_call: MakeCall, fields: dict
 
 @pytest.mark.anyio
 async def test_cheapest_without_tokens(make_call: MakeCall) -> None:
-    """What an operation has no messages or output for costs nothing anywhere, and goes by weight."""
+    """What no provider charges for costs nothing anywhere, and goes by weight."""
     router = priced(a=Price(input=1, output=1), b=Price(input=99, output=99))
     call = make_call(route=POOL, operation="list_models", request=ListModelsRequest())
     assert {await cheapest(router, call) for _ in range(40)} == {"a", "b"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("operation", "request_"),
+    [
+        ("embed", EmbeddingRequest(model="m", input="x" * 4000)),
+        ("create_response", CreateResponseRequest(model="m", input="x" * 4000, max_output_tokens=1)),
+        ("completions", CompletionRequest(model="m", prompt="x" * 4000, max_tokens=1)),
+        ("speech", SpeechRequest(model="m", input="x" * 4000, voice="v")),
+    ],
+)
+async def test_cheapest_of_every_operation(make_call: MakeCall, operation: str, request_: msgspec.Struct) -> None:
+    """Whatever the request is made of: a long text is cheapest where a text costs least."""
+    router = priced(reader=Price(input=1, output=100, characters=1), writer=Price(input=10, output=0, characters=10))
+    call = make_call(route=POOL, operation=operation, request=request_)
+    assert {await cheapest(router, call) for _ in range(5)} == {"reader"}
 
 
 @pytest.mark.anyio
