@@ -3,7 +3,8 @@
     python docs/run.py docs/why.md [--backend trio]
 
 The ``python`` blocks of a page run in order and in one namespace. Those that ``await`` at the top level run in an event
-loop of their own, in virtual time: an hour passes in a millisecond. A ``text`` block right after one is what it prints.
+loop of their own, in virtual time: an hour passes in a millisecond; after a line ``<!-- wall clock -->``, in real time,
+as what waits for the disk needs it. A ``text`` block right after one is what it prints.
 """
 
 import argparse
@@ -25,12 +26,18 @@ _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.MU
 
 
 class Block(NamedTuple):
-    """A block of code on a page. ``shown`` is the text block after it, ``line`` is the first line of its code."""
+    """A block of code on a page.
+
+    :param shown: the text block after it
+    :param line: the first line of its code
+    :param real: whether it runs on the wall clock
+    """
 
     language: str
     code: str
     shown: str
     line: int
+    real: bool = False
 
 
 class PageError(AssertionError):
@@ -42,7 +49,8 @@ def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     for fenced in _FENCED.finditer(text):
         language, code, shown = fenced.groups(default="")
-        yield Block(language, code, shown, text.count("\n", 0, fenced.start()) + 2)
+        real = text.endswith("<!-- wall clock -->\n", 0, fenced.start())
+        yield Block(language, code, shown, text.count("\n", 0, fenced.start()) + 2, real)
 
 
 def run_page(page: Path, backend: str) -> Iterator[tuple[Block, str]]:
@@ -82,7 +90,7 @@ def _run(page: Path, block: Block, namespace: dict[str, object], backend: str) -
             async def main() -> None:
                 await cast("Awaitable[object]", eval(code, namespace))  # noqa: S307 # it is the page's own code
 
-            anyio.run(main, backend=backend, backend_options=_virtual_time(backend))
+            anyio.run(main, backend=backend, backend_options={} if block.real else _virtual_time(backend))
         else:
             exec(code, namespace)  # noqa: S102 # it is the page's own code
     return printed.getvalue()

@@ -1,13 +1,14 @@
-"""Write the tables of providers.md from the registry and the codecs' parameter tables.
+"""Write the tables of providers.md, operations.md and configuration.md from the code that they tell of.
 
     python docs/tables.py [--check]
 
-What stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced; the rest of the page is written by hand.
+What stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced; the rest of a page is written by hand.
 With ``--check`` nothing is written, and a page that is not current is an error.
 """
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from liter.providers import Mapped, OpenAI, Renamed, Rule, Sent, Unsupported, Wi
 from liter.providers._entry import aliases_of, entry, load
 from liter.providers._perplexity import Perplexity
 from liter.providers._registry import PROTOCOLS
+from liter.providers._wire import family_of
 
-PAGE = Path(__file__).with_name("providers.md")
+PAGES = [Path(__file__).with_name(name) for name in ("providers.md", "operations.md")]
 _MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 RECORDS = [entry(name) for name in sorted(known_providers())]
@@ -169,9 +171,73 @@ def decisions() -> str:
     return _table(["name", "field", "decision"], rows)
 
 
+def _offered() -> Mapping[str, WireProvider]:
+    """The providers that offer anything, by name."""
+    found = {name: known_providers()[name] for name in sorted(known_providers())}
+    return {name: one for name, one in found.items() if isinstance(one, WireProvider) and one.operations}
+
+
+def _by_family() -> Mapping[str, list[str]]:
+    """All operations, in families, those first that most providers offer."""
+    counts = Counter(operation for provider in _offered().values() for operation in provider.operations)
+    families: dict[str, list[str]] = {}
+    for operation, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        # Who counts tokens is told beside who chats.
+        family = operation if operation == "count_tokens" else family_of(operation)
+        families.setdefault(family, []).append(operation)
+    return families
+
+
+# Methods that make a stream of an operation, where they are not called as it is with ``_stream`` at the end.
+_STREAM_METHODS = {"create_response": "response_stream", "image_generate": "image_stream"}
+
+
+def methods() -> str:
+    """Each operation, its methods, and who offers it."""
+    offered = _offered()
+
+    def rows() -> Iterator[list[str]]:
+        for operation in (operation for operations in _by_family().values() for operation in operations):
+            names = [name for name, provider in offered.items() if operation in provider.operations]
+            streamed = sum(offered[name].streams(operation) for name in names)
+            stream = f", `{_STREAM_METHODS.get(operation, f'{operation}_stream')}`" if streamed else ""
+            listed = _code(names) if len(names) <= 25 else "see below"
+            yield [f"`{operation}`{stream}", str(len(names)), str(streamed or ""), listed]
+
+    return _table(["method", "providers", "that stream it", "which"], rows())
+
+
+def offers() -> str:
+    """What each provider offers, of those that offer more than chats and a list of models."""
+    families = _by_family()
+
+    def cell(provider: WireProvider, operations: list[str]) -> str:
+        offered = [operation for operation in operations if operation in provider.operations]
+        if not offered:
+            return ""
+        streams = any(provider.streams(operation) for operation in offered)
+        return ("yes" if len(offered) == len(operations) else "some") + (", streams" if streams else "")
+
+    def rows() -> Iterator[list[str]]:
+        for name, provider in _offered().items():
+            if not provider.operations <= {"chat", "list_models"}:
+                yield [f"`{name}`", *(cell(provider, operations) for operations in families.values())]
+
+    return _table(["provider", *families], rows())
+
+
+def chat_only() -> str:
+    """Those that offer chats, and may list their models."""
+    names = [name for name, provider in _offered().items() if provider.operations <= {"chat", "list_models"}]
+    return f"{len(names)} providers offer chats, streamed, and most a list of models: {_code(names)}."
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
-    make.__name__: make for make in (spoken, unspoken, settings, models, parameters, searches, imitators, decisions)
-}
+    make.__name__: make
+    for make in (
+        spoken, unspoken, settings, models, parameters, searches, imitators, decisions, methods, offers, chat_only,
+    )
+}  # fmt: skip
 
 
 def current(page: str) -> str:
@@ -180,16 +246,17 @@ def current(page: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page, or check it. :return: the exit code"""
-    page = PAGE.read_text(encoding="utf-8")
-    wanted = current(page)
-    if "--check" in arguments:
-        if page != wanted:
-            print(f"{PAGE.name} is not current: run python docs/tables.py", file=sys.stderr)
-            return 1
-    else:
-        PAGE.write_text(wanted, encoding="utf-8")
-    return 0
+    """Write the pages, or check them. :return: the exit code"""
+    stale = 0
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        wanted = current(page)
+        if "--check" not in arguments:
+            path.write_text(wanted, encoding="utf-8")
+        elif page != wanted:
+            print(f"{path.name} is not current: run python docs/tables.py", file=sys.stderr)
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

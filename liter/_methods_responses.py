@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ._calls import Calls
-from ._operation import operation
+from ._operation import operation, paged
 from ._options import CallOptions
 from ._stream import EventStream
 from .types import (
@@ -101,9 +101,9 @@ class ResponsesMethods(Calls):
         """
         return await self._run("delete_response", self._whose(request.provider), request, options, ResponseDeleted)
 
-    @operation(ListInputItemsRequest, CallOptions, ListInputItemsKeywords)
+    @paged(ListInputItemsRequest, dict[str, object], CallOptions, ListInputItemsKeywords)
     async def list_input_items(self, request: ListInputItemsRequest, options: CallOptions) -> InputItemList:
-        """List what a response was made of, a page at a time.
+        """List what a response was made of: ``async for`` walks all pages, ``await`` gives the first.
 
         :raises LlmError: see ``liter``'s error tree
         """

@@ -116,6 +116,9 @@ async def test_responses_are_kept_fetched_given_up_and_forgotten() -> None:
         assert items.data[0]["content"] == "How are you?"
         following = await client.create_response(model="gpt-5", input="And now?", previous_response_id=made.id)
         assert following.previous_response_id == made.id
+        walk = client.list_input_items(response_id=following.id, limit=1, order="asc")
+        assert [item["content"] async for item in walk] == ["How are you?", "And now?"]
+        assert simulator.requests[-1].path.endswith("limit=1&order=asc&after=item_0")
         assert (await client.cancel_response(response_id=made.id)).status == "cancelled"
         assert (await client.delete_response(response_id=made.id)).deleted
         with pytest.raises(NotFoundError):

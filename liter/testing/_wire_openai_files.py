@@ -8,6 +8,7 @@ import msgspec
 
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_form import ReceivedForm
+from ._simulator_paging import page_of
 from ._simulator_steps import Data, End, Head, Step, whole_answer
 from ._wire_openai_operations import CREATED
 from ._wire_protocol import Headers, Refusal
@@ -59,7 +60,7 @@ class FilesStore:
                 file = form.file("file")
                 return _json(headers, self.add(file.filename or "file", file.content, form.field("purpose")))
             case "GET", [""]:
-                return self._list(headers, parse_qs(query))
+                return self._list(headers, query)
             case "GET", [file_id]:
                 self.content(file_id)
                 return _json(headers, self._kept[file_id][0])
@@ -72,29 +73,12 @@ class FilesStore:
             case _:
                 raise Refusal(405, f"{request.method} is no method of {path}.")
 
-    def _list(self, headers: Headers, query: dict[str, list[str]]) -> list[Step]:
+    def _list(self, headers: Headers, query: str) -> list[Step]:
         files = [file for file, _ in self._kept.values()]
-        if "purpose" in query:
-            files = [file for file in files if file["purpose"] == query["purpose"][0]]
-        if query.get("order", ["desc"]) == ["desc"]:
-            files.reverse()
-        if "after" in query:
-            ids = [file["id"] for file in files]
-            if query["after"][0] not in ids:
-                raise Refusal(400, f"No such File object: {query['after'][0]}", param="after")
-            files = files[ids.index(query["after"][0]) + 1 :]
-        limit = int(query.get("limit", [str(_LIMIT)])[0])
-        page = files[:limit]
-        return _json(
-            headers,
-            {
-                "object": "list",
-                "data": page,
-                "has_more": len(files) > limit,
-                "first_id": page[0]["id"] if page else None,
-                "last_id": page[-1]["id"] if page else None,
-            },
-        )
+        purpose = parse_qs(query).get("purpose")
+        if purpose:
+            files = [file for file in files if file["purpose"] == purpose[0]]
+        return _json(headers, {"object": "list", **page_of(files, query, limit=_LIMIT)})
 
 
 def _content(headers: Headers, content: bytes, asked: str | None) -> list[Step]:

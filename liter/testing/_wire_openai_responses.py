@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_model import Ask, Generation, Model
+from ._simulator_paging import page_of
 from ._simulator_steps import Step, stream_answer, whole_answer
 from ._simulator_text import prompt_tokens, tokenize
 from ._wire_openai_operations import CREATED
@@ -54,6 +55,9 @@ class _Item(Struct):
 
 _REQUEST = msgspec.json.Decoder(_Request)
 
+# The length of a page of input items, unless another is asked for.
+_LIMIT = 20
+
 
 class ResponsesStore:
     """The responses that a simulated provider keeps, with the items that each was made of."""
@@ -89,7 +93,7 @@ class ResponsesStore:
                 return _json(headers, response)
             case "GET", ["input_items"]:
                 data = [{"id": f"item_{index}", **item} for index, item in enumerate(items)]
-                return _json(headers, {"object": "list", "data": data, "has_more": False})
+                return _json(headers, {"object": "list", **page_of(data, query, limit=_LIMIT)})
             case _:
                 raise Refusal(405, f"{request.method} is no method of {path}.")
 

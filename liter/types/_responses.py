@@ -132,3 +132,8 @@ class InputItemList(ApiResponse, repr_omit_defaults=True, frozen=True, kw_only=T
     first_id: str | None = None
     last_id: str | None = None
     has_more: bool = False
+
+    @property
+    def next_after(self) -> str | None:
+        """What ``after`` must be for the page that follows; ``None`` on the last one."""
+        return self.last_id if self.has_more else None

@@ -1,10 +1,13 @@
-"""The tables of the page on providers are those that the registry and the codecs make."""
+"""The tables of the pages are those that the registry, the codecs and the client make."""
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from liter import LlmClient
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,16 +22,30 @@ def tables() -> ModuleType:
     return module
 
 
-def test_the_page_is_current(tables: ModuleType) -> None:
+def test_the_pages_are_current(tables: ModuleType) -> None:
     """``python docs/tables.py`` would change nothing."""
-    page = tables.PAGE.read_text(encoding="utf-8")
-    assert tables.current(page) == page, "run python docs/tables.py"
+    for path in tables.PAGES:
+        page = path.read_text(encoding="utf-8")
+        assert tables.current(page) == page, "run python docs/tables.py"
 
 
-def test_every_table_is_on_the_page(tables: ModuleType) -> None:
+def test_every_table_is_on_a_page(tables: ModuleType) -> None:
     """And no other."""
-    page = tables.PAGE.read_text(encoding="utf-8")
-    assert {match.group(2) for match in tables._MARKED.finditer(page)} == tables.TABLES.keys()
+    pages = "".join(path.read_text(encoding="utf-8") for path in tables.PAGES)
+    assert sorted(match.group(2) for match in tables._MARKED.finditer(pages)) == sorted(tables.TABLES)
+
+
+def test_every_method_and_every_provider_is_told(tables: ModuleType) -> None:
+    """The client has the methods that the table names; a provider is in the one table or in the other."""
+    named = [
+        name for line in tables.methods().splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split(" | ")[0])
+    ]
+    assert len(set(named)) == len(named)
+    assert all(callable(getattr(LlmClient, name)) for name in named)
+    streams = {name for name in dir(LlmClient) if name.endswith("_stream")}
+    assert streams <= set(named)
+    told = tables.offers() + tables.chat_only()
+    assert [name for name in tables._offered() if f"`{name}`" not in told] == []
 
 
 def test_every_provider_is_on_the_page(tables: ModuleType) -> None:

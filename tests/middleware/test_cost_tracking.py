@@ -283,6 +283,18 @@ async def test_no_connection_no_bill() -> None:
 
 
 @pytest.mark.anyio
+async def test_files_are_free(caplog: pytest.LogCaptureFixture) -> None:
+    """Keeping one costs nothing, nor does a try that fails; nobody is warned that its price is unknown."""
+    simulator = Simulator(faults=[CloseBeforeHead()])
+    async with simulator.serve_memory() as network, LlmClient(api_key="sk", network_backend=network) as client:
+        made = await client.create_file(file=b"{}", purpose="batch")
+        assert len(made.attempts) == 2
+        for done in (made, await client.retrieve_file(file_id=made.id), await client.delete_file(file_id=made.id)):
+            assert done.cost == Cost.unbilled()
+    assert caplog.records == []
+
+
+@pytest.mark.anyio
 async def test_lists_of_models_are_free() -> None:
     """What no provider charges for costs nothing, with or without a price book."""
     async with serving(Simulator(), prices=PriceBook()) as client:
