@@ -41,7 +41,7 @@ def test_every_method_and_every_provider_is_told(tables: ModuleType) -> None:
         name for line in tables.methods().splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split(" | ")[0])
     ]
     assert len(set(named)) == len(named)
-    assert all(callable(getattr(LlmClient, name)) for name in named)
+    assert [name for name in named if not hasattr(LlmClient, name)] == []
     streams = {name for name in dir(LlmClient) if name.endswith("_stream")}
     assert streams <= set(named)
     told = tables.offers() + tables.chat_only()
