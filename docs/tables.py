@@ -6,20 +6,24 @@ What stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` is replaced; t
 With ``--check`` nothing is written, and a page that is not current is an error.
 """
 
+import inspect
 import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from liter import LlmClient
 from liter._cli._providers import differences, own_rules
+from liter._config._build import CLIENT_KEYS
+from liter._config._layers import layer_kinds
 from liter.providers import Mapped, OpenAI, Renamed, Rule, Sent, Unsupported, WireProvider, known_providers
 from liter.providers._entry import aliases_of, entry, load
 from liter.providers._perplexity import Perplexity
 from liter.providers._registry import PROTOCOLS
 from liter.providers._wire import family_of
 
-PAGES = [Path(__file__).with_name(name) for name in ("providers.md", "operations.md")]
+PAGES = [Path(__file__).with_name(name) for name in ("providers.md", "operations.md", "configuration.md")]
 _MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 RECORDS = [entry(name) for name in sorted(known_providers())]
@@ -232,10 +236,37 @@ def chat_only() -> str:
     return f"{len(names)} providers offer chats, streamed, and most a list of models: {_code(names)}."
 
 
+def _told_of(kind: object, name: str) -> str:
+    """What a docstring says of a parameter."""
+    text = inspect.getdoc(kind) or ""
+    found = re.search(rf":param {name}: (.+?)(?=\n:|\n\n|\Z)", text, re.DOTALL)
+    told = " ".join(found.group(1).split()) if found else "see [layers.md](layers.md)"
+    return re.sub(r":\w+:`([^`]*)`", r"`\1`", told.replace("``", "`"))
+
+
+def client_keys() -> str:
+    """What a configuration may say of the client."""
+    return _table(["key of `[client]`", "is"], ([f"`{key}`", _told_of(LlmClient, key)] for key in CLIENT_KEYS))
+
+
+def layer_keys() -> str:
+    """The layers that a configuration may name, and their keys."""
+
+    def rows() -> Iterator[list[str]]:
+        for name, kind in layer_kinds().items():
+            if not kind.settings:
+                yield [f"`{name}`", "", "has no settings here"]
+            for number, key in enumerate(kind.settings):
+                yield ["" if number else f"`{name}`", f"`{key}`", _told_of(kind.make, key)]
+
+    return _table(["`type`", "key", "is"], rows())
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     make.__name__: make
     for make in (
         spoken, unspoken, settings, models, parameters, searches, imitators, decisions, methods, offers, chat_only,
+        client_keys, layer_keys,
     )
 }  # fmt: skip
 

@@ -18,7 +18,7 @@ from ._layers import Parts, layer_of, timeout
 from ._tables import Table, check_keys, made, table, tables, text
 
 # Settings of the client that a file may have; the others have sections of their own, or are objects.
-_CLIENT = (
+CLIENT_KEYS = (
     "base_url", "model_hint", "max_retries", "timeout", "unsupported", "fetch_urls", "http2", "proxy",
     "trust_environment", "max_connections", "keepalive_expiry", "max_response_bytes", "max_event_bytes",
 )  # fmt: skip
@@ -70,7 +70,7 @@ def build(told: Table, *, where: str, folder: Path, environ: Mapping[str, str] =
 
 def _client(told: object, where: str) -> dict[str, object]:
     given = table(told, where)
-    check_keys(given, _CLIENT, where)
+    check_keys(given, CLIENT_KEYS, where)
     parts = Parts({})
     return {key: timeout(value, f"{where}.{key}", parts) for key, value in given.items()}
 

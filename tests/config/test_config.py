@@ -8,7 +8,7 @@ import pytest
 
 from liter import LlmClient, LlmError, create_client, create_client_from_json
 from liter._config import find_config, read_config
-from liter._config._build import _CLIENT, build
+from liter._config._build import CLIENT_KEYS, build
 from liter._config._layers import layer_kinds
 from liter.stores import MemoryStore, RedisStore, SqliteStore
 
@@ -179,7 +179,7 @@ CLIENT_SAMPLES: Mapping[str, tuple[str, Callable[[LlmClient], object], object]] 
 }
 
 
-@pytest.mark.parametrize("key", _CLIENT)
+@pytest.mark.parametrize("key", CLIENT_KEYS)
 def test_every_key_of_the_client_has_its_effect(tmp_path: Path, key: str) -> None:
     """It arrives where it is used."""
     text, seen, expected = CLIENT_SAMPLES[key]
