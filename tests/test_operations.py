@@ -252,7 +252,7 @@ async def test_a_reply_reads_like_a_dict() -> None:
         response["choises"]
 
 
-@pytest.mark.parametrize("model", ["anthropic/claude-simulated", "gemini/gemini-simulated"])
+@pytest.mark.parametrize("model", ["openai/gpt-simulated", "anthropic/claude-simulated", "gemini/gemini-simulated"])
 async def test_tokens_are_counted_by_the_provider_where_it_can(model: str) -> None:
     """And by whom is told."""
     async with serving(Simulator(), api_keys={"anthropic": "sk-a", "gemini": "sk-g"}) as client:
@@ -298,3 +298,39 @@ async def test_operations_of_specialists_are_refused_by_others(name: str) -> Non
     async with serving(Simulator()) as client:
         with pytest.raises(EndpointNotSupportedError, match=f"openai does not offer {name}"):
             await getattr(client, name)(**arguments[name])
+
+
+async def test_openai_counts_messages_in_the_form_of_its_responses_api() -> None:
+    """Every part of a conversation goes along: texts, images, files, calls of tools and their results."""
+    simulator = Simulator()
+    call = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    image = {"type": "image_url", "image_url": {"url": "https://a.example/b.png", "detail": "low"}}
+    async with serving(simulator) as client:
+        await client.count_tokens(
+            model="gpt-simulated",
+            messages=[
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": [{"type": "text", "text": "hi"}, image]},
+                {"role": "assistant", "content": "Looking.", "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "c", "content": "sunny"},
+            ],
+            tools=[{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}],
+        )
+    assert simulator.requests[-1].path.endswith("/responses/input_tokens")
+    assert sent(simulator) == {
+        "model": "gpt-simulated",
+        "input": [
+            {"role": "system", "content": "Be brief."},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": "hi"},
+                    {"type": "input_image", "image_url": "https://a.example/b.png", "detail": "low"},
+                ],
+            },
+            {"role": "assistant", "content": "Looking."},
+            {"type": "function_call", "call_id": "c", "name": "weather", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c", "output": "sunny"},
+        ],
+        "tools": [{"type": "function", "name": "weather", "parameters": {"type": "object"}}],
+    }

@@ -60,8 +60,8 @@ class CustomProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
         make = cast("Callable[..., Provider]", codec)
         more: dict[str, object] = {}
         if self.protocol == "openai":
-            # An imitator of OpenAI's wire that nothing is known about knows its oldest roles.
-            more["developer_role"] = False
+            # An imitator of OpenAI's wire that nothing is known about knows its oldest roles, and does not count.
+            more |= {"developer_role": False, "counts_tokens": False}
         elif "protocol" in codec.__struct_fields__:
             more["protocol"] = self.protocol
         return make(

@@ -24,6 +24,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     inline_images: bool = False
     body: dict[str, object] = {}
     base64_embeddings: bool = False
+    counts_tokens: bool = False
     embedding_renames: dict[str, str] = {}
     rerank_renames: dict[str, str] = {}
 

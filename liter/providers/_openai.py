@@ -31,6 +31,7 @@ from ..types import (
 from ._entry import Entry
 from ._headers import merged
 from ._inline import remote_urls
+from ._openai_count import COUNT
 from ._openai_files import FILES
 from ._openai_operations import OPERATIONS
 from ._openai_reply import read_models, read_reply
@@ -71,6 +72,7 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     :param inline_images: it takes images as data only
     :param content_as_text: it takes no lists of parts, so texts are joined
     :param body: fields that it gets unless they are given
+    :param counts_tokens: whether it counts the tokens of a prompt, as OpenAI's Responses API does
     """
 
     name: str = "openai"
@@ -88,6 +90,7 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     content_as_text: bool = False
     inline_images: bool = False
     body: Mapping[str, object] = {}
+    counts_tokens: bool = True
 
     request_ids: ClassVar[tuple[str, ...]] = (
         "x-request-id",
@@ -101,7 +104,7 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     @property
     def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
         """The operations of the protocol, by name."""
-        return _WIRES
+        return _COUNTING if self.counts_tokens else _WIRES
 
     @classmethod
     def of(cls, record: Entry) -> Self:
@@ -286,3 +289,4 @@ _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     **RESPONSES,
     **FILES,
 }
+_COUNTING: Mapping[str, OperationWire[Any, Any]] = {**_WIRES, **COUNT}

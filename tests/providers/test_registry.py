@@ -172,7 +172,7 @@ def test_habits_come_from_the_record():
 def test_families_name_operations():
     """What a provider offers is told in families of operations."""
     record = msgspec.structs.replace(registry.entry("openai"), operations=("chat", "embeddings", "models"))
-    assert provider_of(record).operations == {"chat", "embed", "list_models"}
+    assert provider_of(record).operations == {"chat", "count_tokens", "embed", "list_models"}
 
 
 @pytest.mark.parametrize(
