@@ -18,6 +18,7 @@ from liter._cli._providers import differences, own_rules
 from liter._config._build import CLIENT_KEYS
 from liter._config._layers import layer_kinds
 from liter.providers import Mapped, OpenAI, Renamed, Rule, Sent, Unsupported, WireProvider, known_providers
+from liter.providers._assemblyai import AssemblyAI
 from liter.providers._entry import aliases_of, entry, load
 from liter.providers._perplexity import Perplexity
 from liter.providers._registry import PROTOCOLS
@@ -101,7 +102,7 @@ def parameters() -> str:
         record = next(record for record in RECORDS if record.protocol == protocol)
         name = protocol if protocol in known_providers() else record.name
         provider = known_providers()[name]
-        if isinstance(provider, Perplexity):
+        if isinstance(provider, (AssemblyAI, Perplexity)):
             continue  # its chats are OpenAI's
         if isinstance(provider, WireProvider) and "chat" in provider.operations and provider.parameters("chat"):
             tables[protocol] = provider.parameters("chat")
@@ -143,7 +144,7 @@ def imitators() -> str:
     def rows() -> Iterator[list[str]]:
         for record in RECORDS:
             provider = known_providers()[record.name]
-            if type(provider) not in (OpenAI, Perplexity):
+            if type(provider) not in (AssemblyAI, OpenAI, Perplexity):
                 continue
             told = [f"`{name}`: {_escaped(what)}" for name, what in differences(own_rules(provider)).items()]
             if record.quirks.body:

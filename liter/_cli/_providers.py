@@ -8,6 +8,7 @@ from typing import TextIO
 import msgspec
 
 from ..providers import Mapped, OpenAI, Renamed, Rule, Unsupported, WireProvider, known_providers
+from ..providers._assemblyai import AssemblyAI
 from ..providers._entry import Entry, aliases_of, canonical, entry, models_of
 from ..providers._perplexity import Perplexity
 from ..providers._registry import PROTOCOLS
@@ -164,7 +165,7 @@ def _auth(record: Entry) -> str:
 def own_rules(provider: WireProvider) -> dict[str, Rule]:
     """The rules of a provider's chats; of who speaks OpenAI's wire, only those that differ from it."""
     rules = dict(provider.parameters("chat"))
-    if type(provider) in (OpenAI, Perplexity):
+    if type(provider) in (AssemblyAI, OpenAI, Perplexity):
         common = provider.wires["chat"].parameters
         return {name: rule for name, rule in rules.items() if common.get(name) != rule}
     return rules

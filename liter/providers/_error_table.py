@@ -52,7 +52,7 @@ _CODES: Mapping[Kind, str] = {
     """,
     NotFoundError: """
         model_not_found deploymentnotfound not_found_error not_found resourcenotfoundexception
-        model_not_exist model_decommissioned model_not_available invalid_model
+        voice_not_found model_not_exist model_decommissioned model_not_available invalid_model
     """,
     AuthenticationError: """
         invalid_api_key authentication_error api_key_invalid unrecognizedclientexception expiredtokenexception

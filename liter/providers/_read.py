@@ -9,7 +9,7 @@ from .._errors import SerializationError
 from ._classify import classify
 from ._lenient import decode_leniently
 
-T = TypeVar("T", bound=msgspec.Struct)
+T = TypeVar("T")
 
 
 class _Telling(msgspec.Struct):
@@ -37,6 +37,23 @@ def read_json(call: Call[object], body: bytes, decoder: "msgspec.json.Decoder[T]
     if b'"error"' in body[:512] and _is_error(body):
         raise classify(body, status=None, provider=provider, model=model)
     return told
+
+
+def read_plainly(call: Call[object], body: bytes, decoder: "msgspec.json.Decoder[T]", what: str) -> T:
+    """Decode a whole reply in which an error is not told as elsewhere: its reader looks for it.
+
+    :raises SerializationError: it cannot be read
+    """
+    try:
+        return decode_leniently(decoder, body)
+    except msgspec.DecodeError as error:
+        raise SerializationError(
+            f"the reply is not {what}: {error}",
+            status=200,
+            provider=call.route.provider,
+            model=call.route.model or None,
+            body=body,
+        ) from error
 
 
 def _is_error(body: bytes) -> bool:

@@ -13,8 +13,8 @@ from ._wire import OperationWire, WireProvider, family_of, fields_of
 
 # Protocols of a few operations, which one codec speaks by its tables.
 _SPECIALISTS = (
-    "azure-document-intelligence", "brave", "dataforseo", "duckduckgo", "exa", "firecrawl", "google-pse", "linkup",
-    "parallel", "searchapi", "searxng", "serper", "tavily", "you",
+    "azure-document-intelligence", "brave", "dataforseo", "deepgram", "duckduckgo", "elevenlabs", "exa", "firecrawl",
+    "google-pse", "linkup", "parallel", "searchapi", "searxng", "serper", "tavily", "you",
 )  # fmt: skip
 
 # Which codec speaks a protocol: its module and class, loaded for the first provider that needs it. A provider of any
@@ -22,6 +22,7 @@ _SPECIALISTS = (
 PROTOCOLS: Mapping[str, str] = {
     **dict.fromkeys(_SPECIALISTS, "_specialist:Specialist"),
     "anthropic": "_anthropic:Anthropic",
+    "assemblyai": "_assemblyai:AssemblyAI",
     "azure": "_azure:Azure",
     "azure-ai": "_azure:AzureAI",
     "bedrock": "_bedrock:Bedrock",

@@ -7,10 +7,9 @@ from typing import cast
 import msgspec
 
 from .._contract import Call
-from .._errors import SerializationError
 from ..types import SearchRequest, SearchResponse, SearchResult, Usage
 from ._classify import classify
-from ._lenient import decode_leniently
+from ._read import read_plainly
 
 JsonObject = dict[str, object]
 
@@ -50,7 +49,7 @@ def read_search(shape: Shape, call: Call[object], body: bytes) -> SearchResponse
     :raises SerializationError: it cannot be read
     :raises LlmError: it is an error under a status of success
     """
-    told = _read(call, body)
+    told = read_plainly(call, body, _BODY, "what a search found")
     _check(shape, call, body, told)
     request = cast("SearchRequest", call.request)
     found = [
@@ -78,19 +77,6 @@ def read_search(shape: Shape, call: Call[object], body: bytes) -> SearchResponse
         ),
         native=rest or None,
     )
-
-
-def _read(call: Call[object], body: bytes) -> JsonObject:
-    try:
-        return decode_leniently(_BODY, body)
-    except msgspec.DecodeError as error:
-        raise SerializationError(
-            f"the reply is not what a search found: {error}",
-            status=200,
-            provider=call.route.provider,
-            model=call.route.model or None,
-            body=body,
-        ) from error
 
 
 def _check(shape: Shape, call: Call[object], body: bytes, told: JsonObject) -> None:

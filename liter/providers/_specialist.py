@@ -1,12 +1,14 @@
 """Providers of a few operations with a wire of their own: each is a table, by the name of its protocol."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from .._contract import Call
 from .._errors import LlmError
 from .._http import Headers
+from ._deepgram import OPERATIONS as DEEPGRAM
 from ._document_intelligence import OPERATIONS as DOCUMENT_INTELLIGENCE
+from ._elevenlabs import OPERATIONS as ELEVENLABS
 from ._entry import Entry
 from ._search_engine import ENGINE_HINTS, search_wire
 from ._search_engines import ENGINES
@@ -14,6 +16,8 @@ from ._wire import OperationWire, WireProvider, fields_of
 
 SPECIALISTS: Mapping[str, Mapping[str, OperationWire[Any, Any]]] = {
     "azure-document-intelligence": DOCUMENT_INTELLIGENCE,
+    "deepgram": DEEPGRAM,
+    "elevenlabs": ELEVENLABS,
     **{protocol: {"search": search_wire(engine)} for protocol, engine in ENGINES.items()},
 }
 
@@ -25,6 +29,8 @@ class Specialist(WireProvider, frozen=True, kw_only=True):
     """
 
     protocol: str
+
+    request_ids: ClassVar[tuple[str, ...]] = ("x-request-id", "apim-request-id", "dg-request-id", "request-id")
 
     @classmethod
     def of(cls, record: Entry) -> Self:
