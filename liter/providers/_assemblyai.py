@@ -160,4 +160,5 @@ class AssemblyAI(OpenAI, frozen=True, kw_only=True):
     @property
     def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
         """The operations of the protocol, by name."""
-        return {**super().wires, **_TRANSCRIBE}
+        theirs = super().wires
+        return {"chat": theirs["chat"], "list_models": theirs["list_models"], **_TRANSCRIBE}
