@@ -31,6 +31,13 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return rules is None or not isinstance(rules[parameter], Unsupported)
 
+    def __repr__(self) -> str:
+        offered = [name + (" (also streamed)" if name in self.streamed else "") for name in sorted(self.operations)]
+        rules = self.parameters.get("chat", {})
+        without = [name for name, rule in rules.items() if isinstance(rule, Unsupported)]
+        lacks = f"; chats take no {', '.join(without)}" if without else ""
+        return f"<Capabilities of {self.provider}/{self.model}: {', '.join(offered) or 'none'}{lacks}>"
+
 
 def capabilities_of(provider: Provider, model: str) -> Capabilities:
     """What a provider's codec tells of itself."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from liter import AuthenticationError, BadRequestError, EndpointNotSupportedError, NotFoundError, Secret
+from liter import AuthenticationError, BadRequestError, EndpointNotSupportedError, LlmClient, NotFoundError, Secret
 from liter._options import CallOptions
 from liter._routing import RouteTable
 from liter.credentials import CopilotCredentials, GoogleCredentials
@@ -305,3 +305,11 @@ def test_google_clouds_own_credentials_are_used_where_none_are_given() -> None:
     given = router("vertex", api_key="ya29.x", settings={"vertex": settings}).route("gemini-3-pro", "chat", HERE)
     assert (given.api_key, given.credentials) == (Secret("ya29.x"), None)
     assert router().route("gpt-4o", "chat", HERE).credentials is None
+
+
+def test_capabilities_read_well() -> None:
+    """What is offered, what of it is streamed, and what chats do not take."""
+    shown = repr(LlmClient(api_key="sk").capabilities("groq/llama"))
+    assert shown.startswith("<Capabilities of groq/llama: ")
+    assert "chat (also streamed)" in shown
+    assert shown.endswith("; chats take no n, logit_bias, logprobs, top_logprobs>")
