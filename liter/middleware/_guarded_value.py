@@ -6,7 +6,7 @@ from typing import TypeVar, cast
 import msgspec
 from msgspec.structs import replace
 
-from ..types import AssistantMessage, Choice
+from ..types import AssistantMessage
 from ._guardrail_rule import Rule
 from ._rolling_json import RollingJson
 from ._rolling_text import RollingText
@@ -19,6 +19,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 _SCHEMAS = frozenset({"tools", "functions", "tool_choice", "function_call", "response_format"})
 # What says the text again in the provider's own form, which is often signed: it goes as it is, or not at all.
 REPEATS = ("thinking_blocks", "annotations", "reasoning_details", "native_content")
+# What says it again in pieces, in which no rule would find it.
+_TOKEN_BY_TOKEN = ("logprobs", "words")
 
 
 class GuardedValue:
@@ -101,8 +103,8 @@ class GuardedValue:
             given = {name: getattr(thing, name) for name in REPEATS if getattr(thing, name) is not None}
             safe = self.repeats(given, changed=bool(changes))
             changes.update((name, None) for name in given if name not in safe)
-        if isinstance(thing, Choice) and changes and thing.logprobs is not None:
-            changes["logprobs"] = None
+        if changes and not skip:  # a request has a parameter of that name
+            changes.update((name, None) for name in _TOKEN_BY_TOKEN if getattr(thing, name, None) is not None)
         return replace(thing, **changes) if changes else thing
 
     def _value(self, thing: object, name: str) -> object:
@@ -119,7 +121,9 @@ class GuardedValue:
         if isinstance(thing, Mapping):
             old = cast("Mapping[object, object]", thing)
             new_of = {key: self._value(value, str(key)) for key, value in old.items()}
-            return new_of if any(new_of[key] is not value for key, value in old.items()) else old
+            if all(new_of[key] is value for key, value in old.items()):
+                return old
+            return {key: value for key, value in new_of.items() if key not in _TOKEN_BY_TOKEN}
         if isinstance(thing, list | tuple):
             items = cast("Sequence[object]", thing)
             new_items = [self._value(value, name) for value in items]

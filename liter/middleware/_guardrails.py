@@ -1,5 +1,6 @@
 """Rules on what goes out and what comes back: block, redact or replace."""
 
+from collections import deque
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -13,6 +14,7 @@ from .._errors import ContentPolicyError, HookRejectedError
 from .._reply import Reply
 from ..types import ChatCompletionChunk
 from ._guarded_chunks import GuardedChunks
+from ._guarded_events import Guarded, GuardedCompletions, GuardedDeltas
 from ._guarded_value import GuardedValue
 from ._guardrail_rule import BlockedError, Rule
 from ._rule_set import RuleSet
@@ -36,10 +38,11 @@ class RuleMatched(msgspec.Struct, frozen=True, kw_only=True):
 class Guardrails:
     """Hold requests and replies against rules, whole ones and streams alike.
 
-    Looked at is all text of messages: content and its parts, refusals, reasoning, transcripts, what tools are called
-    with and what they answer; each of several choices by itself. In the arguments of a tool each string and each number
-    is a text by itself, without its escapes, and what is left is JSON still. Not looked at: names, ids, addresses,
-    tool definitions and response formats, pictures, sound and files.
+    Looked at is all text of every operation: messages with their parts, refusals, reasoning, transcripts, what tools
+    are called with and what they answer; prompts, instructions, queries, documents; items of responses and the events
+    that tell of them; each of several choices by itself. In the arguments of a tool each string and each number is a
+    text by itself, without its escapes, and what is left is JSON still. Not looked at: names, ids, addresses, tool
+    definitions and response formats, pictures, sound and files.
 
     All rules see the text as it came. Where matches overlap, all that they cover goes, and what takes its place is that
     of the match that begins first (of those that begin together, of the rule that is given first). What says a
@@ -160,11 +163,17 @@ class _Guarded(Generic[R]):
 
 
 class _GuardedEvents(Generic[R]):
-    __slots__ = ("_call", "_chunks", "_ended", "_failed", "_hits", "_source")
+    __slots__ = ("_call", "_chunks", "_ended", "_failed", "_given", "_hits", "_others", "_source")
 
     def __init__(self, rules: RuleSet, window: int, call: Call[R], source: Reply[R]) -> None:
         self._hits: list[Rule] = []
         self._chunks = GuardedChunks(rules, window, self._hits)
+        # For what is no chat; what they give for one event may be several.
+        self._others: Guarded | None = None
+        if call.operation != "chat":
+            kind = GuardedCompletions if call.operation == "completions" else GuardedDeltas
+            self._others = kind(rules, window, self._hits)
+        self._given: deque[object] = deque()
         self._call = call
         self._source = source
         self._ended = False
@@ -174,6 +183,8 @@ class _GuardedEvents(Generic[R]):
         while True:
             if self._failed:
                 raise anyio.ClosedResourceError
+            if self._given:
+                return cast("R", self._given.popleft())
             if self._ended:
                 raise StopAsyncIteration
             try:
@@ -184,19 +195,19 @@ class _GuardedEvents(Generic[R]):
                 if not self._source.finished:
                     raise
                 event = None
-            if event is not None and (not isinstance(event, ChatCompletionChunk) or self._chunks.passes(event)):
+            if self._others is not None:
+                await self._guard(event)
+            elif event is not None and (not isinstance(event, ChatCompletionChunk) or self._chunks.passes(event)):
                 return event
-            given = await self._guard(event)
-            if given is not None:
-                return cast("R", given)
+            else:
+                await self._guard(cast("ChatCompletionChunk | None", event))
 
-    async def _guard(self, chunk: ChatCompletionChunk | None) -> ChatCompletionChunk | None:
+    async def _guard(self, event: object) -> None:
         blocked: Rule | None = None
-        given: ChatCompletionChunk | None = None
         # Until all went well: after a failure no text goes on from where it was.
         self._failed = True
         try:
-            given = self._chunks.end() if chunk is None else self._chunks.add(chunk)
+            self._given.extend(self._guarded(event))
         except BlockedError as found:
             blocked = found.rule
         if self._hits:
@@ -205,7 +216,13 @@ class _GuardedEvents(Generic[R]):
         if blocked is not None:
             raise _blocked_reply(blocked)
         self._failed = False
-        return given
+
+    def _guarded(self, event: object) -> Sequence[object]:
+        """What is handed out for an event, or, for none, at the end."""
+        if self._others is not None:
+            return self._others.end() if event is None else self._others.add(event)
+        chunk = self._chunks.end() if event is None else self._chunks.add(cast("ChatCompletionChunk", event))
+        return () if chunk is None else (chunk,)
 
     async def aclose(self) -> None:
         """Nothing of its own is open: the source belongs to the next handler's scope."""

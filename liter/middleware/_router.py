@@ -63,8 +63,9 @@ class Router:
     - ``"round_robin"``: in turn, in proportion to the weights
     - ``"least_in_flight"``: with the fewest calls under way for its weight
     - ``"cheapest"``: where this call costs least, by the ``price`` of each or else by the price book, of equal ones by
-      weight: a quarter of the bytes of its messages as JSON is taken for input tokens, and its output limit, 1000
-      where it has none, for output tokens, times ``n``. One whose price is unknown is the dearest
+      weight: a quarter of the bytes of its messages as JSON (of what is no chat, of all of it) is taken for input
+      tokens, and its output limit, 1000 where it has none, for output tokens, times ``n``. One whose price is unknown
+      is the dearest
     - ``"latency"``: of two taken by chance the one with the lower ``mean seconds / mean success``, exponentially
       weighted means with 0.3 for the latest. A failure never counts as fast. One that is untried, or may have
       recovered, gets one call at a time; one that fails more often than not gets none while another works. One

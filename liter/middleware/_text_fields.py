@@ -11,7 +11,8 @@ import msgspec
 # Fields that hold text, in requests and replies. Others hold names, ids, addresses, and data in base64.
 TEXTS = frozenset({
     "content", "text", "refusal", "reasoning_content", "reasoning", "tool_plan",
-    "transcript", "input", "title", "context",
+    "transcript", "input", "title", "context", "instructions", "prompt", "revised_prompt", "suffix",
+    "query", "documents",
 })  # fmt: skip
 ARGUMENTS = "arguments"  # JSON, with texts in it
 _NO_TEXT: tuple[object, ...] = (NoneType, bool, int, float, bytes)

@@ -185,6 +185,10 @@ def _response(asked: _Request, items: list[JsonObject], made: Generation, number
     }
 
 
+# Of an item that begins, what comes after it.
+_EMPTY: JsonObject = {"content": [], "summary": [], "arguments": ""}
+
+
 def _events(response: JsonObject) -> Iterator[bytes]:
     number = 0
 
@@ -200,7 +204,7 @@ def _events(response: JsonObject) -> Iterator[bytes]:
     output = msgspec.convert(response["output"], list[JsonObject])
     for index, (raw, item) in enumerate(zip(output, msgspec.convert(output, list[_Item]), strict=True)):
         place: JsonObject = {"output_index": index, "item_id": item.id}
-        begun_item: JsonObject = {**raw, "content": []} if item.content else raw
+        begun_item: JsonObject = {**raw, **{name: empty for name, empty in _EMPTY.items() if name in raw}}
         yield event("response.output_item.added", output_index=index, item=begun_item)
         if item.type == "message":
             text = item.content[0].text

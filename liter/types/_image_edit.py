@@ -44,7 +44,8 @@ class ImageEditRequest(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_
         check_count(self.n, "n")
         check_count(self.partial_images, "partial_images", low=0, high=3)
         given = self.image
-        several = isinstance(given, Sequence) and not isinstance(given, str | bytes | tuple)
+        named = isinstance(given, tuple) and len(given) > 0 and isinstance(given[0], str)  # (filename, content)
+        several = isinstance(given, Sequence) and not isinstance(given, str | bytes) and not named
         images = (
             [File.of(one, "image") for one in cast("Sequence[FileSource]", given)]
             if several
