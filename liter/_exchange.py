@@ -7,8 +7,9 @@ from typing import Generic, TypeVar, cast
 import anyio
 from msgspec.structs import replace
 
+from ._body import is_json, read_first, read_rest, without_mark
 from ._contract import Attempt, Call, CredentialSource, RenewableSource, Signer
-from ._errors import AuthenticationError, BadRequestError, LlmError, LlmTimeoutError, SerializationError
+from ._errors import AuthenticationError, BadRequestError, LlmError, LlmTimeoutError
 from ._fetch import Fetcher
 from ._form import Form
 from ._http import Headers, HttpRequest
@@ -128,7 +129,7 @@ class _Scope(Generic[R]):
                 attempt.status = response.status
                 attempt.request_id = provider.request_id(response.headers)
                 if not 200 <= response.status < 300:
-                    body = self._mask(await _read(response, ERROR_BODY_LIMIT, cut=True))
+                    body = self._mask(await read_rest(response, ERROR_BODY_LIMIT, cut=True))
                     raise provider.error(call, response.status, response.headers, body)
                 reply = await (self._enter_stream(provider) if call.stream else self._enter_whole(provider, request))
                 self._reply = reply
@@ -208,14 +209,14 @@ class _Scope(Generic[R]):
 
     async def _enter_whole(self, provider: Provider, request: HttpRequest) -> Reply[R]:
         attempt = self._attempt
-        body = await _read(cast(Response, self._response), self._exchange.max_response_bytes)
+        body = await read_rest(cast(Response, self._response), self._exchange.max_response_bytes)
         if isinstance(provider, WireProvider):
             headers = cast(Response, self._response).headers
             while (step := provider.follow(self._call, request, headers, body)) is not None:
                 request = step.request
                 headers, body = await self._follow(provider, step)
         response = cast(Response, self._response)
-        value = provider.decode(self._call, body, response.headers)
+        value = provider.decode(self._call, without_mark(body), response.headers)
         return Reply(
             value=value,
             status=response.status,
@@ -243,8 +244,8 @@ class _Scope(Generic[R]):
                 )
                 if 200 <= response.status < 300:
                     self._attempt.status = response.status
-                    return response.headers, await _read(response, self._exchange.max_response_bytes)
-                body = self._mask(await _read(response, ERROR_BODY_LIMIT, cut=True))
+                    return response.headers, await read_rest(response, self._exchange.max_response_bytes)
+                body = self._mask(await read_rest(response, ERROR_BODY_LIMIT, cut=True))
                 failure = provider.error(call, response.status, response.headers, body)
             except TRANSPORT_ERRORS as error:
                 fresh = isinstance(error, ConnectionRetired)
@@ -259,11 +260,13 @@ class _Scope(Generic[R]):
     async def _enter_stream(self, provider: Provider) -> Reply[R]:
         response, call = cast(Response, self._response), self._call
         self._decoder = decoder = provider.open_stream(call)
-        events = WireEvents(response, decoder, call.timeouts, call.deadline, self._exchange.max_event_bytes)
-        plain = response.headers.get("content-type", "").startswith("application/json")
-        if plain and decoder.framing in ("sse", "eventstream"):
-            # A whole reply where a stream was asked for: some servers do that, and some send errors so.
-            events.take_whole(await _read(response, self._exchange.max_response_bytes))
+        # A whole reply where a stream was asked for: some servers do that, and some send errors so. It is told by
+        # its first byte, as there are proxies that call a stream JSON, and servers that call JSON a stream.
+        begun = await read_first(response)
+        events = WireEvents(response, decoder, call.timeouts, call.deadline, self._exchange.max_event_bytes, begun)
+        if decoder.framing in ("sse", "eventstream") and is_json(begun):
+            body = begun + await read_rest(response, self._exchange.max_response_bytes)
+            events.take_whole(without_mark(body))
         else:
             await events.open()
         reply: Reply[R] = Reply(
@@ -345,17 +348,3 @@ class _Scope(Generic[R]):
 
 def _outcome(error: BaseException) -> str:
     return type(error).__name__ if isinstance(error, Exception) else "cancelled"
-
-
-async def _read(response: Response, limit: int, *, cut: bool = False) -> bytes:
-    """Read the rest of a body, at most ``limit`` bytes: beyond them it is cut, or refused."""
-    pieces: list[bytes] = []
-    size = 0
-    while piece := await response.read_chunk():
-        size += len(piece)
-        pieces.append(piece)
-        if size > limit:
-            if not cut:
-                raise SerializationError(f"the reply is larger than max_response_bytes={limit}")
-            break
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -26,9 +26,11 @@ class WireEvents(Generic[R]):
     An error comes in its place: after the events that arrived before it.
 
     :param deadline: event-loop time by which the stream must have ended
+    :param begun: what was read of the body already
     """
 
     __slots__ = (
+        "_begun",
         "_cancelled",
         "_deadline",
         "_decoder",
@@ -50,7 +52,9 @@ class WireEvents(Generic[R]):
         timeouts: Timeouts,
         deadline: float,
         max_event_bytes: int,
+        begun: bytes = b"",
     ) -> None:
+        self._begun = begun
         self._response = response
         self._decoder = decoder
         self._framer = framer(decoder.framing, max_event_bytes)
@@ -122,7 +126,7 @@ class WireEvents(Generic[R]):
         decoder = self._decoder
         try:
             while not framed:
-                piece = await self._response.read_chunk()
+                piece, self._begun = self._begun or await self._response.read_chunk(), b""
                 if not piece:
                     self._ended = True
                     for frame in self._framer.end():

@@ -30,25 +30,40 @@ class Framer(Protocol):
 
 
 class EventFramer(SSEDecoder):
-    """Server-sent events. One that only the empty line after it is missing from counts at the end of the body.
+    """Server-sent events as some servers send them, beyond the standard.
 
-    The standard drops it, as its reader will connect again. Here there is nothing to connect to, and some servers
-    end so: what is whole JSON has lost nothing.
+    An event that only the empty line after it is missing from counts at the end of the body. The standard drops it, as
+    its reader will connect again; here there is nothing to connect to, and what is whole JSON has lost nothing.
+    Where the empty lines between events are left out, each line of data that is JSON by itself is an event.
     """
 
-    def end(self) -> "tuple[ServerSentEvent] | tuple[()]":
-        """The stream has ended: return the event that was begun, if it is whole."""
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
+        """Add received bytes, and return the events that they complete."""
+        events = super().feed(data)
+        if any(b"\n" in event.data for event in events):
+            return [one for event in events for one in _parted(event)]
+        return events
+
+    def end(self) -> tuple[ServerSentEvent, ...]:
+        """The stream has ended: return what was begun, if it is whole."""
         event = self._parse(bytes(self._pending).rstrip(b"\n"))
         super().end()
-        return () if event is None or not _whole(event.data) else (event,)
+        return () if event is None else tuple(one for one in _parted(event) if _is_json(one.data))
 
 
-def _whole(data: bytes) -> bool:
+def _parted(event: ServerSentEvent) -> list[ServerSentEvent]:
+    lines = event.data.split(b"\n")
+    if len(lines) > 1 and not _is_json(event.data) and all(map(_is_json, lines)):
+        return [ServerSentEvent(line, event.event, event.last_event_id) for line in lines]
+    return [event]
+
+
+def _is_json(data: bytes) -> bool:
     if data == b"[DONE]":
         return True
     try:
         msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
 

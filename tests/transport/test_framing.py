@@ -51,3 +51,15 @@ def test_a_last_event_without_its_empty_line_counts_if_it_is_whole(rest: bytes, 
     decoder = framer("sse", 1000)
     assert [event.data for event in decoder.feed(b"data: 0\n\n" + rest)] == [b"0"]
     assert [event.data for event in decoder.end()] == ([] if last is None else [last])
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n\n"])
+def test_lines_of_json_are_events_without_empty_lines_between(end: bytes) -> None:
+    """Some servers leave these out; JSON that is itself in several lines stays one event."""
+    decoder = framer("sse", 1000)
+    frames = [*decoder.feed(b'data: {"a": 1}\ndata: {"b": 2}\ndata: [DONE]' + end), *decoder.end()]
+    assert [frame.data for frame in frames] == [b'{"a": 1}', b'{"b": 2}', b"[DONE]"]
+    [frame] = framer("sse", 1000).feed(b'data: {"a":\ndata: 1}\n\n')
+    assert frame.data == b'{"a":\n1}'
+    [frame] = framer("sse", 1000).feed(b"data: some\ndata: text\n\n")
+    assert frame.data == b"some\ntext"
