@@ -25,6 +25,7 @@ class _Reply(msgspec.Struct):
 
 
 _REPLY = msgspec.json.Decoder(_Reply)
+_BARE = msgspec.json.Decoder(list[list[float] | float])
 
 
 def read_embeddings(call: Call[object], body: bytes, headers: Headers) -> EmbeddingResponse:
@@ -34,7 +35,7 @@ def read_embeddings(call: Call[object], body: bytes, headers: Headers) -> Embedd
     """
     provider = call.route.provider
     try:
-        told = decode_leniently(_REPLY, body)
+        told = _bare(body) if body.lstrip()[:1] == b"[" else decode_leniently(_REPLY, body)
         data = [Embedding(index=one.index, embedding=_vector(one)) for one in told.data]
     except (msgspec.DecodeError, ValueError) as error:
         raise SerializationError(
@@ -51,6 +52,13 @@ def _vector(one: _Embedding) -> Vector:
     if one.embedding is None:  # as lenient decoding leaves it, too, when it is neither base64 nor numbers
         raise ValueError(f"the vector of input {one.index} is missing, or neither base64 nor numbers")
     return Vector.of_bytes(one.embedding) if isinstance(one.embedding, bytes) else Vector.of(one.embedding)
+
+
+def _bare(body: bytes) -> _Reply:
+    """Vectors without an object around them, or the only one (Hugging Face's pipelines)."""
+    told = _BARE.decode(body)
+    vectors = [one for one in told if isinstance(one, list)] or [[one for one in told if isinstance(one, float)]]
+    return _Reply(data=[_Embedding(index, one) for index, one in enumerate(vectors)])
 
 
 def input_usage(usage: Usage | None, body: bytes) -> Usage | None:
