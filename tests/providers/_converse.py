@@ -3,7 +3,7 @@
 import base64
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 from urllib.parse import unquote
@@ -62,12 +62,22 @@ def messages_of(stream: bytes) -> Iterator[tuple[str, str, Json]]:
 
 def whole_of(stream: bytes) -> Json:
     """Put a raw stream's events together into the reply that it streams."""
+
+    def events() -> Iterator[tuple[str, Json]]:
+        for kind, name, event in messages_of(stream):
+            assert kind == "event", event
+            yield name, event
+
+    return whole_of_events(events())
+
+
+def whole_of_events(events: Iterable[tuple[str, Json]]) -> Json:
+    """Put events together into the reply that they stream."""
     reply: Json = {}
     blocks: dict[int, Json] = {}
     inputs: dict[int, str] = {}
     pictures: dict[int, bytes] = {}
-    for kind, name, event in messages_of(stream):
-        assert kind == "event", event
+    for name, event in events:
         event.pop("p", None)
         index = event.get("contentBlockIndex")
         if name == "contentBlockStart":

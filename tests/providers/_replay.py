@@ -4,6 +4,7 @@ import copy
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 from liter._contract import Call
 from liter._errors import LlmError
@@ -11,6 +12,8 @@ from liter._http import Headers
 from liter.providers import Provider, StreamDecoder
 from liter.transport import framer
 from liter.types import ChatCompletionChunk, ChatCompletionResponse, accumulate
+
+T = TypeVar("T")
 
 JUNK = (None, True, 0, -1, 1.5, 10**30, "", "x", "\ud83d\ude00", [], [None], [[]], {}, {"type": "x"}, {"text": 5})
 
@@ -22,20 +25,26 @@ def cut(body: bytes, rng: random.Random) -> Iterator[bytes]:
         yield body[start:end]
 
 
-def decode_stream(
-    decoder: StreamDecoder[ChatCompletionChunk], body: bytes, rng: random.Random
-) -> tuple[ChatCompletionResponse, list[ChatCompletionChunk]]:
-    """Decode a stream that comes in pieces, as the exchange does; the joined reply and its chunks."""
+def events_at_random_cuts(decoder: StreamDecoder[T], body: bytes, rng: random.Random) -> list[T]:
+    """Decode a stream that comes in pieces, as the exchange does; all its events."""
     frames = framer(decoder.framing, 1 << 24)
-    chunks: list[ChatCompletionChunk] = []
+    events: list[T] = []
     for piece in cut(body, rng):
         for frame in frames.feed(piece):
             if not decoder.done:
-                chunks += decoder.feed(frame)
+                events += decoder.feed(frame)
     for frame in frames.end():
         if not decoder.done:
-            chunks += decoder.feed(frame)
-    chunks += decoder.end()
+            events += decoder.feed(frame)
+    events += decoder.end()
+    return events
+
+
+def decode_stream(
+    decoder: StreamDecoder[ChatCompletionChunk], body: bytes, rng: random.Random
+) -> tuple[ChatCompletionResponse, list[ChatCompletionChunk]]:
+    """Decode a streamed chat that comes in pieces; the joined reply and its chunks."""
+    chunks = events_at_random_cuts(decoder, body, rng)
     return accumulate(chunks), chunks
 
 
