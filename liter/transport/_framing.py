@@ -54,7 +54,7 @@ class EventFramer(SSEDecoder):
 def _parted(event: ServerSentEvent) -> list[ServerSentEvent]:
     lines = event.data.split(b"\n")
     if len(lines) > 1 and not _is_json(event.data) and all(map(_is_json, lines)):
-        return [ServerSentEvent(line, event.event, event.last_event_id) for line in lines]
+        return [ServerSentEvent(line, event.event, event.id) for line in lines]
     return [event]
 
 
