@@ -106,7 +106,7 @@ class SSEDecoder:
             self._check_size(len(rest) - rest.endswith(b"\n"))
         return events
 
-    def end(self) -> "tuple[ServerSentEvent] | tuple[()]":
+    def end(self) -> tuple[ServerSentEvent, ...]:
         """Tell that the stream is over: drops what was begun, and sets :attr:`unfinished`."""
         self.unfinished = any(line and not line.startswith(b":") for line in self._pending.split(b"\n"))
         self._pending.clear()
