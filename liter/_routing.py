@@ -10,7 +10,7 @@ from ._errors import AuthenticationError, BadRequestError, EndpointNotSupportedE
 from ._http import parse_base_url, same_origin
 from ._key import ApiKey, check_key, key_or_source
 from ._options import DEFAULTS, CallOptions
-from ._secret import Secret
+from ._secret import BearerToken, Secret
 from .providers import Catalog, Provider, Unspoken, WireProvider
 
 # How many of those who offer an operation an error names.
@@ -252,7 +252,10 @@ class RouteTable:
             return None
         for variable in provider.key_variables:
             if text := self._environ.get(variable):
-                return self._login(name, check_key(text, f"the environment variable {variable}"))
+                key = check_key(text, f"the environment variable {variable}")
+                if isinstance(provider, WireProvider) and variable in provider.token_variables:
+                    key = BearerToken(key.reveal())
+                return self._login(name, key)
         return self._login(name, None)
 
     def _login(self, name: str, key: Secret | None) -> Secret | CredentialSource | None:

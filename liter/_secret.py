@@ -43,3 +43,9 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret does not pickle: send the name of where it is kept, not the key")
+
+
+class BearerToken(Secret):
+    """A token that goes into the authorization header, wherever the keys of its provider go."""
+
+    __slots__ = ()

@@ -3,10 +3,12 @@
 import pytest
 
 from liter import AuthenticationError, BadRequestError, EndpointNotSupportedError, LlmClient, NotFoundError, Secret
+from liter._contract import Call
 from liter._options import CallOptions
 from liter._routing import RouteTable
 from liter.credentials import CopilotCredentials, GoogleCredentials
 from liter.providers import Auth, Catalog, CustomProviderConfig, OpenAI, known_providers
+from liter.types import ChatCompletionRequest
 
 HERE = CallOptions()
 
@@ -48,6 +50,22 @@ def test_the_clients_key_stays_at_home() -> None:
         routes.check(routes.route("anthropic/claude-x", "chat", HERE))
     assert "api_key= is for 'openai'" in str(caught.value)
     assert "sk-home" not in repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "name", "value"),
+    [
+        ("ANTHROPIC_API_KEY", b"x-api-key", b"k-1"),
+        ("ANTHROPIC_AUTH_TOKEN", b"authorization", b"Bearer k-1"),
+    ],
+)
+def test_a_token_goes_into_the_authorization_header(variable: str, name: bytes, value: bytes) -> None:
+    """Whatever it looks like: the variable says what it is."""
+    routes = router(environ={variable: "k-1"})
+    route = routes.route("anthropic/claude-x", "chat", HERE)
+    request = ChatCompletionRequest(model="claude-x", messages=[{"role": "user", "content": "Hi"}])
+    made = routes.provider("anthropic").encode(Call(operation="chat", request=request, route=route))
+    assert [pair for pair in made.headers if b"k-1" in pair[1]] == [(name, value)]
 
 
 def test_keys_from_the_environment_go_to_the_providers_own_address_only() -> None:

@@ -54,6 +54,7 @@ class Anthropic(WireProvider, frozen=True, kw_only=True):
     auth: Auth = Auth(kind="header", header="x-api-key")
 
     request_ids: ClassVar[tuple[str, ...]] = ("request-id", "x-request-id")
+    token_variables: ClassVar[frozenset[str]] = frozenset({"ANTHROPIC_AUTH_TOKEN"})
 
     @property
     def wires(self) -> Mapping[str, OperationWire[Any, Any]]:

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from .._http import RawHeaders
-from .._secret import Secret
+from .._secret import BearerToken, Secret
 from ._headers import credential
 
 # Tokens of Entra ID are JSON Web Tokens, which all begin so; Azure's keys are hexadecimal, or have no such beginning.
@@ -41,7 +41,8 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         if not key:
             return ()
         text = credential(key)
-        if self.kind not in ("header", "azure") or (self.kind == "azure" and text.startswith(_TOKEN)):
+        token = isinstance(key, BearerToken) or (self.kind == "azure" and text.startswith(_TOKEN))
+        if token or self.kind not in ("header", "azure"):
             return ((b"authorization", b"Bearer " + text),)
         before, _, after = self.value.partition("{key}")
         return ((self.header.lower().encode(), before.encode() + text + after.encode()),)

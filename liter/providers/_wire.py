@@ -108,6 +108,8 @@ class WireProvider(msgspec.Struct, frozen=True, kw_only=True):
 
     # Where the id of a request stands in a reply's headers, the first that is there counts.
     request_ids: ClassVar[tuple[str, ...]] = ("x-request-id",)
+    # Those of the key variables that hold a token for the authorization header.
+    token_variables: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def of(cls, record: Entry) -> Self:
