@@ -19,6 +19,7 @@ from ._request_limit import RequestLimit
 from ._simulator_exchange import Connections, Exchange, Incoming, Ledger, ReceivedRequest
 from ._simulator_http2 import PREFACE, serve_http2
 from ._simulator_http11 import GONE, serve_http11
+from ._simulator_jobs import BATCH_SECONDS
 from ._simulator_model import Model, ModelReply, Replier
 from ._simulator_steps import Step, whole_answer, with_latency
 from ._wire_anthropic import AnthropicWire
@@ -65,6 +66,7 @@ class Simulator:
     :param fault_rate: the share of requests, 0 to 1, that a fault happens to when the script is at its end
     :param fault_kinds: what those faults are picked from; by default one of each kind that does not stall for ever
     :param limit: of requests, which it enforces and tells of in headers; by default none
+    :param batch_seconds: how long a batch takes, whose requests are answered one after another in that time
     :param latency: seconds before the head of an answer
     :param event_latency: seconds before each event of a stream
     """
@@ -81,11 +83,14 @@ class Simulator:
         fault_rate: float = 0.0,
         fault_kinds: Sequence[Fault] = FAULTS,
         limit: RequestLimit | None = None,
+        batch_seconds: float = BATCH_SECONDS,
         latency: float = 0.0,
         event_latency: float = 0.0,
     ) -> None:
         if not 0 <= fault_rate <= 1:
             raise ValueError(f"fault_rate is a share of requests, 0 to 1, not {fault_rate}")
+        if not batch_seconds > 0:
+            raise ValueError(f"batch_seconds must be more than 0, not {batch_seconds}")
         if fault_rate and not fault_kinds:
             raise ValueError("fault_rate needs fault_kinds to pick from")
         self._model = Model(seed, reply)
@@ -100,13 +105,13 @@ class Simulator:
         # The first that speaks a request's language answers it.
         self._wires: tuple[Wire, ...] = (
             ClaudeOnVertexWire(models),
-            GeminiWire(models),
-            AnthropicWire(models),
+            GeminiWire(models, batch_seconds),
+            AnthropicWire(models, batch_seconds),
             BedrockWire(models, api_key=api_key, keys=aws_keys),
             CohereWire(models),
-            MistralWire(models),
-            AzureWire(models),
-            OpenAIWire(models),
+            MistralWire(models, batch_seconds),
+            AzureWire(models, batch_seconds),
+            OpenAIWire(models, batch_seconds),
         )
         self._ledger = Ledger()
 

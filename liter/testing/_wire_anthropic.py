@@ -6,15 +6,18 @@ Facts from Anthropic's API reference and recorded traffic.
 import base64
 import random
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
 from ._simulator_exchange import ReceivedRequest
+from ._simulator_jobs import BATCH_SECONDS
 from ._simulator_model import Ask, Generation, Model
 from ._simulator_steps import Step, stream_answer, whole_answer
 from ._simulator_text import prompt_tokens, tokenize
+from ._wire_anthropic_batches import MessageBatches
 from ._wire_protocol import Headers, Refusal
 
 _RESET = "2026-01-01T00:00:00Z"
@@ -94,8 +97,9 @@ _STOP = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use"}
 class AnthropicWire:
     """Messages and models, in Anthropic's form."""
 
-    def __init__(self, models: Sequence[str]) -> None:
+    def __init__(self, models: Sequence[str], batch_seconds: float = BATCH_SECONDS) -> None:
         self._models = models
+        self._batches = MessageBatches(batch_seconds)
 
     def speaks(self, request: ReceivedRequest) -> bool:
         path = request.path.partition("?")[0]
@@ -133,6 +137,14 @@ class AnthropicWire:
             if "anthropic-version" not in request.headers:
                 raise Refusal(400, "anthropic-version: header is required")
             return self._messages(request, model, headers)
+        if "/messages/batches" in path:
+            numbers, name = count(1), self.request_id(headers)
+            return self._batches.answer(
+                request,
+                headers,
+                lambda asked: self.answer(asked, model, self.headers(f"{name}-{next(numbers)}")),
+                lambda refusal: self.error(refusal, ""),
+            )
         if path.endswith("/messages/count_tokens") and request.method == "POST":
             try:
                 asked = _COUNT_REQUEST.decode(request.body)

@@ -94,7 +94,9 @@ class CohereWire:
         path, _, query = request.path.partition("?")
         if "cohere" in request.headers.get("host", "") or "/cohere/" in path or path.endswith(("/v2/rerank", "/embed")):
             return True
-        return (path.endswith("/chat") and not path.endswith("/api/chat")) or "page_size=" in query
+        return (path.endswith("/chat") and not path.endswith("/api/chat")) or (
+            path.endswith("/models") and "page_size=" in query
+        )
 
     def headers(self, request_id: str) -> Headers:
         return (("x-debug-trace-id", request_id), ("x-endpoint-monthly-call-limit", "1000"))

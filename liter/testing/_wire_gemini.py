@@ -7,15 +7,18 @@ as they end alike.
 import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from urllib.parse import unquote
 
 import msgspec
 
 from ._simulator_exchange import ReceivedRequest
+from ._simulator_jobs import BATCH_SECONDS
 from ._simulator_model import Generation, Model
 from ._simulator_steps import Step, stream_answer, whole_answer
 from ._simulator_text import tokenize
 from ._wire_gemini_asked import ask_of, prompt_tokens_of, read_count, read_generate
+from ._wire_gemini_batches import BATCHES, GeminiBatches
 from ._wire_gemini_embeddings import EMBEDDINGS
 from ._wire_gemini_files import GoogleFiles
 from ._wire_protocol import Headers, Refusal
@@ -48,9 +51,10 @@ Part = dict[str, object]
 class GeminiWire:
     """Google's models, in Google's form."""
 
-    def __init__(self, models: Sequence[str]) -> None:
+    def __init__(self, models: Sequence[str], batch_seconds: float = BATCH_SECONDS) -> None:
         self._models = models
         self._files = GoogleFiles()
+        self._batches = GeminiBatches(batch_seconds)
 
     def speaks(self, request: ReceivedRequest) -> bool:
         path = request.path.partition("?")[0]
@@ -71,6 +75,8 @@ class GeminiWire:
         match = _CALLED.search(path)
         if match is None and _FILES.search(path) is not None:
             return _json(headers, self._files.answer(request))
+        if match is None and BATCHES.search(path) is not None:
+            return _json(headers, self._batches.answer(request))
         if match is None:
             if path.endswith("/models") and request.method == "GET":
                 return _json(headers, {self._listed(path): [self._model(path, name) for name in self._models]})
@@ -80,6 +86,15 @@ class GeminiWire:
         name, method = unquote(match.group(1)), match.group(2)
         if name == "no-such-model":
             raise Refusal(404, f"models/{name} is not found for API version v1beta, or is not supported for {method}.")
+        if method == "batchGenerateContent":
+            numbers, own = count(1), self.request_id(headers)
+            told = self._batches.create(
+                request,
+                name,
+                lambda asked: self.answer(asked, model, self.headers(f"{own}-{next(numbers)}")),
+                lambda refusal: self.error(refusal, ""),
+            )
+            return _json(headers, told)
         if method in ("generateContent", "streamGenerateContent"):
             pieces = _pieces(request, model, name)
             identity = _identity(model, name, self.request_id(headers))

@@ -7,8 +7,10 @@ import msgspec
 from msgspec.structs import replace
 
 from ._simulator_exchange import ReceivedRequest
+from ._simulator_jobs import BATCH_SECONDS
 from ._simulator_model import Model
 from ._simulator_steps import Data, Head, Step
+from ._wire_mistral_batches import BatchJobs
 from ._wire_openai import OpenAIWire
 from ._wire_protocol import Headers, Refusal
 
@@ -28,6 +30,10 @@ _ANSWERED = ("/chat/completions", "/embeddings", "/moderations", "/models")
 class MistralWire(OpenAIWire):
     """OpenAI's wire with Mistral's habits. It is spoken to hosts, and under prefixes, that have its name."""
 
+    def __init__(self, models: Sequence[str], batch_seconds: float = BATCH_SECONDS) -> None:
+        super().__init__(models, batch_seconds)
+        self._jobs = BatchJobs(self._batches)
+
     def speaks(self, request: ReceivedRequest) -> bool:
         return "mistral" in request.headers.get("host", "") or "/mistral/" in request.path
 
@@ -43,6 +49,10 @@ class MistralWire(OpenAIWire):
 
     def answer(self, request: ReceivedRequest, model: Model, headers: Headers) -> list[Step]:
         path = request.path.partition("?")[0]
+        if "/batch/jobs" in path:
+            return self._jobs.answer(request, headers, self.each(model, headers), self.refused)
+        if "/files" in path:
+            return super().answer(request, model, headers)
         if not path.endswith(_ANSWERED):
             raise Refusal(404, "no Route matched with those values")
         if not path.endswith("/chat/completions") or request.method != "POST":
