@@ -1,5 +1,7 @@
 """One async client for every LLM provider, on structured concurrency: Trio and asyncio alike."""
 
+from ._batches import BatchResult as BatchResult
+from ._batches import BatchResults as BatchResults
 from ._capabilities import Capabilities as Capabilities
 from ._client import LlmClient as LlmClient
 from ._config import create_client as create_client

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Literal, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -14,6 +14,9 @@ from ._loop import EventLoop
 from ._options import CallOptions, check_timeout, check_unsupported, resolve_timeout
 from ._routing import RouteTable
 from .money import Cost, PriceBook
+
+if TYPE_CHECKING:
+    from ._fetch import Fetcher
 
 R = TypeVar("R")
 
@@ -48,6 +51,7 @@ class Calls:
     _timeouts: Mapping[bool, Timeouts]
     _unsupported: Literal["raise", "drop"]
     _prices: PriceBook | None
+    _fetcher: "Fetcher | None"
 
     def _whose(self, provider: str | None) -> str:
         """What stands for a model where an operation has none: the provider alone."""

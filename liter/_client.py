@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from ._capabilities import Capabilities, capabilities_of
 from ._contract import Layer, Stack, Timeouts
 from ._key import ApiKey
+from ._methods_batches import BatchesMethods
 from ._methods_chat import ChatMethods
 from ._methods_files import FilesMethods
 from ._methods_many import ManyMethods
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_RETRIES = 3
 
 
-class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesMethods, ManyMethods):
+class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesMethods, BatchesMethods, ManyMethods):
     """One async client for every LLM provider, on Trio and asyncio.
 
     Immutable, and safe to share between tasks, event loops and threads. Use it as ``async with LlmClient() as

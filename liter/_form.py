@@ -71,5 +71,26 @@ class Related(Form):
         yield f"\r\n--{self.boundary}--\r\n".encode()
 
 
+class Enclosed(Form):
+    """A file with something before and after it, as one body: JSON with a list whose items are in the file."""
+
+    def __init__(self, before: bytes, file: File, after: bytes, *, progress: Progress | None = None) -> None:
+        super().__init__([("file", file)], progress=progress, boundary="-")
+        self.before = before
+        self.file = file
+        self.after = after
+
+    @property
+    def content_type(self) -> bytes:
+        """JSON's."""
+        return b"application/json"
+
+    def parts(self) -> Iterator[bytes | File]:
+        """The body, piece by piece."""
+        yield self.before
+        yield self.file
+        yield self.after
+
+
 def _escaped(name: str) -> str:
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ._auth import Auth as Auth
     from ._azure import Azure as Azure
     from ._azure import AzureAI as AzureAI
+    from ._batch import BatchForm as BatchForm
+    from ._batch import BatchItem as BatchItem
+    from ._batch import BatchLine as BatchLine
     from ._bedrock import Bedrock as Bedrock
     from ._catalog import Catalog as Catalog
     from ._codec import Provider as Provider
@@ -42,6 +45,7 @@ else:
             "._anthropic": "Anthropic",
             "._auth": "Auth",
             "._azure": "Azure AzureAI",
+            "._batch": "BatchForm BatchItem BatchLine",
             "._bedrock": "Bedrock",
             "._catalog": "Catalog",
             "._codec": "Provider StreamDecoder",

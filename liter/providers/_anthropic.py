@@ -15,10 +15,13 @@ from ..types import (
     ModelsListResponse,
     TokenCount,
 )
+from ._anthropic_batches import BATCHES
+from ._anthropic_batches import FORM as BATCH_FORM
 from ._anthropic_reply import read_models, read_reply
 from ._anthropic_request import PARAMETERS, encode_chat, encode_count
 from ._anthropic_stream import MessageStreamDecoder
 from ._auth import Auth
+from ._batch import BatchForm
 from ._headers import bearer, merged
 from ._paging import page_query
 from ._read import read_json
@@ -60,6 +63,15 @@ class Anthropic(WireProvider, frozen=True, kw_only=True):
     def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
         """The operations of the protocol, by name."""
         return _WIRES
+
+    @property
+    def batch_form(self) -> BatchForm | None:
+        """A list in the body."""
+        return BATCH_FORM
+
+    def key_headers(self, key: Secret | None) -> RawHeaders:
+        """How a key goes into a request: tokens of a login otherwise than keys."""
+        return _key(self, key)
 
 
 def _encode_chat(provider: Anthropic, call: Call[object]) -> HttpRequest:
@@ -114,6 +126,7 @@ _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     ),
     "count_tokens": OperationWire(encode=_encode_count, decode=_decode_count),
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
+    **BATCHES,
 }
 
 

@@ -20,7 +20,9 @@ from .._http import Headers, ServerSentEvent
 from ..types import ChatCompletionChunk, ChatCompletionRequest, ChatCompletionResponse, chunk_of_reply
 from ._auth import Auth
 from ._azure_filters import FilterResults
+from ._batch import BatchForm
 from ._openai import OpenAI
+from ._openai_batches import AZURE_FORM
 from ._openai_reply import read_reply
 from ._openai_stream import ChatStreamDecoder as OpenAIStreamDecoder
 from ._wire import OperationWire
@@ -64,6 +66,11 @@ class Azure(OpenAI, frozen=True, kw_only=True):
         """The operations of the protocol, by name."""
         chat = msgspec.structs.replace(super().wires["chat"], decode=_decode_chat, open_stream=_open_chat_stream)
         return {**super().wires, "chat": chat}
+
+    @property
+    def batch_form(self) -> BatchForm | None:
+        """Files of lines, with Azure's names of what they ask for."""
+        return AZURE_FORM
 
     def locate(self, call: Call[object], path: str) -> tuple[str, str]:
         """The base URL and the path of a call's operation, in the form that address and version ask for."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -23,6 +24,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     content_as_text: bool = False
     inline_images: bool = False
     body: dict[str, object] = {}
+    batches: Literal["openai"] | None = "openai"
     base64_embeddings: bool = False
     counts_tokens: bool = False
     embedding_renames: dict[str, str] = {}

@@ -15,6 +15,9 @@ from ..types import (
     TokenCount,
 )
 from ._auth import Auth
+from ._batch import BatchForm
+from ._gemini_batches import BATCHES
+from ._gemini_batches import FORM as BATCH_FORM
 from ._gemini_count import count_body, read_count
 from ._gemini_embeddings import PARAMETERS as EMBEDDING_PARAMETERS
 from ._gemini_embeddings import batch_body, read_embeddings
@@ -49,6 +52,11 @@ class Gemini(WireProvider, frozen=True, kw_only=True):
     def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
         """The operations of the protocol, by name."""
         return _WIRES
+
+    @property
+    def batch_form(self) -> BatchForm | None:
+        """A list in the body, of chats with one model."""
+        return BATCH_FORM
 
     def needs_inline(self, call: Call[Any]) -> tuple[str, ...]:
         """Images of sites that are not Google's."""
@@ -146,5 +154,6 @@ _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     "embed": OperationWire(encode=_encode_embed, decode=_decode_embeddings, parameters=EMBEDDING_PARAMETERS),
     "image_generate": OperationWire(encode=_encode_image, decode=_decode_images, parameters=IMAGE_PARAMETERS),
     **FILES,
+    **BATCHES,
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
 }

@@ -51,11 +51,16 @@ def _encode_create(provider: "Gemini", call: Call[object]) -> HttpRequest:
     return HttpRequest(
         method="POST",
         # Uploads have a root of their own before the version.
-        base_url=_VERSION.sub("/upload", call.route.base_url),
+        base_url=version_of(call.route.base_url, "/upload"),
         path="/files?uploadType=multipart",
         headers=merged(headers + provider.auth.headers(call.route.api_key), call.headers),
         upload=form,
     )
+
+
+def version_of(base_url: str, root: str) -> str:
+    """The address with a root before the version: ``.../upload/v1beta``."""
+    return _VERSION.sub(root, base_url)
 
 
 def _request(provider: "Gemini", call: Call[object], method: str, path: str) -> HttpRequest:

@@ -8,6 +8,9 @@ from msgspec.structs import force_setattr
 from .._contract import Call
 from .._http import Headers, HttpRequest, ServerSentEvent
 from ..types import ChatCompletionChunk, ChatCompletionRequest, ChatCompletionResponse, chunk_of_reply
+from ._batch import BatchForm
+from ._mistral_batches import BATCHES
+from ._mistral_batches import FORM as BATCH_FORM
 from ._mistral_operations import OPERATIONS
 from ._mistral_reply import NOTHING, Block, Blocks, Body, look_again, read_chat
 from ._mistral_request import PARAMETERS, encode_chat
@@ -32,7 +35,12 @@ class Mistral(OpenAI, frozen=True, kw_only=True):
     def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
         """The operations of the protocol, by name."""
         theirs = super().wires
-        return {"chat": _CHAT, **{name: theirs[name] for name in _SHARED}, **OPERATIONS}
+        return {"chat": _CHAT, **{name: theirs[name] for name in _SHARED}, **OPERATIONS, **BATCHES}
+
+    @property
+    def batch_form(self) -> BatchForm | None:
+        """Files of lines, each for the one model of the batch."""
+        return BATCH_FORM
 
     def parameters(self, operation: str) -> Mapping[str, Rule]:
         """What becomes of each parameter, as the protocol's own tables say."""

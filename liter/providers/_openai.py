@@ -1,7 +1,7 @@
 """OpenAI's wire, and that of the many who imitate it: each is an instance with its own base URL and habits."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import msgspec
 from msgspec import structs
@@ -28,9 +28,12 @@ from ..types import (
     ToolMessage,
     format_of_type,
 )
+from ._batch import BatchForm
 from ._entry import Entry
 from ._headers import merged
 from ._inline import remote_urls
+from ._openai_batches import BATCHES
+from ._openai_batches import FORM as BATCH_FORM
 from ._openai_count import COUNT
 from ._openai_files import FILES
 from ._openai_operations import OPERATIONS
@@ -73,6 +76,7 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     :param content_as_text: it takes no lists of parts, so texts are joined
     :param body: fields that it gets unless they are given
     :param counts_tokens: whether it counts the tokens of a prompt, as OpenAI's Responses API does
+    :param batches: the form of its batches; ``None``: one that liter does not speak
     """
 
     name: str = "openai"
@@ -91,6 +95,7 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     inline_images: bool = False
     body: Mapping[str, object] = {}
     counts_tokens: bool = True
+    batches: Literal["openai"] | None = "openai"
 
     request_ids: ClassVar[tuple[str, ...]] = (
         "x-request-id",
@@ -104,7 +109,12 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     @property
     def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
         """The operations of the protocol, by name."""
-        return _COUNTING if self.counts_tokens else _WIRES
+        return _WIRES_WITH[self.counts_tokens, self.batches]
+
+    @property
+    def batch_form(self) -> BatchForm | None:
+        """Files of lines, where it is OpenAI's."""
+        return BATCH_FORM if self.batches == "openai" else None
 
     @classmethod
     def of(cls, record: Entry) -> Self:
@@ -289,4 +299,9 @@ _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     **RESPONSES,
     **FILES,
 }
-_COUNTING: Mapping[str, OperationWire[Any, Any]] = {**_WIRES, **COUNT}
+_BATCHES: Mapping[str | None, Mapping[str, OperationWire[Any, Any]]] = {None: {}, "openai": BATCHES}
+_WIRES_WITH: Mapping[tuple[bool, str | None], Mapping[str, OperationWire[Any, Any]]] = {
+    (counting, form): {**_WIRES, **(COUNT if counting else {}), **batches}
+    for counting in (False, True)
+    for form, batches in _BATCHES.items()
+}

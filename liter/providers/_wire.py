@@ -1,7 +1,7 @@
 """What all codecs have in common: a provider is a table of operations, each with the functions that speak it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
@@ -15,6 +15,9 @@ from ._classify import classify
 from ._codec import StreamDecoder
 from ._entry import Entry
 from ._parameters import Rule
+
+if TYPE_CHECKING:
+    from ._batch import BatchForm
 
 R = TypeVar("R")
 P = TypeVar("P")
@@ -130,6 +133,11 @@ class WireProvider(msgspec.Struct, frozen=True, kw_only=True):
     def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
         """The operations of the protocol, by name. Their functions take the subclass that returns them."""
         raise NotImplementedError
+
+    @property
+    def batch_form(self) -> "BatchForm | None":
+        """How it takes the requests of a batch; ``None`` where it has no batches."""
+        return None
 
     @property
     def operations(self) -> frozenset[str]:

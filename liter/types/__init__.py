@@ -1,6 +1,17 @@
 """Requests and replies, in OpenAI's form."""
 
 from ._accumulate import accumulate as accumulate
+from ._batch import BatchCounts as BatchCounts
+from ._batch import BatchError as BatchError
+from ._batch import BatchesPage as BatchesPage
+from ._batch import BatchInput as BatchInput
+from ._batch import BatchObject as BatchObject
+from ._batch import BatchResultsRequest as BatchResultsRequest
+from ._batch import BatchStatus as BatchStatus
+from ._batch import CancelBatchRequest as CancelBatchRequest
+from ._batch import CreateBatchRequest as CreateBatchRequest
+from ._batch import ListBatchesRequest as ListBatchesRequest
+from ._batch import RetrieveBatchRequest as RetrieveBatchRequest
 from ._binary import BinaryContent as BinaryContent
 from ._chat_chunk import ChatCompletionChunk as ChatCompletionChunk
 from ._chat_chunk import ChunkChoice as ChunkChoice

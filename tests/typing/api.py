@@ -1,6 +1,6 @@
 """The public API as users type it: checked by mypy and pyright, never run."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +10,18 @@ import anyio
 import msgspec
 
 import liter
-from liter import Call, ChatCompletionChunk, ChatCompletionResponse, ChatStream, Handler, Layer, LlmClient, Reply
+from liter import (
+    BatchResult,
+    BatchResults,
+    Call,
+    ChatCompletionChunk,
+    ChatCompletionResponse,
+    ChatStream,
+    Handler,
+    Layer,
+    LlmClient,
+    Reply,
+)
 from liter.middleware import (
     Budget,
     BudgetStatus,
@@ -24,6 +35,7 @@ from liter.middleware import (
 from liter.money import Cost, Price, PriceBook
 from liter.stores import LedgerRow, LedgerStore, SqliteLedger
 from liter.telemetry import configure
+from liter.types import ApiResponse, BatchesPage, BatchObject, CreateBatchRequest
 
 R = TypeVar("R")
 
@@ -101,6 +113,33 @@ async def stream(client: LlmClient) -> None:
 async def models(client: LlmClient) -> None:
     for model in (await client.list_models(timeout=3)).data:
         assert_type(model.id, str)
+
+
+async def batches(client: LlmClient, path: AsyncIterable[dict[str, object]]) -> None:
+    batch = await client.create_batch(requests=path, metadata={"run": "7"}, timeout=600)
+    assert_type(batch, BatchObject)
+    await client.create_batch(input_file_id="file-1", endpoint="/v1/embeddings", provider="azure")
+    await client.create_batch(CreateBatchRequest(requests=[{"model": "m", "messages": []}]), tags={"tenant": "a"})
+    assert_type(await client.retrieve_batch(batch_id=batch.id), BatchObject)
+    assert_type(await client.cancel_batch(batch_id=batch.id, provider="groq"), BatchObject)
+    assert_type(await client.list_batches(limit=3), BatchesPage)
+    async for listed in client.list_batches():
+        assert_type(listed, BatchObject)
+        assert_type(listed.request_counts.total, int)
+    seen: list[BatchObject] = []
+    done = await client.wait_for_batch(batch, timeout=3600, poll=5, max_poll=60, progress=seen.append)
+    assert_type(done, BatchObject)
+    async with client.batch_results(done.id, provider="openai", tags={"tenant": "a"}) as results:
+        assert_type(results, BatchResults)
+        async for result in results:
+            assert_type(result, BatchResult)
+            assert_type(result.custom_id, str)
+            assert_type(result.value, ApiResponse)
+            assert_type(result.error, liter.LlmError | None)
+            if isinstance(result.response, ChatCompletionResponse):
+                assert_type(result.response.text, str)
+        assert_type(results.missing, frozenset[str])
+    await client.create_batch(requests=[], windows="24h")  # type: ignore[call-overload] # pyright: ignore[reportCallIssue]
 
 
 def plan(group: Mapping[str, str | None]) -> Decimal | None:
