@@ -194,7 +194,11 @@ def _by_family() -> Mapping[str, list[str]]:
 
 
 # Methods that make a stream of an operation, where they are not called as it is with ``_stream`` at the end.
-_STREAM_METHODS = {"create_response": "response_stream", "image_generate": "image_stream"}
+_STREAM_METHODS = {
+    "create_response": "response_stream",
+    "image_generate": "image_stream",
+    "batch_results": "batch_results",
+}
 
 
 def methods() -> str:
@@ -205,7 +209,8 @@ def methods() -> str:
         for operation in (operation for operations in _by_family().values() for operation in operations):
             names = [name for name, provider in offered.items() if operation in provider.operations]
             streamed = sum(offered[name].streams(operation) for name in names)
-            stream = f", `{_STREAM_METHODS.get(operation, f'{operation}_stream')}`" if streamed else ""
+            method = _STREAM_METHODS.get(operation, f"{operation}_stream")
+            stream = f", `{method}`" if streamed and method != operation else ""
             listed = _code(names) if len(names) <= 25 else "see below"
             yield [f"`{operation}`{stream}", str(len(names)), str(streamed or ""), listed]
 
