@@ -49,7 +49,7 @@ class RateLimit:
     """
 
     # Memory: a place for each call in line, and up to 1024 pacers for each event loop. The rest is in the store.
-    __slots__ = ("__weakref__", "_gates", "_policy")
+    __slots__ = ("__weakref__", "_gates", "_latest", "_policy")
 
     def __init__(
         self,
@@ -83,6 +83,8 @@ class RateLimit:
             on_store_error=on_store_error,
         )
         self._gates: weakref.WeakKeyDictionary[EventLoop, Gate] = weakref.WeakKeyDictionary()
+        # The one that was asked for last, which mostly is the only one.
+        self._latest: tuple[EventLoop, Gate] | None = None
 
     @property
     def waiting(self) -> int:
@@ -90,13 +92,16 @@ class RateLimit:
         return sum(gate.waiting for gate in list(self._gates.values()))
 
     def __call__(self, call: Call[R], call_next: Handler) -> AbstractAsyncContextManager[Reply[R]]:
-        return _Admitted(self._gate(), call, call_next)
+        loop = call.loop or EventLoop.current()
+        latest = self._latest
+        gate = latest[1] if latest is not None and latest[0] is loop else self._gate(loop)
+        return _Admitted(gate, loop, call, call_next)
 
-    def _gate(self) -> Gate:
-        loop = EventLoop.current()
+    def _gate(self, loop: EventLoop) -> Gate:
         gate = self._gates.get(loop)
         if gate is None:
             gate = self._gates[loop] = Gate(self._policy)
+        self._latest = loop, gate
         return gate
 
     def __repr__(self) -> str:
@@ -114,19 +119,24 @@ class RateLimit:
 class _Admitted(Generic[R]):
     """The scope of a call that was let through."""
 
-    __slots__ = ("_call", "_call_next", "_gate", "_reply", "_scope", "_ticket")
+    __slots__ = ("_call", "_call_next", "_gate", "_loop", "_reply", "_scope", "_ticket")
 
-    def __init__(self, gate: Gate, call: Call[R], call_next: Handler) -> None:
+    def __init__(self, gate: Gate, loop: EventLoop, call: Call[R], call_next: Handler) -> None:
         self._gate = gate
+        self._loop = loop
         self._call = call
         self._call_next = call_next
 
     async def __aenter__(self) -> Reply[R]:
         call, gate = self._call, self._gate
-        self._ticket = ticket = await gate.admit(call)
+        demand = gate.demand_of(call)
+        ticket = gate.admit_nowait(call, demand, self._loop.now())
+        if ticket is None:
+            ticket = await gate.admit(call, demand)
+        self._ticket = ticket
         attempts = len(call.attempts)
         # Not called before it is known that it is needed: what is further in may count its calls.
-        self._scope = self._call_next(self._call)
+        self._scope = self._call_next(call)
         try:
             self._reply = reply = await self._scope.__aenter__()
         except BaseException as error:
@@ -166,7 +176,8 @@ class _Admitted(Generic[R]):
                     kept = Demand()
                 else:
                     kept = ticket.demand if reply.usage is None else ticket.demand.settled(reply.usage)
-                await self._gate.settle(self._call, ticket, kept)
+                if not self._gate.settle_nowait(ticket, kept, self._loop.now()):
+                    await self._gate.settle(self._call, ticket, kept)
 
 
 def _is_the_providers(error: RateLimitedError) -> bool:

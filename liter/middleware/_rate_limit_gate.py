@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Literal, TypeVar
 
 import anyio
@@ -81,12 +81,13 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     """What a call was let through with.
 
     :param demand: what it took, by the estimate
-    :param taken: where it took it from
+    :param taken: where it took it from, of which ``units``
     :param pacer: who is told what becomes of it, with what was ``sent`` when it went out
     """
 
     demand: Demand
-    taken: list[tuple[Unit, Bucket]]
+    units: Sequence[Unit]
+    taken: Sequence[Bucket]
     pacer: Pacer | None
     sent: Sent | None
 
@@ -102,7 +103,7 @@ class Gate:
         "_counts_tokens",
         "_failed",
         "_lines",
-        "_never_waits",
+        "_memory",
         "_pacers",
         "_policy",
         "_rests_until",
@@ -117,36 +118,45 @@ class Gate:
         self._rests_until = -math.inf
         self._buckets = Buckets(policy.limits)
         self._counts_tokens = policy.adaptive or any(limit.unit != "requests" for limit in policy.limits)
-        # Then there is nothing to shield or to bound, and a scope for it costs more than the store does.
-        self._never_waits = type(policy.store) is MemoryStore
+        # Then there is nothing to wait for, to shield or to bound: a scope for it costs more than the store does.
+        self._memory = policy.store if type(policy.store) is MemoryStore else None
 
     @property
     def waiting(self) -> int:
         """Calls in line, those at its head included."""
         return sum(len(line) for line in list(self._lines.values()))
 
-    async def admit(self, call: Call[object]) -> Ticket | None:
+    def admit_nowait(self, call: Call[object], demand: Demand, now: float) -> Ticket | None:
+        """Take what a call wants, if that can be known at once; ``None`` where it has to ask :meth:`admit`.
+
+        That nobody is in line, and nobody comes in between, is so for most calls, and a line costs as much as all else.
+        """
+        if self._memory is None or self._policy.adaptive or self._failed is not None:
+            return None
+        name, units, taken = self._buckets.of(call, demand)
+        if self._lines and name in self._lines:
+            return None
+        try:
+            granted = self._memory.take_nowait(taken, now).granted
+        except StoreError:
+            return None  # asked again there, and told
+        return Ticket(demand=demand, units=units, taken=taken, pacer=None, sent=None) if granted else None
+
+    async def admit(self, call: Call[object], demand: Demand) -> Ticket | None:
         """Take what a call wants from all its limits; ``None`` where the store failed.
 
+        :param demand: see :meth:`demand_of`
         :raises RateLimitedError: it cannot be let through in time
         :raises StoreError: the store failed, and ``on_store_error="closed"``
         """
         policy = self._policy
-        demand = self._demand(call)
-        name, taken = self._buckets.of(call, demand)
+        name, units, taken = self._buckets.of(call, demand)
         pacer: Pacer | None = None
         if policy.adaptive:
             owner = account(call)
             name = (*name, owner)
             pacer = self._pacer(owner)
-        if self._never_waits and pacer is None and self._failed is None and name not in self._lines:
-            # Nobody is in line, and nobody comes in between: that is most calls, and a line costs as much as all else.
-            try:
-                if (await policy.store.take([bucket for _, bucket in taken])).granted:
-                    return Ticket(demand=demand, taken=taken, pacer=None, sent=None)
-            except StoreError:
-                pass  # asked again below, and told
-        fixed = [Want(limit, unit, bucket) for limit, (unit, bucket) in zip(policy.limits, taken, strict=True)]
+        fixed = [Want(*each) for each in zip(policy.limits, units, taken, strict=True)]
         if policy.on_limit == "refuse":
             return await self._take(call, demand, fixed, pacer, None)
         line = self._lines.setdefault(name, Line())
@@ -180,7 +190,8 @@ class Gate:
             if taken.granted:
                 return Ticket(
                     demand=demand,
-                    taken=[(want.unit, want.bucket) for want in wanted],
+                    units=[want.unit for want in wanted],
+                    taken=[want.bucket for want in wanted],
                     pacer=pacer,
                     sent=None if pacer is None else pacer.send(demand),
                 )
@@ -202,20 +213,21 @@ class Gate:
         """Correct what was taken to what was ``kept``: give back the rest, or take what is missing."""
         if ticket.pacer is not None and not kept.requests:
             ticket.pacer.unsend(ticket.demand)
-        changes: list[Bucket] = []
-        for unit, bucket in ticket.taken:
-            rest = bucket.amount - kept.of(unit) if bucket.amount else 0.0
-            if rest:
-                changes.append(msgspec.structs.replace(bucket, amount=rest))
-        if not changes:
-            return
-        if self._never_waits:
-            try:
-                await self._policy.store.adjust(changes)
-            except StoreError as error:
-                await self._store_failed(call, error, "settle")
-        else:
+        changes = _changes(ticket, kept)
+        if changes:
             await self._settle(call, self._policy.store.adjust(changes))
+
+    def settle_nowait(self, ticket: Ticket, kept: Demand, now: float) -> bool:
+        """As :meth:`settle`, if it can be done at once. Returns whether it was."""
+        if self._memory is None or ticket.pacer is not None:
+            return False
+        changes = _changes(ticket, kept)
+        if changes:
+            try:
+                self._memory.adjust_nowait(changes, now)
+            except StoreError:
+                return False  # asked again there, and told
+        return True
 
     async def learn(self, call: Call[object], ticket: Ticket, headers: Mapping[str, str]) -> None:
         """Take in what the provider tells of its limits."""
@@ -234,14 +246,15 @@ class Gate:
             await self._store_failed(call, error, "settle")
 
     async def _answer(self, step: Coroutine[object, object, T]) -> T:
-        if self._never_waits:
+        if self._memory is not None:
             return await step
         # Shielded, since what was taken has to be known to be given back.
         with anyio.CancelScope(deadline=anyio.current_time() + _PATIENCE, shield=True):
             return await step
         raise StoreError(f"no answer within {_PATIENCE:g} s")
 
-    def _demand(self, call: Call[object]) -> Demand:
+    def demand_of(self, call: Call[object]) -> Demand:
+        """Tell what a call takes, by the estimate."""
         policy = self._policy
         if not self._counts_tokens:
             return Demand(requests=1.0)
@@ -276,6 +289,15 @@ class Gate:
         if self._failed is not None:
             self._failed = None
             _log.warning("the store of the rate limits answers again")
+
+
+def _changes(ticket: Ticket, kept: Demand) -> list[Bucket]:
+    changes: list[Bucket] = []
+    for unit, bucket in zip(ticket.units, ticket.taken, strict=True):
+        rest = bucket.amount - kept.of(unit) if bucket.amount else 0.0
+        if rest:
+            changes.append(Bucket(key=bucket.key, capacity=bucket.capacity, refill=bucket.refill, amount=rest))
+    return changes
 
 
 def _check_time(call: Call[object], wait: float, limit: object) -> None:

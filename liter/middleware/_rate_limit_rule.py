@@ -21,7 +21,7 @@ By = tuple[str, ...] | Callable[[Call[object]], str]
 Period = Literal["second", "minute", "hour", "day"]
 
 _SECONDS: dict[str, float] = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
-_PARTS = ("provider", "model", "key")
+ROUTE_PARTS = ("provider", "model", "key")
 
 # Of English text; "about 4 characters" says OpenAI's help page on tokens.
 _BYTES_PER_TOKEN = 4
@@ -55,7 +55,7 @@ class Limit(msgspec.Struct, frozen=True):
     amount: float
     unit: Unit
     per: Period = "minute"
-    by: By = _PARTS
+    by: By = ROUTE_PARTS
     burst: float | None = None
 
     def __post_init__(self) -> None:
@@ -71,8 +71,8 @@ class Limit(msgspec.Struct, frozen=True):
         if not isinstance(self.by, tuple):
             raise ValueError(f"by must be a tuple of names, such as ('provider', 'model'), not {self.by!r}")
         for name in self.by:
-            if name not in _PARTS and not (isinstance(name, str) and name.startswith("tag:") and name != "tag:"):
-                raise ValueError(f"by: {name!r} must be one of {', '.join(_PARTS)}, or a tag such as 'tag:tenant'")
+            if name not in ROUTE_PARTS and not (isinstance(name, str) and name.startswith("tag:") and name != "tag:"):
+                raise ValueError(f"by: {name!r} must be one of {', '.join(ROUTE_PARTS)}, or a tag such as 'tag:tenant'")
 
     @property
     def refill(self) -> float:
@@ -93,7 +93,7 @@ class Limit(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         amount = f"{self.amount:g}" if self.amount < _MANY else f"{self.amount:,.15g}"
-        whose = "" if self.by == _PARTS else f" by {_named(self.by)}"
+        whose = "" if self.by == ROUTE_PARTS else f" by {_named(self.by)}"
         return f"{amount} {self.unit} per {self.per}{whose}"
 
 
@@ -147,13 +147,16 @@ def estimate_tokens(call: Call[object]) -> tuple[float, float]:
     Without a limit it is 1000 for each choice, and nothing where the operation has none to set.
     """
     # Only its length matters, so what JSON has no form for may have any.
-    size = len(msgspec.json.encode(call.request, enc_hook=str))
+    size = len(_encode(call.request))
     return size / _BYTES_PER_TOKEN, float(output_limit(call.request, _USUAL_OUTPUT))
+
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def account(call: Call[object]) -> str:
     """Name what providers count by, provider, model and key, in a form that tells nobody the key."""
-    return digest(group_of(call, _PARTS))
+    return digest(group_of(call, ROUTE_PARTS))
 
 
 def group_of(call: Call[object], by: By) -> Group:

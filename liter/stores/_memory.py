@@ -58,23 +58,34 @@ class MemoryStore:
     async def take(self, buckets: Sequence[Bucket]) -> Taken:
         """Take from all buckets, or from none: see :meth:`Store.take`."""
         _gcra.check_buckets(buckets, taken=True)
-        now = _now()
+        return self.take_nowait(buckets, _now())
+
+    def take_nowait(self, buckets: Sequence[Bucket], now: float) -> Taken:
+        """As :meth:`take`, at the time ``now``, by ``EventLoop.now()``, from buckets that were checked."""
         with self._lock:
             self._check_open()
             taken, changed = _gcra.take(buckets, self._full_at, now)
-            self._keep_buckets(changed, now)
+            if changed:
+                self._keep_buckets(changed, now)
         return taken
 
     async def adjust(self, buckets: Sequence[Bucket]) -> None:
         """Give back, or take into debt: see :meth:`Store.adjust`."""
         _gcra.check_buckets(buckets, taken=False)
-        now = _now()
+        self.adjust_nowait(buckets, _now())
+
+    def adjust_nowait(self, buckets: Sequence[Bucket], now: float) -> None:
+        """As :meth:`adjust`, at the time ``now``, by ``EventLoop.now()``, of buckets that were checked."""
         with self._lock:
             self._check_open()
             self._keep_buckets(_gcra.adjust(buckets, self._full_at, now), now)
 
     async def get(self, key: str) -> bytes | None:
         """Return what is kept under ``key``, or ``None``."""
+        return self.get_nowait(key)
+
+    def get_nowait(self, key: str) -> bytes | None:
+        """As :meth:`get`."""
         with self._lock:
             self._check_open()
             return self._get(key, _now()) if key in self._values else None
@@ -82,7 +93,10 @@ class MemoryStore:
     async def put(self, key: str, value: bytes, *, ttl: float) -> None:
         """Keep ``value`` for ``ttl`` seconds. One that alone is more than ``max_bytes`` is not kept."""
         _gcra.check_ttl(ttl)
-        now = _now()
+        self.put_nowait(key, value, ttl, _now())
+
+    def put_nowait(self, key: str, value: bytes, ttl: float, now: float) -> None:
+        """As :meth:`put`, at the time ``now``, by ``EventLoop.now()``, with a ``ttl`` that was checked."""
         with self._lock:
             self._check_open()
             self._put(key, value, ttl, now)
@@ -178,7 +192,8 @@ class MemoryStore:
         return value
 
     def _put(self, key: str, value: bytes, ttl: float, now: float) -> None:
-        self._delete(key)
+        if key in self._values:
+            self._delete(key)
         self._values[key] = (value, now + ttl)
         self._bytes += ENTRY_OVERHEAD + len(key) + len(value)
         self._make_room(now, added=1)
