@@ -74,7 +74,7 @@ class Cache:
         "__weakref__",
         "_flights",
         "_keys",
-        "_never_waits",
+        "_memory",
         "max_bytes",
         "on_store_error",
         "prices",
@@ -114,8 +114,8 @@ class Cache:
         self.semantic: Semantic | None = semantic
         self.prices: PriceBook | None = prices
         self.on_store_error: Literal["open", "closed"] = on_store_error
-        # Then there is nothing to bound, and a scope for it costs more than the store does.
-        self._never_waits = type(self.store) is MemoryStore
+        # Then there is nothing to wait for or to bound, and a scope for it costs more than the store does.
+        self._memory = self.store if type(self.store) is MemoryStore else None
         self._flights = Flights()
         self._keys = KeyMaker(
             tags=check_names("tags", tags),
@@ -156,11 +156,20 @@ class Cache:
         semantic = self.semantic
         return None if semantic is None else Question.of(semantic, self._keys, call, key)
 
+    def has_none(self, key: str) -> bool:
+        """Whether it can be known at once that there is no answer to be found; false where it has to be looked up."""
+        if self._memory is None or self.semantic is not None:
+            return False
+        try:
+            return self._memory.get_nowait(key) is None
+        except StoreError:
+            return False  # asked again there, and told
+
     async def look_up(self, key: str, call: Call[R]) -> bytes | None:
         """Look an answer up. :raises StoreError: the store failed, and ``on_store_error="closed"``"""
         try:
-            if self._never_waits:
-                return await self.store.get(key)
+            if self._memory is not None:
+                return self._memory.get_nowait(key)
             began = anyio.current_time()
             with anyio.CancelScope(deadline=min(began + _PATIENCE, call.enter_by)):
                 return await self.store.get(key)
@@ -173,6 +182,18 @@ class Cache:
                 raise
             return None
 
+    def keep_nowait(self, key: str, data: bytes | None, question: Question | None, now: float) -> bool:
+        """Keep an answer as :meth:`keep` does, if that can be done at once. Returns whether it was."""
+        if data is None or len(data) > self.max_bytes:
+            return True
+        if self._memory is None or question is not None:
+            return False
+        try:
+            self._memory.put_nowait(key, data, self.ttl, now)
+        except StoreError:
+            return False  # asked again there, and told
+        return True
+
     async def keep(self, key: str, data: bytes | None, call: Call[R], question: Question | None) -> None:
         """Keep an answer, if there is one, and what it answers.
 
@@ -181,9 +202,6 @@ class Cache:
         if data is None or len(data) > self.max_bytes:
             return
         try:
-            if self._never_waits and question is None:
-                await self.store.put(key, data, ttl=self.ttl)
-                return
             with anyio.CancelScope(deadline=anyio.current_time() + _PATIENCE):
                 await self._put(key, data, question)
                 return

@@ -22,9 +22,9 @@ class Flights:
     def __len__(self) -> int:
         return len(self._flights)
 
-    def board(self, key: str) -> tuple["Flight", bool]:
+    def board(self, key: str, loop: EventLoop) -> tuple["Flight", bool]:
         """Return the flight of a key, and whether the caller leads it: it then must call :meth:`Flight.leave`."""
-        place = EventLoop.current(), key
+        place = loop, key
         flight = self._flights.get(place)
         if flight is not None:
             return flight, False

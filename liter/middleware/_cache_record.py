@@ -19,7 +19,9 @@ _NOT_ENCODABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, Re
 _NOT_DECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _BINARY = BinaryContent.__name__
 _PLAIN: Mapping[str, type] = {"str": str, "bytes": bytes, _BINARY: BinaryContent}
-_encode = msgspec.msgpack.Encoder(enc_hook=packed).encode
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=packed)
+_encode, _encode_into = _ENCODER.encode, _ENCODER.encode_into
+_HEADER_BYTES = 5
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
@@ -71,35 +73,36 @@ class Recording:
     memory is known.
 
     :param max_bytes: one that grows larger is given up
+    :ivar count: how many parts it has; 0 when it was given up
     """
 
-    __slots__ = ("_kind", "_left", "_parts", "times")
+    __slots__ = ("_given_up", "_kind", "_max_bytes", "_parts", "count", "times")
 
     def __init__(self, max_bytes: float) -> None:
-        self._left = max_bytes
+        # With room for MessagePack's header of an array; its items follow.
+        self._parts = bytearray(_HEADER_BYTES)
+        self._max_bytes = max_bytes + _HEADER_BYTES
         self._kind: type | None = None
-        self._parts: list[bytes] | None = []
+        self._given_up = False
+        self.count: int = 0
         self.times: list[float] = []
 
     def add(self, part: object, time: float | None = None) -> None:
         """Take down the next part, and the seconds from the start of the call to it."""
+        if type(part) is not self._kind and (self._given_up or not self._begin(type(part))):
+            self._give_up()
+            return
         parts = self._parts
-        if parts is None:
-            return
-        if type(part) is not self._kind and not self._begin(type(part)):
-            self._parts = None
-            return
         try:
-            encoded = _encode(bytes(part) if isinstance(part, BinaryContent) else part)
+            _encode_into(part if self._kind is not BinaryContent else bytes(part), parts, -1)  # type: ignore[call-overload] # it is of that kind
         except _NOT_ENCODABLE:
-            self._parts = None
+            self._give_up()
             return
-        parts.append(encoded)
-        self._left -= len(encoded)
-        if time is not None:
+        self.count += 1
+        if len(parts) > self._max_bytes:
+            self._give_up()
+        elif time is not None:
             self.times.append(time)
-        if self._left < 0:
-            self._parts = None
 
     def _begin(self, kind: type) -> bool:
         """Take the kind of the first part for that of all. Returns whether it may be."""
@@ -107,30 +110,38 @@ class Recording:
             self._kind = kind
         return kind is self._kind
 
-    @property
-    def count(self) -> int:
-        """How many parts it has; 0 when it was given up."""
-        return len(self._parts or ())
+    def _give_up(self) -> None:
+        self._given_up = True
+        self._kind = None
+        self._parts = bytearray()
+        self.count = 0
+        self.times = []
 
     def encode(self, reply: Reply[R], made_by: Attempt | None = None) -> bytes | None:
         """Make the record of a reply that ended well; ``None`` when it was given up, or is not of a known kind."""
-        if self._parts is None or self._kind is None:
+        if self._kind is None:
             return None
-        # MessagePack's header of an array with a 32-bit length; its items follow.
-        parts = b"".join([b"\xdd", len(self._parts).to_bytes(4, "big"), *self._parts])
-        provider, model = ("", "") if made_by is None else (made_by.provider, made_by.model)
-        return _encode(
-            Record(
-                self._kind.__name__,
-                parts,
-                self.times,
-                reply.status,
-                reply.request_id,
-                reply.usage,
-                provider,
-                model,
-            )
-        )
+        parts = self._parts
+        parts[:_HEADER_BYTES] = b"\xdd" + self.count.to_bytes(4, "big")
+        return _record(self._kind, bytes(parts), self.times, reply, made_by)
+
+
+def encode_value(reply: Reply[R], made_by: Attempt | None = None) -> bytes | None:
+    """Make the record of a whole reply; ``None`` when it is not of a known kind."""
+    value: object = reply.value
+    kind = type(value)
+    if _type(kind.__name__) is not kind:
+        return None
+    try:
+        parts = _encode((bytes(value) if isinstance(value, BinaryContent) else value,))
+    except _NOT_ENCODABLE:
+        return None
+    return _record(kind, parts, [], reply, made_by)
+
+
+def _record(kind: type, parts: bytes, times: list[float], reply: Reply[R], made_by: Attempt | None) -> bytes:
+    provider, model = ("", "") if made_by is None else (made_by.provider, made_by.model)
+    return _encode(Record(kind.__name__, parts, times, reply.status, reply.request_id, reply.usage, provider, model))
 
 
 @lru_cache(maxsize=64)

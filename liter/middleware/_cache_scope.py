@@ -1,6 +1,5 @@
 """One call on its way past a cache."""
 
-import math
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
@@ -13,7 +12,7 @@ from .._reply import Reply
 from ..money import Cost
 from ._cache_events import CacheHit, CacheMiss
 from ._cache_flight import Flight, Flights
-from ._cache_record import Record, Recording, decode_record
+from ._cache_record import Record, Recording, decode_record, encode_value
 from ._cache_replay import Replay
 from ._cache_semantic import Question
 
@@ -33,6 +32,7 @@ class CachedScope(Generic[R]):
         "_call_next",
         "_flights",
         "_key",
+        "_loop",
         "_question",
         "_recording",
         "_reply",
@@ -51,22 +51,26 @@ class CachedScope(Generic[R]):
 
     async def __aenter__(self) -> Reply[R]:
         call = self._call
-        self._began = EventLoop.current().time()
+        self._loop = loop = call.loop or EventLoop.current()
+        self._began = loop.time()
         if call.tags.get("cache") == "refresh":
             return await (self._record() if call.stream else self._request(None))
         if call.stream:
-            return await self._find(None) or await self._record()
-        flight, leads = self._flights.board(self._key)
+            return await self._record() if self._has_none() else await self._find(None) or await self._record()
+        flight, leads = self._flights.board(self._key, loop)
         if leads or await flight.wait(call.enter_by):
             try:
-                return await self._lead(flight)
+                if self._has_none():
+                    return await self._request(flight)
+                return await self._find(flight) or await self._request(flight)
             finally:
                 flight.leave()
         answer = await self._answer(flight.data, shared=True, similarity=flight.similarity)
         return answer or await self._enter()
 
-    async def _lead(self, flight: Flight) -> Reply[R]:
-        return await self._find(flight) or await self._request(flight)
+    def _has_none(self) -> bool:
+        """Whether it is sure without a wait that there is no answer, and nobody is to be told."""
+        return not self._call.listeners and self._cache.has_none(self._key)
 
     async def _find(self, flight: Flight | None) -> Reply[R] | None:
         answer = await self._search(flight)
@@ -144,15 +148,17 @@ class CachedScope(Generic[R]):
 
     async def _request(self, flight: Flight | None) -> Reply[R]:
         """Make the request of a unary call, keep its answer, and give it to those who wait."""
-        reply = await self._enter()
+        # Not called before it is known that it is needed: what is further in may count its calls.
+        scope = self._call_next(self._call)
+        reply = await scope.__aenter__()
+        self._scope = scope
         try:
             # Those who wait are given a large one, too: it is here already.
-            recording = Recording(math.inf)
-            recording.add(reply.value)
-            data = recording.encode(reply, _last(self._call))
+            data = encode_value(reply, _last(self._call))
             if flight is not None:
                 flight.land(data)
-            await self._cache.keep(self._key, data, self._call, self._question)
+            if not self._cache.keep_nowait(self._key, data, self._question, self._loop.now()):
+                await self._cache.keep(self._key, data, self._call, self._question)
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
@@ -182,7 +188,8 @@ class CachedScope(Generic[R]):
         swallowed = await self._scope.__aexit__(kind, error, traceback)
         if self._recording is not None and self._reply.finished:
             data = self._recording.encode(self._reply, _last(self._call))
-            await self._cache.keep(self._key, data, self._call, self._question)
+            if not self._cache.keep_nowait(self._key, data, self._question, self._loop.now()):
+                await self._cache.keep(self._key, data, self._call, self._question)
         return swallowed
 
 

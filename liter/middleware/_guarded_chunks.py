@@ -16,11 +16,12 @@ from ..types import (
     TokenLogprob,
     ToolCallDelta,
 )
-from ._guarded_value import REPEATS, GuardedValue
+from ._guarded_value import GuardedValue
 from ._guardrail_rule import Rule
 from ._rolling_json import RollingJson
 from ._rolling_text import RollingText
 from ._rule_set import RuleSet
+from ._text_fields import REPEATS
 
 _TEXTS = ("content", "refusal", "reasoning_content", "reasoning", "tool_plan")
 # What tells of the reply as a whole.

@@ -1,10 +1,9 @@
 """Which fields of a struct may hold text that people or models wrote, by their declared types."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from operator import attrgetter
 from types import NoneType, UnionType
-from typing import Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import Literal, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -15,22 +14,43 @@ TEXTS = frozenset({
     "query", "documents",
 })  # fmt: skip
 ARGUMENTS = "arguments"  # JSON, with texts in it
+# What says the text again in the provider's own form, which is often signed: it goes as it is, or not at all.
+REPEATS = ("thinking_blocks", "annotations", "reasoning_details", "native_content")
+_LOUD = frozenset({ARGUMENTS, *REPEATS})
 _NO_TEXT: tuple[object, ...] = (NoneType, bool, int, float, bytes)
 
 
-Read = Callable[[msgspec.Struct], tuple[object, ...]]
-
-
 @lru_cache(maxsize=256)
-def text_fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, ...], Read]:
-    """Name the fields that may hold text, or something with text in it, and return what reads their values.
+def text_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Name the fields that may hold text, or something with text in it.
 
     The others need not be looked at. What is not known to hold none may hold some.
     """
-    names = _text_fields(kind, ())
-    # Of one name, it would be the value alone.
-    return names, attrgetter(*names) if len(names) > 1 else lambda thing: tuple(
-        [getattr(thing, name) for name in names]
+    return _text_fields(kind, ())
+
+
+class Selectors(NamedTuple):
+    """Which values of ``msgspec.structs.astuple`` are of fields that may hold text, for ``itertools.compress``.
+
+    :param texts: of fields in ``TEXTS``
+    :param loud: of ``ARGUMENTS`` and ``REPEATS``, where a quick look says nothing; ``None`` where there is none
+    :param others: of the other fields that may hold something with text in it
+    """
+
+    texts: tuple[bool, ...]
+    loud: tuple[bool, ...] | None
+    others: tuple[bool, ...]
+
+
+@lru_cache(maxsize=256)
+def selectors(kind: type[msgspec.Struct], skip: frozenset[str]) -> Selectors:
+    """Return the selectors of a type. ``skip`` names fields that are left out."""
+    fields = kind.__struct_fields__
+    told = {name for name in text_fields(kind) if name not in skip}
+    return Selectors(
+        texts=tuple([name in told and name in TEXTS for name in fields]),
+        loud=tuple([name in told and name in _LOUD for name in fields]) if told & _LOUD else None,
+        others=tuple([name in told and name not in TEXTS and name not in _LOUD for name in fields]),
     )
 
 

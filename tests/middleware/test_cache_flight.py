@@ -13,6 +13,7 @@ from trio.testing import MockClock
 from liter import LlmClient
 from liter._contract import Call, Timeouts
 from liter._errors import LlmTimeoutError, ServerError
+from liter._loop import EventLoop
 from liter.middleware import Cache, CacheHit
 from liter.middleware._cache_flight import Flights
 from liter.stores import MemoryStore
@@ -225,14 +226,14 @@ async def test_one_whose_time_ends_as_it_is_to_lead(make_call: MakeCall) -> None
 async def test_one_that_is_cancelled_as_it_is_to_lead_hands_over() -> None:
     """One that was told to lead, but is cancelled before it knows, hands over to the next in line."""
     flights = Flights()
-    flight, leads = flights.board("key")
+    flight, leads = flights.board("key", EventLoop.current())
     assert leads
     led: list[int] = []
     scopes: dict[int, anyio.CancelScope] = {}
 
     async def follow(number: int) -> None:
         with anyio.CancelScope() as scopes[number]:
-            assert flights.board("key") == (flight, False)
+            assert flights.board("key", EventLoop.current()) == (flight, False)
             assert await flight.wait(anyio.current_time() + 10)
             led.append(number)
             flight.leave()
