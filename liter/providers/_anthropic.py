@@ -17,6 +17,7 @@ from ..types import (
 )
 from ._anthropic_batches import BATCHES
 from ._anthropic_batches import FORM as BATCH_FORM
+from ._anthropic_files import FILES
 from ._anthropic_reply import read_models, read_reply
 from ._anthropic_request import PARAMETERS, encode_chat, encode_count
 from ._anthropic_stream import MessageStreamDecoder
@@ -127,6 +128,7 @@ _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     "count_tokens": OperationWire(encode=_encode_count, decode=_decode_count),
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
     **BATCHES,
+    **FILES,
 }
 
 

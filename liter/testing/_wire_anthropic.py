@@ -18,6 +18,7 @@ from ._simulator_model import Ask, Generation, Model
 from ._simulator_steps import Step, stream_answer, whole_answer
 from ._simulator_text import prompt_tokens, tokenize
 from ._wire_anthropic_batches import MessageBatches
+from ._wire_anthropic_files import AnthropicFiles
 from ._wire_protocol import Headers, Refusal
 
 _RESET = "2026-01-01T00:00:00Z"
@@ -100,6 +101,7 @@ class AnthropicWire:
     def __init__(self, models: Sequence[str], batch_seconds: float = BATCH_SECONDS) -> None:
         self._models = models
         self._batches = MessageBatches(batch_seconds)
+        self._files = AnthropicFiles()
 
     def speaks(self, request: ReceivedRequest) -> bool:
         path = request.path.partition("?")[0]
@@ -162,6 +164,8 @@ class AnthropicWire:
             first, last = (self._models[0], self._models[-1]) if self._models else (None, None)
             body = msgspec.json.encode({"data": data, "has_more": False, "first_id": first, "last_id": last})
             return whole_answer(200, headers, "application/json", body)
+        if "/files" in path:
+            return self._files.answer(request, headers)
         raise Refusal(404, "Not Found")
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:

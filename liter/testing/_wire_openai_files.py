@@ -69,7 +69,7 @@ class FilesStore:
                 del self._kept[file_id]
                 return _json(headers, {"id": file_id, "object": "file", "deleted": True})
             case "GET", [file_id, "content"]:
-                return _content(headers, self.content(file_id), request.headers.get("range"))
+                return content_steps(headers, self.content(file_id), request.headers.get("range"))
             case _:
                 raise Refusal(405, f"{request.method} is no method of {path}.")
 
@@ -81,7 +81,8 @@ class FilesStore:
         return _json(headers, {"object": "list", **page_of(files, query, limit=_LIMIT)})
 
 
-def _content(headers: Headers, content: bytes, asked: str | None) -> list[Step]:
+def content_steps(headers: Headers, content: bytes, asked: str | None) -> list[Step]:
+    """Send a file's content, or the range that is asked for."""
     known = _RANGE.fullmatch(asked or "")
     start = int(known.group(1)) if known else 0
     if known and start >= len(content):

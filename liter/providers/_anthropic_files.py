@@ -1,0 +1,175 @@
+"""Files as Anthropic keeps them. Facts from its API reference and recorded traffic."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from .._contract import Call
+from .._form import Form
+from .._http import Headers, HttpRequest, RawHeaders
+from ..types import (
+    BinaryContent,
+    CreateFileRequest,
+    File,
+    FileContentRequest,
+    FileDeleted,
+    FileObject,
+    FilesPage,
+    ListFilesRequest,
+    RetrieveFileRequest,
+)
+from ._bytes_stream import BytesDecoder
+from ._headers import merged
+from ._openai_files import from_byte
+from ._parameters import refuse
+from ._read import read_json
+from ._wire import OperationWire
+
+if TYPE_CHECKING:
+    from ._anthropic import Anthropic
+
+_BETA = b"anthropic-beta"
+_FILES_BETA = b"files-api-2025-04-14"
+# The accept header stands first, where ``from_byte`` looks for it.
+_HEADERS: RawHeaders = ((b"accept", b"application/json"), (b"anthropic-version", b"2023-06-01"))
+
+
+class _File(msgspec.Struct):
+    id: str
+    created_at: str = ""
+    expires_at: str | None = None
+    filename: str = ""
+    mime_type: str | None = None
+    size_bytes: int = 0
+    downloadable: bool | None = None
+
+
+class _Page(msgspec.Struct):
+    data: list[_File]
+    has_more: bool = False
+    last_id: str | None = None
+
+
+class _Deleted(msgspec.Struct):
+    id: str
+
+
+_FILE = msgspec.json.Decoder(_File)
+_PAGE = msgspec.json.Decoder(_Page)
+_DELETED = msgspec.json.Decoder(_Deleted)
+
+
+def _request(provider: "Anthropic", call: Call[object], method: str, path: str = "", query: str = "") -> HttpRequest:
+    return HttpRequest(
+        method=method,
+        base_url=call.route.base_url,
+        path=f"/files{path}" + (f"?{query}" if query else ""),
+        headers=_headers(provider, call, _HEADERS),
+    )
+
+
+def _headers(provider: "Anthropic", call: Call[object], own: RawHeaders) -> RawHeaders:
+    """All headers of a request. The caller's betas stand beside the one that files need."""
+    betas = [value for name, value in call.headers if name == _BETA]
+    if not any(_FILES_BETA in value for value in betas):
+        betas.append(_FILES_BETA)
+    others = tuple(pair for pair in call.headers if pair[0] != _BETA)
+    return (*merged(own + provider.key_headers(call.route.api_key), others), (_BETA, b",".join(betas)))
+
+
+def _id(call: Call[object]) -> str:
+    return "/" + quote(cast("RetrieveFileRequest", call.request).file_id, safe="")
+
+
+def _encode_create(provider: "Anthropic", call: Call[object]) -> HttpRequest:
+    asked = cast("CreateFileRequest", call.request)
+    # Whatever it is for, it is kept alike: the purpose makes no difference.
+    fields: list[tuple[str, str | File]] = [("file", cast("File", asked.file))]
+    if asked.expires_after is not None:
+        if asked.expires_after.get("anchor", "created_at") != "created_at" or "seconds" not in asked.expires_after:
+            refuse(call, "'expires_after'", "give {'anchor': 'created_at', 'seconds': ...}")
+        else:
+            fields.append(("expires_in_seconds", str(asked.expires_after["seconds"])))
+    fields += [(name, _text(value)) for name, value in (asked.extra_body or {}).items()]
+    form = Form(fields, progress=asked.progress)
+    return HttpRequest(
+        method="POST",
+        base_url=call.route.base_url,
+        path="/files",
+        headers=_headers(provider, call, (*_HEADERS, (b"content-type", form.content_type))),
+        upload=form,
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _encode_list(provider: "Anthropic", call: Call[object]) -> HttpRequest:
+    asked = cast("ListFilesRequest", call.request)
+    for name in ("purpose", "order"):
+        if getattr(asked, name) is not None:
+            refuse(call, f"{name!r}", "leave it out")
+    query = {"limit": asked.limit, "after_id": asked.after}
+    return _request(
+        provider, call, "GET", query=urlencode({name: value for name, value in query.items() if value is not None})
+    )
+
+
+def _encode_content(provider: "Anthropic", call: Call[object]) -> HttpRequest:
+    made = _request(provider, call, "GET", _id(call) + "/content")
+    return from_byte(made, cast("FileContentRequest", call.request).start)
+
+
+def _file(told: _File) -> FileObject:
+    return FileObject(
+        id=told.id,
+        bytes=told.size_bytes,
+        created_at=_unix_time(told.created_at) or 0,
+        expires_at=_unix_time(told.expires_at),
+        filename=told.filename,
+        media_type=told.mime_type,
+        native=None if told.downloadable is None else {"downloadable": told.downloadable},
+    )
+
+
+def _unix_time(text: str | None) -> int | None:
+    try:
+        return int(datetime.fromisoformat(text or "").timestamp())
+    except (ValueError, OverflowError):
+        return None
+
+
+def _decode_file(provider: "Anthropic", call: Call[object], body: bytes, headers: Headers) -> FileObject:
+    return _file(read_json(call, body, _FILE, "a file"))
+
+
+def _decode_page(provider: "Anthropic", call: Call[object], body: bytes, headers: Headers) -> FilesPage:
+    told = read_json(call, body, _PAGE, "a list of files")
+    data = [_file(one) for one in told.data]
+    last = told.last_id or (data[-1].id if data else None)
+    return FilesPage(data=data, has_more=told.has_more, next_after=last if told.has_more else None)
+
+
+def _decode_deletion(provider: "Anthropic", call: Call[object], body: bytes, headers: Headers) -> FileDeleted:
+    return FileDeleted(id=read_json(call, body, _DELETED, "what a deletion tells").id)
+
+
+FILES: Mapping[str, OperationWire[Any, Any]] = {
+    "create_file": OperationWire(encode=_encode_create, decode=_decode_file),
+    "retrieve_file": OperationWire(
+        encode=lambda provider, call: _request(provider, call, "GET", _id(call)), decode=_decode_file
+    ),
+    "delete_file": OperationWire(
+        encode=lambda provider, call: _request(provider, call, "DELETE", _id(call)), decode=_decode_deletion
+    ),
+    "list_files": OperationWire(encode=_encode_list, decode=_decode_page),
+    "file_content": OperationWire(
+        encode=_encode_content,
+        decode=lambda provider, call, body, headers: BinaryContent(body),
+        open_stream=lambda provider, call: BytesDecoder(),
+    ),
+}
