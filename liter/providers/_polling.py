@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from .._contract import Call
 from .._errors import SerializationError
-from .._http import Headers, HttpRequest, same_origin
+from .._http import Headers, HttpRequest, Origin, parse_base_url
 from ._headers import GET, merged
 from ._retry_after import retry_after
 from ._wire import FollowUp, WireProvider
@@ -21,26 +21,24 @@ def ask_after(
     :param hosts: a domain, whose hosts are the provider's, too
     :raises SerializationError: it is somebody else's address
     """
-    base = call.route.base_url
-    parts = urlsplit(url)
-    own = same_origin(url, base)
-    if not own and hosts and parts.scheme == "https" and parts.port in (None, 443):
+    place, home = _origin(url), _origin(call.route.base_url)
+    own = place is not None and place == home
+    if place is not None and home is not None and hosts:
         # Only for calls to the provider itself: a gateway's key is not for it.
-        own = f".{parts.hostname or ''}".endswith(f".{hosts}") and f".{urlsplit(base).hostname or ''}".endswith(
-            f".{hosts}"
-        )
-    if not own:
+        own = own or (place.scheme == "https" and place.port == 443 and _within(place, hosts) and _within(home, hosts))
+    if place is None or not own:
         raise SerializationError(
-            f"the reply tells to ask at {parts.scheme}://{parts.hostname}, which is not where the call went: "
+            f"the reply tells to ask at {place or 'no address'}, which is not where the call went: "
             "the key is not sent there",
             status=200,
             provider=provider.name,
             model=call.route.model or None,
             retryable=False,
         )
+    parts = urlsplit(url)
     request = HttpRequest(
         method="GET",
-        base_url=f"{parts.scheme}://{parts.netloc}",
+        base_url=str(place),
         path=parts.path + (f"?{parts.query}" if parts.query else ""),
         headers=merged(GET + provider.auth.headers(call.route.api_key), call.headers),
     )
@@ -51,3 +49,14 @@ def ask_again(request: HttpRequest, headers: Headers, *, delay: float = 1.0) -> 
     """Ask the same once more, after the seconds that the answer says, or ``delay``."""
     told = retry_after(headers)
     return FollowUp(request=request, delay=delay if told is None else told)
+
+
+def _origin(url: str) -> Origin | None:
+    try:
+        return parse_base_url(url).origin
+    except ValueError:
+        return None
+
+
+def _within(place: Origin, domain: str) -> bool:
+    return f".{place.host}".endswith(f".{domain}")

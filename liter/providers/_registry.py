@@ -13,8 +13,9 @@ from ._wire import OperationWire, WireProvider, family_of, fields_of
 
 # Protocols of a few operations, which one codec speaks by its tables.
 _SPECIALISTS = (
-    "azure-document-intelligence", "brave", "dataforseo", "deepgram", "duckduckgo", "elevenlabs", "exa", "firecrawl",
-    "google-pse", "linkup", "parallel", "searchapi", "searxng", "serper", "tavily", "you",
+    "azure-document-intelligence", "bfl", "brave", "dataforseo", "deepgram", "duckduckgo", "elevenlabs", "exa",
+    "fal", "firecrawl", "google-pse", "linkup", "parallel", "replicate", "searchapi", "searxng", "serper",
+    "stability", "tavily", "you",
 )  # fmt: skip
 
 # Which codec speaks a protocol: its module and class, loaded for the first provider that needs it. A provider of any

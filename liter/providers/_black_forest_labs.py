@@ -1,0 +1,96 @@
+"""Black Forest Labs: an image is asked for, and asked after at the region that makes it."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+from urllib.parse import quote
+
+import msgspec
+
+from .._contract import Call
+from .._errors import ContentPolicyError, ServerError
+from .._http import Headers, HttpRequest
+from ..types import ImageGenerationRequest, ImagesResponse
+from ._headers import JSON, merged
+from ._image_parts import PARAMETERS as COMMON
+from ._image_parts import images_response, model_of, sides, size_of
+from ._parameters import Rule, Unsupported, supported
+from ._polling import ask_after, ask_again
+from ._read import read_plainly
+from ._wire import FollowUp, OperationWire, WireProvider
+
+JsonObject = dict[str, object]
+
+_ENCODER = msgspec.json.Encoder()
+
+PARAMETERS: Mapping[str, Rule] = {
+    **COMMON,
+    "moderation": Unsupported("pass extra_body={'safety_tolerance': 0 to 6}", neutral=("auto",)),
+}
+
+
+class _Result(msgspec.Struct):
+    sample: str = ""
+    seed: int | None = None
+    duration: float | None = None
+
+
+class _Job(msgspec.Struct):
+    id: str = ""
+    polling_url: str = ""
+    status: str = ""
+    result: _Result | None = None
+    details: JsonObject | None = None
+
+
+_JOB = msgspec.json.Decoder(_Job)
+
+
+def _encode(provider: WireProvider, call: Call[object]) -> HttpRequest:
+    request = supported(PARAMETERS, cast("ImageGenerationRequest", call.request), call)
+    told = {
+        "prompt": request.prompt,
+        **sides(size_of(request, call)),
+        "seed": request.seed,
+        "output_format": request.output_format,
+    }
+    body = {name: value for name, value in told.items() if value is not None}
+    base_url, path = provider.locate(call, f"/{quote(model_of(call, 'flux-pro-1.1'), safe='')}")
+    return HttpRequest(
+        method="POST",
+        base_url=base_url,
+        path=path,
+        headers=merged(JSON + provider.auth.headers(call.route.api_key), call.headers),
+        body=_ENCODER.encode({**body, **(request.extra_body or {})}),
+    )
+
+
+def _follow(
+    provider: WireProvider, call: Call[object], request: HttpRequest, headers: Headers, body: bytes
+) -> FollowUp | None:
+    job = read_plainly(call, body, _JOB, "a job")
+    if request.method == "POST":
+        url = job.polling_url or f"{request.base_url}/get_result?id={quote(job.id, safe='')}"
+        return ask_after(provider, call, url, headers, hosts="bfl.ai")
+    return ask_again(request, headers) if job.status in ("Pending", "Processing", "Queued") else None
+
+
+def _decode(provider: WireProvider, call: Call[object], body: bytes, headers: Headers) -> ImagesResponse:
+    job = read_plainly(call, body, _JOB, "an image")
+    if job.status == "Ready" and job.result is not None and job.result.sample:
+        return images_response([job.result.sample], {"seed": job.result.seed, "duration": job.result.duration})
+    # "Request Moderated", "Content Moderated"; "Error", "Failed", "Task not found".
+    moderated = "Moderated" in job.status
+    kind = ContentPolicyError if moderated else ServerError
+    raise kind(
+        f"no image was made: {job.status or 'the reply does not say why'}",
+        status=200,
+        provider=provider.name,
+        model=call.route.model or None,
+        code=job.status or None,
+        body=body,
+    )
+
+
+OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {
+    "image_generate": OperationWire(encode=_encode, decode=_decode, follow=_follow, parameters=PARAMETERS),
+}
