@@ -69,6 +69,8 @@ class Simulator:
     :param batch_seconds: how long a batch takes, whose requests are answered one after another in that time
     :param latency: seconds before the head of an answer
     :param event_latency: seconds before each event of a stream
+    :param keep_bodies: whether all of a request's body is kept; without, of what is larger than 128 KiB its beginning
+        and its end, and the rest is counted: for uploads that are larger than memory
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Simulator:
         batch_seconds: float = BATCH_SECONDS,
         latency: float = 0.0,
         event_latency: float = 0.0,
+        keep_bodies: bool = True,
     ) -> None:
         if not 0 <= fault_rate <= 1:
             raise ValueError(f"fault_rate is a share of requests, 0 to 1, not {fault_rate}")
@@ -101,6 +104,7 @@ class Simulator:
         self._limit = limit
         self._latency = latency
         self._event_latency = event_latency
+        self._keep_bodies = keep_bodies
         self._random = random.Random(f"{seed} faults")
         # The first that speaks a request's language answers it.
         self._wires: tuple[Wire, ...] = (
@@ -202,9 +206,9 @@ class Simulator:
             while PREFACE.startswith(received) and len(received) < len(PREFACE):
                 received += await stream.receive()
             if received.startswith(PREFACE):
-                await serve_http2(stream, received, accept)
+                await serve_http2(stream, received, accept, keep_bodies=self._keep_bodies)
             else:
-                await serve_http11(stream, received, accept)
+                await serve_http11(stream, received, accept, keep_bodies=self._keep_bodies)
         except GONE:
             # The client left between two requests.
             pass
@@ -216,12 +220,14 @@ class Simulator:
 
     def _accept(self, connection: int, incoming: Incoming) -> Exchange:
         ledger = self._ledger
+        body = bytes(incoming.body)
         request = ReceivedRequest(
             method=incoming.method,
             path=incoming.path,
             headers=incoming.headers,
-            body=incoming.body,
-            json=_decode(incoming.body),
+            body=body,
+            json=_decode(body),
+            size=incoming.body.size,
             connection=connection,
             http_version=incoming.http_version,
             started=anyio.current_time(),

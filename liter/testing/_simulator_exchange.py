@@ -7,6 +7,7 @@ from typing import Self
 import anyio
 import msgspec
 
+from ._simulator_body import Body
 from ._simulator_steps import Data, End, Step
 
 
@@ -15,7 +16,8 @@ class ReceivedRequest(msgspec.Struct):
 
     :param path: the request target, query included
     :param headers: names in lower case; repeated ones are joined with ``", "``
-    :param body: as it came
+    :param body: as it came; of a large one its beginning and its end, where the simulator keeps no bodies
+    :param size: bytes of the body, those that were not kept included
     :param json: the body decoded, or ``None`` where it is no JSON
     :param connection: number of its connection, from 1
     :param http_version: ``"1.1"`` or ``"2"``
@@ -34,6 +36,7 @@ class ReceivedRequest(msgspec.Struct):
     connection: int
     http_version: str
     started: float
+    size: int = 0
     fault: str | None = None
     generated: int = 0
     outcome: str = "in flight"
@@ -110,7 +113,7 @@ class Incoming(msgspec.Struct, frozen=True):
     method: str
     path: str
     headers: dict[str, str]
-    body: bytes
+    body: Body
     http_version: str
 
 

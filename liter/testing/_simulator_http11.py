@@ -8,6 +8,7 @@ import h11
 from anyio.abc import ByteStream, SocketAttribute
 
 from ._network_stream import MemoryStream
+from ._simulator_body import Body
 from ._simulator_exchange import Accept, Exchange, Incoming, wait
 from ._simulator_steps import Close, Data, End, Head, PartialHead, Reset, Wait
 
@@ -15,17 +16,18 @@ from ._simulator_steps import Close, Data, End, Head, PartialHead, Reset, Wait
 GONE = (anyio.BrokenResourceError, anyio.EndOfStream)
 
 
-async def serve_http11(stream: ByteStream, received: bytes, accept: Accept) -> None:
+async def serve_http11(stream: ByteStream, received: bytes, accept: Accept, *, keep_bodies: bool = True) -> None:
     """Answer the requests of one connection, one after the other, until either side ends it.
 
     :param received: what has been read of it already
+    :param keep_bodies: whether the whole of a large body is kept
     :raises anyio.BrokenResourceError: the client reset it between requests
     """
     protocol = h11.Connection(h11.SERVER)
     protocol.receive_data(received)
     while True:
         try:
-            incoming = await _read_request(protocol, stream)
+            incoming = await _read_request(protocol, stream, Body(keep=keep_bodies))
         except h11.RemoteProtocolError as error:
             await stream.send(_refusal(protocol, error))
             return
@@ -44,9 +46,8 @@ async def serve_http11(stream: ByteStream, received: bytes, accept: Accept) -> N
         protocol.start_next_cycle()
 
 
-async def _read_request(protocol: h11.Connection, stream: ByteStream) -> Incoming | None:
+async def _read_request(protocol: h11.Connection, stream: ByteStream, body: Body) -> Incoming | None:
     request: h11.Request | None = None
-    body = bytearray()
     while True:
         event = protocol.next_event()
         if event is h11.NEED_DATA:
@@ -60,13 +61,13 @@ async def _read_request(protocol: h11.Connection, stream: ByteStream) -> Incomin
         elif isinstance(event, h11.Request):
             request = event
         elif isinstance(event, h11.Data):
-            body += event.data
+            body.add(bytes(event.data))
         elif isinstance(event, h11.EndOfMessage) and request is not None:
             headers: dict[str, str] = {}
             for raw_name, raw_value in request.headers:
                 name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
                 headers[name] = f"{headers[name]}, {value}" if name in headers else value
-            return Incoming(request.method.decode("ascii"), request.target.decode("ascii"), headers, bytes(body), "1.1")
+            return Incoming(request.method.decode("ascii"), request.target.decode("ascii"), headers, body, "1.1")
         else:
             # The client closed, or wants to talk something else.
             return None

@@ -14,6 +14,7 @@ import h2.events
 import h2.exceptions
 from anyio.abc import ByteStream, TaskGroup
 
+from ._simulator_body import Body
 from ._simulator_exchange import Accept, Exchange, Incoming, wait
 from ._simulator_http11 import GONE
 from ._simulator_steps import Close, Data, End, Head, PartialHead, Reset, Step, Wait
@@ -24,9 +25,9 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 class _Request:
     """A request that is coming in, then the answer to it."""
 
-    def __init__(self, headers: dict[str, str]) -> None:
+    def __init__(self, headers: dict[str, str], body: Body) -> None:
         self.headers = headers
-        self.body = bytearray()
+        self.body = body
         self.exchange: Exchange | None = None
         self.scope = anyio.CancelScope()
 
@@ -37,11 +38,12 @@ class _Request:
 
 
 class _Connection:
-    def __init__(self, stream: ByteStream, accept: Accept) -> None:
+    def __init__(self, stream: ByteStream, accept: Accept, *, keep_bodies: bool) -> None:
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         self._protocol = h2.connection.H2Connection(config)
         self._stream = stream
         self._accept = accept
+        self._keep_bodies = keep_bodies
         self._requests: dict[int, _Request] = {}
         self._to_write = anyio.Event()
         self._may_send = anyio.Event()
@@ -105,9 +107,9 @@ class _Connection:
                 for name, value in event.headers:
                     key, text = _text(name), _text(value)
                     headers[key] = f"{headers[key]}, {text}" if key in headers else text
-                self._requests[event.stream_id] = _Request(headers)
+                self._requests[event.stream_id] = _Request(headers, Body(keep=self._keep_bodies))
             case h2.events.DataReceived():
-                self._requests[event.stream_id].body += event.data
+                self._requests[event.stream_id].body.add(event.data)
                 self._protocol.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             case h2.events.StreamEnded():
                 tasks.start_soon(self._answer, event.stream_id, self._requests[event.stream_id])
@@ -133,7 +135,7 @@ class _Connection:
                 "host": headers.pop(":authority", ""),
                 **{name: value for name, value in headers.items() if not name.startswith(":")},
             },
-            body=bytes(request.body),
+            body=request.body,
             http_version="2",
         )
         with self._accept(incoming) as exchange, request.scope:
@@ -174,12 +176,13 @@ class _Connection:
                 self._wake_writer()
 
 
-async def serve_http2(stream: ByteStream, received: bytes, accept: Accept) -> None:
+async def serve_http2(stream: ByteStream, received: bytes, accept: Accept, *, keep_bodies: bool = True) -> None:
     """Answer the requests of one connection, as many at once as come, until the client ends it.
 
     :param received: what has been read of it already, the preface at least
+    :param keep_bodies: whether the whole of a large body is kept
     """
-    await _Connection(stream, accept).serve(received)
+    await _Connection(stream, accept, keep_bodies=keep_bodies).serve(received)
 
 
 def _text(value: bytes | str) -> str:

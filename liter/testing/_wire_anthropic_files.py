@@ -54,7 +54,7 @@ class AnthropicFiles:
         file: JsonObject = {
             "type": "file",
             "id": f"file_{hashlib.sha256(f'{number} {name}'.encode()).hexdigest()[:24]}",
-            "size_bytes": len(part.content),
+            "size_bytes": len(part.content) + request.size - len(request.body),
             "created_at": f"2026-01-01T00:{number // 60 % 60:02}:{number % 60:02}Z",
             "filename": name,
             "mime_type": part.media_type,

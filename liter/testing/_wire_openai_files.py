@@ -28,14 +28,14 @@ class FilesStore:
     def __init__(self) -> None:
         self._kept: dict[str, tuple[JsonObject, bytes]] = {}
 
-    def add(self, name: str, content: bytes, purpose: str) -> JsonObject:
-        """Keep a file, and return what is told of it."""
+    def add(self, name: str, content: bytes, purpose: str, dropped: int = 0) -> JsonObject:
+        """Keep a file, and return what is told of it. ``dropped`` bytes of its content were not kept."""
         number = len(self._kept)
         digest = hashlib.sha256(f"{number} {name}".encode()).hexdigest()[:24]
         file: JsonObject = {
             "id": f"file-{digest}",
             "object": "file",
-            "bytes": len(content),
+            "bytes": len(content) + dropped,
             "created_at": CREATED + number,
             "filename": name,
             "purpose": purpose,
@@ -58,7 +58,12 @@ class FilesStore:
             case "POST", [""]:
                 form = ReceivedForm(request.headers.get("content-type", ""), request.body)
                 file = form.file("file")
-                return _json(headers, self.add(file.filename or "file", file.content, form.field("purpose")))
+                return _json(
+                    headers,
+                    self.add(
+                        file.filename or "file", file.content, form.field("purpose"), request.size - len(request.body)
+                    ),
+                )
             case "GET", [""]:
                 return self._list(headers, query)
             case "GET", [file_id]:
