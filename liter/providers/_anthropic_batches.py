@@ -23,6 +23,7 @@ from ..types import (
 )
 from ._batch import BatchForm, BatchItem, BatchLine, ResultLines, ResultReader
 from ._headers import merged
+from ._lenient import decode_leniently
 from ._paging import page_query
 from ._parameters import refuse
 from ._read import read_json
@@ -222,8 +223,8 @@ def _open_lines(provider: "Anthropic", call: Call[object]) -> ResultLines:
 
 def _read_line(reader: ResultReader, line: bytes) -> BatchLine:
     try:
-        told = _LINE.decode(line)
-        fault = _TOLD.decode(told.result.error) if told.result.type == "errored" else _Told()
+        told = decode_leniently(_LINE, line)
+        fault = decode_leniently(_TOLD, bytes(told.result.error)) if told.result.type == "errored" else _Told()
     except msgspec.DecodeError as error:
         raise reader.broken(error, line) from error
     result = told.result
