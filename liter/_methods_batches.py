@@ -179,10 +179,10 @@ class BatchesMethods(Calls):
             asked = RetrieveBatchRequest(batch_id=batch_id, provider=whose)
             return await self._run("retrieve_batch", self._whose(whose), asked, checked, BatchObject)
 
-        async def open_part(batch: BatchObject, part: Part) -> "EventStream[BatchLine]":
+        async def open_part(batch: BatchObject, part: Part, after: str | None) -> "EventStream[BatchLine]":
             from .providers import BatchLine
 
-            asked = BatchResultsRequest(batch=batch, part=part)
+            asked = BatchResultsRequest(batch=batch, part=part, after=after)
             call = self._call("batch_results", self._whose(whose), asked, checked, BatchLine, stream=True)
             return EventStream(*await self._open(call))
 
@@ -200,7 +200,7 @@ class BatchesMethods(Calls):
 
         provider = self._routes.provider(batch.provider)
         form = provider.batch_form if isinstance(provider, WireProvider) else None
-        return form is not None and form.inline
+        return form is not None and form.by_id
 
 
 Value = TypeVar("Value", BatchObject, FileObject, FileDeleted)

@@ -52,7 +52,7 @@ class Source:
     """Where results come from.
 
     :param retrieve: asks for the batch as it is now
-    :param open: opens a part of a batch's results
+    :param open: opens a part of a batch's results, where they come in pages from a page on
     :param price: prices a usage at a batch's rates
     :param by_id: whether a provider has results under the batch's own id, where it names no file
     """
@@ -60,7 +60,7 @@ class Source:
     def __init__(
         self,
         retrieve: Callable[[], Awaitable[BatchObject]],
-        open: Callable[[BatchObject, Part], Awaitable["EventStream[BatchLine]"]],  # noqa: A002 # what it does
+        open: Callable[[BatchObject, Part, str | None], Awaitable["EventStream[BatchLine]"]],  # noqa: A002 # what it does
         price: Callable[[BatchObject, ApiResponse, Usage], Cost | None],
         by_id: Callable[[BatchObject], bool],
     ) -> None:
@@ -89,7 +89,8 @@ class BatchResults(AsyncIterator[BatchResult]):
         self._seen: set[str] = set()
         self._parts: list[Part] | None = None
         self._stream: EventStream[BatchLine] | None = None
-        self._taken = 0  # of the part that is open
+        self._page: str | None = None
+        self._taken = 0  # of the part or page that is open
         self._resumes = 0
         self._resumed_at = 0
         #: the batch; ``None`` until it was asked for
@@ -108,6 +109,7 @@ class BatchResults(AsyncIterator[BatchResult]):
             if not self._parts:
                 raise StopAsyncIteration
             self._parts.pop(0)
+            self._page = None
             self._taken = self._resumes = self._resumed_at = 0
 
     async def _begin(self) -> None:
@@ -126,7 +128,7 @@ class BatchResults(AsyncIterator[BatchResult]):
                 if self._stream is None:
                     # What was handed out is not handed out again: a finished batch's results stay as they are.
                     skip = self._taken
-                    self._stream = await self._source.open(cast("BatchObject", self.batch), self._parts[0])
+                    self._stream = await self._source.open(cast("BatchObject", self.batch), self._parts[0], self._page)
                 for _ in range(skip):
                     await anext(self._stream)
                 line = await anext(self._stream)
@@ -140,6 +142,11 @@ class BatchResults(AsyncIterator[BatchResult]):
                     raise
                 self._resumes += 1
                 self._resumed_at = self._taken
+                continue
+            if line.next_page is not None:
+                await self.aclose()
+                self._page = line.next_page
+                self._taken = self._resumes = self._resumed_at = 0
                 continue
             self._taken += 1
             return line

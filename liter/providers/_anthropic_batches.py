@@ -21,9 +21,8 @@ from ..types import (
     CreateBatchRequest,
     RetrieveBatchRequest,
 )
-from ._batch import BatchForm, BatchItem, BatchLine, ResultLines, ResultReader
+from ._batch import UNREADABLE, BatchForm, BatchItem, BatchLine, ResultLines, ResultReader
 from ._headers import merged
-from ._lenient import decode_leniently
 from ._paging import page_query
 from ._parameters import refuse
 from ._read import read_json
@@ -107,7 +106,7 @@ def _item(item: BatchItem) -> bytes:
     return b'{"custom_id":' + _ENCODER.encode(item.custom_id) + b',"params":' + item.body + b"}"
 
 
-FORM = BatchForm(inline=True, item=_item, endpoints={"chat": _ENDPOINT}, custom_id="[A-Za-z0-9_-]{1,64}")
+FORM = BatchForm(inline=True, by_id=True, item=_item, endpoints={"chat": _ENDPOINT}, custom_id="[A-Za-z0-9_-]{1,64}")
 
 
 def _headers(provider: "Anthropic", call: Call[object], own: RawHeaders) -> RawHeaders:
@@ -223,9 +222,9 @@ def _open_lines(provider: "Anthropic", call: Call[object]) -> ResultLines:
 
 def _read_line(reader: ResultReader, line: bytes) -> BatchLine:
     try:
-        told = decode_leniently(_LINE, line)
-        fault = decode_leniently(_TOLD, bytes(told.result.error)) if told.result.type == "errored" else _Told()
-    except msgspec.DecodeError as error:
+        told = _LINE.decode(line)
+        fault = _TOLD.decode(told.result.error) if told.result.type == "errored" else _Told()
+    except UNREADABLE as error:
         raise reader.broken(error, line) from error
     result = told.result
     match result.type:

@@ -30,6 +30,9 @@ _STAND_INS: Mapping[str, msgspec.Struct] = {
 
 _NO_HEADERS = Headers()
 
+# What msgspec raises for a line that is none: for text that is not UTF-8, too, and for lists in lists in lists.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class BatchItem(msgspec.Struct, frozen=True):
     """One request of a batch, encoded.
@@ -46,6 +49,7 @@ class BatchItem(msgspec.Struct, frozen=True):
 class BatchForm(msgspec.Struct, frozen=True, kw_only=True):
     """How a provider takes the requests of a batch.
 
+    :param by_id: results are under the batch's own id, where it names no file of them
     :param inline: they go into the body that creates it; otherwise they are the lines of a file that is uploaded
     :param item: writes one
     :param endpoints: of each operation that batches take, what the provider calls it
@@ -54,6 +58,7 @@ class BatchForm(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     inline: bool
+    by_id: bool = False
     item: Callable[[BatchItem], bytes]
     endpoints: Mapping[str, str]
     one_model: bool = False
@@ -64,6 +69,7 @@ class BatchLine(msgspec.Struct, frozen=True, kw_only=True):
     """One result, as the codec reads it: a decoded reply, or the error in its place.
 
     :param body: the reply as it came
+    :param next_page: no result, but where the results go on that come in pages
     """
 
     custom_id: str
@@ -72,6 +78,7 @@ class BatchLine(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     request_id: str | None = None
     body: bytes = b""
+    next_page: str | None = None
 
 
 def operation_of(endpoint: str) -> str:

@@ -24,7 +24,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     content_as_text: bool = False
     inline_images: bool = False
     body: dict[str, object] = {}
-    batches: Literal["openai"] | None = "openai"
+    batches: Literal["openai", "xai"] | None = "openai"
     base64_embeddings: bool = False
     counts_tokens: bool = False
     embedding_renames: dict[str, str] = {}

@@ -26,6 +26,7 @@ from ._batch import BatchForm, BatchItem, BatchLine, ResultDocument, ResultLines
 from ._gemini_files import version_of
 from ._gemini_json import JsonObject, count_of, decode_json, fields_of, objects_of, text_of, unix_time_of, word_of
 from ._gemini_request import model_path
+from ._google_status import HTTP_STATUS
 from ._headers import GET, JSON, merged
 from ._paging import page_query
 from ._parameters import refuse
@@ -47,11 +48,6 @@ _STATUS: Mapping[str, str] = {
     "CANCELLED": "cancelled",
     "EXPIRED": "expired",
 }
-# The codes of google.rpc.Code, in which the errors of single requests are told, as HTTP has them.
-_HTTP_STATUS: Mapping[int, int] = {
-    1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 12: 501, 13: 500,
-    14: 503, 15: 500, 16: 401,
-}  # fmt: skip
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -60,7 +56,7 @@ def _item(item: BatchItem) -> bytes:
     return b'{"request":' + item.body + b',"metadata":{"key":' + _ENCODER.encode(item.custom_id) + b"}}"
 
 
-FORM = BatchForm(inline=True, item=_item, endpoints={"chat": _ENDPOINT}, one_model=True)
+FORM = BatchForm(inline=True, by_id=True, item=_item, endpoints={"chat": _ENDPOINT}, one_model=True)
 
 
 def _request(provider: "Gemini", call: Call[object], method: str, path: str) -> HttpRequest:
@@ -217,7 +213,7 @@ def _result(reader: ResultReader, told: JsonObject) -> BatchLine:
         name: value for name, value in told.items() if name in ("code", "message")
     }
     code = count_of(failure.get("code"))
-    status = None if code is None else code if code >= 400 else _HTTP_STATUS.get(code)
+    status = None if code is None else code if code >= 400 else HTTP_STATUS.get(code)
     return reader.refusal(custom_id, status, _ENCODER.encode({"error": failure}))
 
 

@@ -42,6 +42,8 @@ from ._openai_responses import RESPONSES
 from ._openai_stream import ChatStreamDecoder
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, refuse, supported
 from ._wire import OperationWire, WireProvider, fields_of
+from ._xai_batches import BATCHES as XAI_BATCHES
+from ._xai_batches import FORM as XAI_BATCH_FORM
 
 _ENCODER = msgspec.json.Encoder()
 _ANY = msgspec.json.Decoder(dict[str, object])
@@ -95,7 +97,7 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     inline_images: bool = False
     body: Mapping[str, object] = {}
     counts_tokens: bool = True
-    batches: Literal["openai"] | None = "openai"
+    batches: Literal["openai", "xai"] | None = "openai"
 
     request_ids: ClassVar[tuple[str, ...]] = (
         "x-request-id",
@@ -113,8 +115,8 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
 
     @property
     def batch_form(self) -> BatchForm | None:
-        """Files of lines, where it is OpenAI's."""
-        return BATCH_FORM if self.batches == "openai" else None
+        """Files of lines."""
+        return _BATCH_FORMS[self.batches]
 
     @classmethod
     def of(cls, record: Entry) -> Self:
@@ -299,7 +301,12 @@ _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     **RESPONSES,
     **FILES,
 }
-_BATCHES: Mapping[str | None, Mapping[str, OperationWire[Any, Any]]] = {None: {}, "openai": BATCHES}
+_BATCHES: Mapping[str | None, Mapping[str, OperationWire[Any, Any]]] = {
+    None: {},
+    "openai": BATCHES,
+    "xai": XAI_BATCHES,
+}
+_BATCH_FORMS: Mapping[str | None, BatchForm | None] = {None: None, "openai": BATCH_FORM, "xai": XAI_BATCH_FORM}
 _WIRES_WITH: Mapping[tuple[bool, str | None], Mapping[str, OperationWire[Any, Any]]] = {
     (counting, form): {**_WIRES, **(COUNT if counting else {}), **batches}
     for counting in (False, True)

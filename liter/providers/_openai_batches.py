@@ -18,10 +18,9 @@ from ..types import (
     RetrieveBatchRequest,
     Usage,
 )
-from ._batch import BatchForm, BatchItem, BatchLine, ResultLines, ResultReader
+from ._batch import UNREADABLE, BatchForm, BatchItem, BatchLine, ResultLines, ResultReader
 from ._headers import GET, JSON, merged
 from ._input_output_usage import InputOutputUsage
-from ._lenient import decode_leniently
 from ._openai_operations import read_bytes
 from ._paging import page_query
 from ._read import read_json
@@ -218,8 +217,8 @@ def open_lines(provider: "OpenAI", call: Call[object]) -> ResultLines:
 
 def _read_line(reader: ResultReader, line: bytes) -> BatchLine:
     try:
-        told = decode_leniently(_LINE, line)
-    except msgspec.DecodeError as error:
+        told = _LINE.decode(line)
+    except UNREADABLE as error:
         raise reader.broken(error, line) from error
     response = told.response
     if response is not None:

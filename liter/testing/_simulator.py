@@ -31,6 +31,7 @@ from ._wire_mistral import MistralWire
 from ._wire_openai import OpenAIWire
 from ._wire_protocol import Refusal, Wire
 from ._wire_vertex import ClaudeOnVertexWire
+from ._wire_xai import XaiWire
 
 MODELS = ("gpt-simulated", "claude-simulated", "gemini-simulated")
 
@@ -48,8 +49,9 @@ class SimulatorServer(msgspec.Struct, frozen=True):
 
 class Simulator:
     """A provider for tests: chat completions as OpenAI and Azure, messages as Anthropic, Converse as Bedrock,
-    generateContent as Google, chats as Cohere and Mistral, models as all of them, under any prefix. Mistral and Cohere
-    are told from others by their hosts, or by their name in a prefix: ``/mistral/v1``.
+    generateContent as Google, chats as Cohere and Mistral, models as all of them, under any prefix; batches as
+    OpenAI, Anthropic, Mistral, Google and xAI. Mistral, Cohere and xAI are told from others by their hosts, or by their
+    name in a prefix: ``/mistral/v1``.
 
     Serve it in memory, in virtual time, or on a loopback socket; HTTP/1.1 and HTTP/2. Answers depend on the seed, the
     request and the order of requests alone. Requests are checked as the providers do: a key, the required fields,
@@ -115,6 +117,7 @@ class Simulator:
             CohereWire(models),
             MistralWire(models, batch_seconds),
             AzureWire(models, batch_seconds),
+            XaiWire(models, batch_seconds),
             OpenAIWire(models, batch_seconds),
         )
         self._ledger = Ledger()

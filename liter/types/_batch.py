@@ -196,7 +196,9 @@ class BatchResultsRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Asks for the results of a batch, one part of them.
 
     :param part: ``"output"``, the good answers, and all where they are in one place; or ``"errors"``
+    :param after: where they go on, of a provider that gives them in pages
     """
 
     batch: BatchObject
     part: Literal["output", "errors"] = "output"
+    after: str | None = None

@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -179,12 +179,34 @@ def test_mistral_and_gemini(recordings, call_of) -> None:
     assert (batch.request_counts.total, batch.created_at) == (2, seconds(raw["metadata"]["createTime"]))
 
 
-@pytest.mark.parametrize("name", ["openai", "anthropic", "mistral", "gemini"])
+def test_xai(recordings, call_of) -> None:
+    """Just made, under way by its counts, and a page of results."""
+    provider = known_providers()["xai"]
+    made, added, under_way, page = recordings("xai", "batches")
+    assert added["path"].endswith("/requests")  # another way to give it its requests, which liter does not go
+    batch = provider.decode(call_for(call_of, made), body_of(made), Headers())
+    raw = json.loads(body_of(made))
+    assert (batch.id, batch.status, batch.request_counts.total) == (raw["batch_id"], "validating", 0)
+    assert batch.created_at == int(datetime(2026, 8, 10, tzinfo=UTC).timestamp())
+    batch = provider.decode(call_for(call_of, under_way), body_of(under_way), Headers())
+    assert (batch.status, batch.request_counts) == ("in_progress", BatchCounts(total=2))
+    call = call_for(call_of, page, batch=batch)
+    raws = json.loads(body_of(page))["results"]
+    lines = events_at_random_cuts(provider.open_stream(call), body_of(page), random.Random(1))
+    for line, raw in zip(lines, raws, strict=True):
+        told = raw["batch_result"]["response"]["chat_get_completion"]
+        assert (line.custom_id, line.value.text, line.value.id) == (
+            raw["batch_request_id"], told["choices"][0]["message"]["content"], told["id"],
+        )  # fmt: skip
+        assert line.usage.reported_cost is not None
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic", "mistral", "gemini", "xai"])
 def test_damaged_answers_raise_nothing_else(recordings, call_of, name: str) -> None:
     """A cut or changed body is read, or is an LlmError."""
     provider, chance = known_providers()[name], random.Random(name)
     for record in recordings(name, "batches"):
-        if record["status"] != 200:
+        if record["status"] != 200 or str(record["path"]).endswith("/requests"):
             continue
         body, call = body_of(record), call_for(call_of, record)
         for _ in range(200):
