@@ -2,13 +2,18 @@
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from ._calls import Calls
-from ._errors import EndpointNotSupportedError
+from ._errors import EndpointNotSupportedError, RateLimitedError, ServerError, ServiceUnavailableError
 from ._operation import operation
 from ._options import CallOptions
 from ._stream import EventStream
 from ._token_count import count_here
+from ._vision import chat_of, ocr_of
+from .money import Cost
 from .types import (
+    ChatCompletionResponse,
     CompletionRequest,
     CompletionResponse,
     CountTokensRequest,
@@ -118,10 +123,32 @@ class TextMethods(Calls):
     async def ocr(self, request: OcrRequest, options: CallOptions) -> OcrResponse:
         """Read a document: its pages as Markdown.
 
+        With ``vision_model``, a chat model reads it where the provider of ``model`` cannot. The call's ``timeout`` is
+        for each of the two, and ``api_key``, ``base_url`` and ``extra_headers`` are for the first.
+
         :raises ValueError: a parameter is unknown or makes no sense; before any I/O
         :raises LlmError: see ``liter``'s error tree
         """
-        return await self._run("ocr", request.model, request, options, OcrResponse)
+        vision_model = request.vision_model
+        if vision_model is None:
+            return await self._run("ocr", request.model, request, options, OcrResponse)
+        try:
+            return await self._run("ocr", request.model, replace(request, vision_model=None), options, OcrResponse)
+        except (EndpointNotSupportedError, RateLimitedError, ServerError, ServiceUnavailableError) as error:
+            tried = error.attempts
+        if self._routes.split(vision_model)[0] != self._routes.split(request.model)[0]:
+            options = replace(options, api_key=None, base_url=None, extra_headers=None)
+        chat = chat_of(request, vision_model)
+        response = await self._run("chat", vision_model, chat, options, ChatCompletionResponse)
+        return ocr_of(response, request, vision_model).attach(
+            request_id=response.request_id,
+            headers=response.headers,
+            raw=response.raw,
+            attempts=(*tried, *response.attempts),
+            origin=response.origin,
+            cost=Cost.sum([*(attempt.cost for attempt in tried), response.cost]) if tried else response.cost,
+            saved=response.saved,
+        )
 
     @operation(CountTokensRequest, CallOptions, CountTokensKeywords)
     async def count_tokens(self, request: CountTokensRequest, options: CallOptions) -> TokenCount:

@@ -31,6 +31,7 @@ PARAMETERS: Mapping[str, Rule] = {
     "document": Mapped("`urlSource`, or `base64Source` of a `data:` address"),
     "pages": Mapped("`pages`, which counts from 1"),
     "include_image_base64": Unsupported("pictures are asked for one by one", neutral=(False,)),
+    "vision_model": Mapped("nothing: it is asked when this provider cannot"),
     "extra_body": Mapped(f"its fields, in the address {', '.join(f'`{name}`' for name in _IN_QUERY)}; they win"),
 }
 

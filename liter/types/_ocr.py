@@ -18,6 +18,9 @@ class OcrRequest(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=T
         ``{"type": "image_url", "image_url": ...}``; the address is ``https://...`` or ``data:...;base64,...``
     :param pages: which pages, from 0; by default all
     :param include_image_base64: whether images in the document come along
+    :param vision_model: a chat model that reads the document instead, where the provider of ``model`` has no OCR, is
+        overloaded or fails: ``"openai/gpt-4o"``. It may misread, and tells no places; the reply's ``vision_model`` says
+        that it was asked
     :param extra_body: more fields of the provider's body; merged last, so they win
     :raises ValueError: what cannot be right, with what would be
     """
@@ -26,6 +29,7 @@ class OcrRequest(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=T
     document: Mapping[str, object]
     pages: Sequence[int] | None = None
     include_image_base64: bool | None = None
+    vision_model: str | None = None
     extra_body: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
@@ -37,6 +41,13 @@ class OcrRequest(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=T
             )
         if self.pages is not None:
             check_items(self.pages, "pages")
+        if self.vision_model is not None:
+            check_model(self.vision_model, "openai/gpt-4o")
+            if self.include_image_base64 or self.document["type"] == "file":
+                raise ValueError(
+                    "vision_model reads a document's text, from an address or data: it has neither its images "
+                    "(include_image_base64) nor another provider's files"
+                )
 
     @property
     def address(self) -> str:
@@ -70,6 +81,7 @@ class OcrResponse(ApiResponse, repr_omit_defaults=True, frozen=True, kw_only=Tru
     """The pages of a document, in order.
 
     :param usage_info: what the provider bills: ``{"pages_processed": ..., "doc_size_bytes": ...}``
+    :param vision_model: the chat model that read it, where one was named and no OCR did; ``usage`` is its tokens
     """
 
     object: str = "ocr"
@@ -78,6 +90,7 @@ class OcrResponse(ApiResponse, repr_omit_defaults=True, frozen=True, kw_only=Tru
     document_annotation: str | None = None
     usage_info: JsonObject | None = None
     usage: Usage | None = None
+    vision_model: str | None = None
 
     @property
     def text(self) -> str:
