@@ -126,11 +126,19 @@ class Circuit:
         blocked = self.state == "open" or (self.state == "half-open" and self._probes_left == 0)
         return max(now, self._cool_until, self._open_until if blocked else now)
 
+    def is_ready(self, now: float) -> bool:
+        """Whether a call may be admitted now."""
+        if self.state == "closed":
+            return self._cool_until <= now
+        return self.ready_at(now) <= now
+
     def admit(self, now: float) -> "Admission | None":
         """Let a call through, or say no: then :meth:`ready_at` tells when to ask again."""
         with self._lock:
-            if self.ready_at(now) > now:
+            if not self.is_ready(now):
                 return None
+            if self.state == "closed":
+                return Admission(self, self._generation)
             if self.state == "open":
                 self._begin("half-open")
                 self._tallies.append(_Tally(now))

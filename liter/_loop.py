@@ -46,19 +46,23 @@ class EventLoop:
     """A running event loop. Get it with :meth:`current`; there is one object for each loop.
 
     :ivar time: gives the time that tasks of this loop count by, in seconds, as ``anyio.current_time()`` does, for less
+    :ivar cancel_scope: makes a cancel scope for a task of this loop, as ``anyio.CancelScope()`` does, for less
     :ivar epoch: seconds to add to a time of this loop for one that all loops of the process have in common. Taken
         once, so that virtual time stays virtual.
     """
 
-    __slots__ = ("__weakref__", "_asyncio", "_closables", "_native", "_sentinel", "epoch", "time")
+    __slots__ = ("__weakref__", "_asyncio", "_closables", "_native", "_sentinel", "cancel_scope", "epoch", "time")
 
     def __init__(self, native: "asyncio.AbstractEventLoop | TrioToken") -> None:
         # Weakly, as this object is kept for as long as the loop is there.
         self._native = weakref.ref(native)
         self._asyncio = isinstance(native, asyncio.AbstractEventLoop)
+        # Anyio's own scope for asyncio, which it asks for each time.
+        self.cancel_scope: Callable[[], CancelScope] = type(anyio.CancelScope())
         self.time: Callable[[], float]
         if not isinstance(native, asyncio.AbstractEventLoop):
             self.time = _trio().current_time
+            self.cancel_scope = _trio().CancelScope
         elif getattr(native.time, "__func__", None) is asyncio.BaseEventLoop.time:
             # Which is no more than that.
             self.time = time.monotonic
@@ -97,10 +101,6 @@ class EventLoop:
     def is_trio(self) -> bool:
         """Whether this is a Trio run."""
         return not self._asyncio
-
-    def cancel_scope(self) -> CancelScope:
-        """Make a cancel scope for a task of this loop, which is to enter it. On Trio it costs less than anyio's."""
-        return anyio.CancelScope() if self._asyncio else _trio().CancelScope()
 
     def start(self, function: Callable[..., Coroutine[object, object, None]], *args: object) -> None:
         """Begin a task of nobody's, which sees the context of its caller; from this loop's thread.

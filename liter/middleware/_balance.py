@@ -48,8 +48,6 @@ class Balance:
         return self._latency(members, stream=call.stream)
 
     def _weighted(self, members: Sequence[Member]) -> Member:
-        if len(members) == 1:
-            return members[0]
         # As random.choices does it, for a third of its cost.
         at = self._random.random() * sum([member.deployment.weight for member in members])
         for member in members:

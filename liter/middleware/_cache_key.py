@@ -1,19 +1,20 @@
 """Under which name an answer is kept: a hash of all that may change it."""
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
-from operator import attrgetter
+from itertools import compress
 from typing import cast
 
 import msgspec
+from msgspec.structs import astuple
 
 from .._contract import Call
 from ..types import format_of_type
 
 # Raise it when what is kept, or what is hashed, changes its form: older entries are then not found.
-_FORM = "liter:cache:2:"
+_FORM = "liter:cache:3:"
 
 # What is sent is the model of the route. The request has it as the caller wrote it, with a provider's prefix or
 # without, and the call may have been sent elsewhere since.
@@ -43,8 +44,7 @@ class KeyMaker(msgspec.Struct, frozen=True, kw_only=True):
     def key(self, call: Call[object]) -> str | None:
         """Make the key of a call; ``None`` when its request cannot be written as JSON."""
         request, route = call.request, call.route
-        left_out = self.ignore_headers | _NEVER_PART
-        form, values_of = _fields(type(request), self.ignore)
+        form, told = _fields(type(request), self.ignore)
         whole = (
             form,
             call.operation,
@@ -55,8 +55,8 @@ class KeyMaker(msgspec.Struct, frozen=True, kw_only=True):
             None if self.share_keys or route.api_key is None else route.api_key.reveal(),
             [(name, call.tags.get(name)) for name in self.tags],
             # Sorted by name alone: the order of those with the same name has a meaning.
-            sorted((pair for pair in call.headers if pair[0] not in left_out), key=_name),
-            values_of(request),
+            self._headers(call) if call.headers else (),
+            tuple(compress(astuple(request), told)),
         )
         try:
             text = _ENCODER.encode(whole)
@@ -64,16 +64,20 @@ class KeyMaker(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return _FORM + hashlib.sha256(text).hexdigest()
 
+    def _headers(self, call: Call[object]) -> list[tuple[bytes, bytes]]:
+        left_out = self.ignore_headers | _NEVER_PART
+        return sorted([pair for pair in call.headers if pair[0] not in left_out], key=_name)
+
 
 @lru_cache(maxsize=256)
-def _fields(kind: type[msgspec.Struct], ignore: frozenset[str]) -> tuple[str, Callable[[msgspec.Struct], object]]:
-    """Return what reads the values of a request that are part of a key, and a hash of the type's and their names.
+def _fields(kind: type[msgspec.Struct], ignore: frozenset[str]) -> tuple[str, tuple[bool, ...]]:
+    """Return a hash of the type's name and of those of the fields that are part of a key, and which these are.
 
     The names are most of a request's text, and the same in each.
     """
     names = [name for name in kind.__struct_fields__ if name != _TOLD_BY_ROUTE and name not in ignore]
     form = hashlib.sha256(" ".join([kind.__name__, *names]).encode()).hexdigest()
-    return form, attrgetter(*names, "__class__.__name__")
+    return form, tuple([name in names for name in kind.__struct_fields__])
 
 
 def _name(header: tuple[bytes, bytes]) -> bytes:

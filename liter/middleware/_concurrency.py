@@ -130,11 +130,8 @@ class Concurrency:
         :raises RateLimitedError: too many wait already
         :raises LlmTimeoutError: none came free
         """
-        try:
-            self._permits.pop()
+        if self.acquire_nowait():
             return
-        except IndexError:
-            pass
         if self.max_waiting is not None and self.waiting >= self.max_waiting:
             raise RateLimitedError(
                 f"all {self.limit} permits are in use, and {self.waiting} waiting (max_waiting={self.max_waiting})",
@@ -186,7 +183,8 @@ class Concurrency:
         self._permits.extend([None] * change)
         self._hand_out()
 
-    def _take(self) -> bool:
+    def acquire_nowait(self) -> bool:
+        """Take a permit, if there is one. Returns whether there was."""
         try:
             self._permits.pop()
         except IndexError:
@@ -198,7 +196,7 @@ class Concurrency:
         return self._waiters.pop(waiter, False) is None
 
     def _hand_out(self) -> None:
-        while (self._debts or self._waiters) and self._take():
+        while (self._debts or self._waiters) and self.acquire_nowait():
             try:
                 self._debts.pop()
                 continue
@@ -266,7 +264,8 @@ class _Permit(Generic[R]):
 
     async def __aenter__(self) -> Reply[R]:
         concurrency = self._concurrency
-        await concurrency.acquire(self._call.enter_by)
+        if not concurrency.acquire_nowait():
+            await concurrency.acquire(self._call.enter_by)
         if not concurrency.adaptive:
             # Then nothing is to be learned from it.
             try:

@@ -73,12 +73,12 @@ class GuardedValue:
         texts, loud, others = selectors(type(thing), skip)
         values = astuple(thing)
         # What is empty has no text. That is most of it, so it is left out without a step of the interpreter's.
-        for value in filter(None, compress(values, texts)):
+        for value in () if texts is None else filter(None, compress(values, texts)):
             if not (self._rules.is_quiet(value) if isinstance(value, str) else self._are_quiet(value)):
                 return False
         if loud is not None and any(compress(values, loud)):
             return False
-        for value in filter(None, compress(values, others)):
+        for value in () if others is None else filter(None, compress(values, others)):
             if not isinstance(value, str) and not self._are_quiet(value):
                 return False
         return True

@@ -95,7 +95,7 @@ class Hedge:
         self._latencies = Latencies()
 
     def __call__(self, call: Call[R], call_next: Handler) -> AbstractAsyncContextManager[Reply[R]]:
-        asked = cast("Call[object]", call)
+        asked: Call[object] = call
         if is_on_what_is_kept(asked) or reads_open_file(asked):
             return call_next(call)
         return _Race(self, call, call_next)
@@ -173,7 +173,7 @@ class _Race(Generic[R]):
     async def __aenter__(self) -> Reply[R]:
         hedge, call = self._hedge, self._call
         hedge.deposit()
-        self._loop = loop = EventLoop.current()
+        self._loop = loop = call.loop or EventLoop.current()
         self._delay = hedge.delay_for(call)
         # Of the attempt that began last, when; ``None`` while listeners are told of it.
         self._latest: float | None = (began := loop.time())

@@ -185,7 +185,7 @@ class Router:
         members = self._pools[pool]
         value = call.tags.get(self.sticky) if self.sticky is not None else None
         with self._lock:
-            ready = [member for member in members if member.health.circuit.ready_at(now) <= now]
+            ready = [member for member in members if member.health.circuit.is_ready(now)]
             failed = self._failed_for(call) if call.attempts else None
             while ready:
                 fresh = ([member for member in ready if member.health not in failed] or ready) if failed else ready
@@ -294,7 +294,7 @@ class _Routed(Generic[R]):
         self._call_next = call_next
 
     async def __aenter__(self) -> Reply[R]:
-        loop = EventLoop.current()
+        loop = self._call.loop or EventLoop.current()
         began = loop.now()
         if self._router.store is not None:
             await self._router.look(self._pool, self._call, began)

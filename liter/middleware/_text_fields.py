@@ -32,14 +32,16 @@ def text_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
 class Selectors(NamedTuple):
     """Which values of ``msgspec.structs.astuple`` are of fields that may hold text, for ``itertools.compress``.
 
+    ``None`` is none of them.
+
     :param texts: of fields in ``TEXTS``
-    :param loud: of ``ARGUMENTS`` and ``REPEATS``, where a quick look says nothing; ``None`` where there is none
+    :param loud: of ``ARGUMENTS`` and ``REPEATS``, where a quick look says nothing
     :param others: of the other fields that may hold something with text in it
     """
 
-    texts: tuple[bool, ...]
+    texts: tuple[bool, ...] | None
     loud: tuple[bool, ...] | None
-    others: tuple[bool, ...]
+    others: tuple[bool, ...] | None
 
 
 @lru_cache(maxsize=256)
@@ -47,11 +49,8 @@ def selectors(kind: type[msgspec.Struct], skip: frozenset[str]) -> Selectors:
     """Return the selectors of a type. ``skip`` names fields that are left out."""
     fields = kind.__struct_fields__
     told = {name for name in text_fields(kind) if name not in skip}
-    return Selectors(
-        texts=tuple([name in told and name in TEXTS for name in fields]),
-        loud=tuple([name in told and name in _LOUD for name in fields]) if told & _LOUD else None,
-        others=tuple([name in told and name not in TEXTS and name not in _LOUD for name in fields]),
-    )
+    groups = told & TEXTS, told & _LOUD, told - TEXTS - _LOUD
+    return Selectors(*[tuple([name in group for name in fields]) if group else None for group in groups])
 
 
 def _text_fields(kind: type[msgspec.Struct], within: tuple[type, ...]) -> tuple[str, ...]:

@@ -87,8 +87,10 @@ class MemoryStore:
     def get_nowait(self, key: str) -> bytes | None:
         """As :meth:`get`."""
         with self._lock:
-            self._check_open()
-            return self._get(key, _now()) if key in self._values else None
+            if self._closed or key in self._values:
+                self._check_open()
+                return self._get(key, _now())
+        return None
 
     async def put(self, key: str, value: bytes, *, ttl: float) -> None:
         """Keep ``value`` for ``ttl`` seconds. One that alone is more than ``max_bytes`` is not kept."""

@@ -190,7 +190,7 @@ def test_the_key_is_a_hash_alone() -> None:
     key = KEYS.key(make_call())
     assert key is not None
     prefix, _, digest = key.rpartition(":")
-    assert prefix == "liter:cache:2"
+    assert prefix == "liter:cache:3"
     assert len(digest) == 64
     assert set(digest) <= set("0123456789abcdef")
 
@@ -217,7 +217,7 @@ def test_the_key_is_the_same_in_every_process() -> None:
         for seed in ("1", "2")
     }
     assert len(keys) == 1
-    assert keys.pop().startswith("liter:cache:2:")
+    assert keys.pop().startswith("liter:cache:3:")
 
 
 _json = st.recursive(

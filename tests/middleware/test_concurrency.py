@@ -322,8 +322,8 @@ class ReleasedMeanwhile(Concurrency):
 
     __slots__ = ("armed",)
 
-    def _take(self) -> bool:
-        taken = super()._take()
+    def acquire_nowait(self) -> bool:
+        taken = super().acquire_nowait()
         if not taken and self.armed:
             self.armed = False
             self.release()
