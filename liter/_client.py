@@ -246,6 +246,8 @@ def _layers(middleware: Sequence[Layer] | None, max_retries: int) -> Sequence[La
         return CostTracking(), Retry(max_retries=max_retries)
     if max_retries != DEFAULT_MAX_RETRIES:
         raise ValueError("max_retries is for the default stack; with middleware=, give a Retry(max_retries=...) in it")
+    if not isinstance(middleware, Sequence):
+        raise ValueError(f"middleware must be a list of layers, outermost first, not {middleware!r}")
     for layer in middleware:
         if isinstance(layer, type):
             raise ValueError(f"middleware: {layer.__name__} is a class; give an instance, {layer.__name__}(...)")

@@ -29,6 +29,8 @@ _ONE_BILL = "the bill of a call is the sum of its attempts, and each would be bi
 _WRONG: tuple[tuple[type, type, str], ...] = (
     (RateLimit, Cache, "a hit would use up the limit, though nothing is sent"),
     (Concurrency, Cache, "a hit would wait for a permit, though nothing is sent"),
+    (Hedge, Cache, "the raced attempt would wait for the answer to the first, as identical calls do"),
+    (Concurrency, Guardrails, "a request that is blocked would wait for a permit, though nothing is sent"),
     (RateLimit, Guardrails, "a request that is blocked would use up the limit, though nothing is sent"),
     (Hedge, Fallback, "it would race whole chains of models, each to its end; hedge each model's own attempts"),
     (Retry, Tracing, "each try would be a call of its own, and a failure that was mended an error; see attempt spans"),
@@ -65,6 +67,8 @@ def check_order(layers: Sequence[Layer]) -> None:
         raise ValueError(f"middleware: {len(retries)} Retry layers multiply, to {tries} attempts: keep one")
     if len([layer for layer in layers if isinstance(layer, Hedge)]) > 1:
         raise ValueError("middleware: two Hedge layers multiply, as each races the attempts of the other: keep one")
+    if len([layer for layer in layers if isinstance(layer, CostTracking)]) > 1:
+        raise ValueError("middleware: two CostTracking layers would write two bills over each other: keep one")
     _check_twice(layers)
     _check_tracing([layer for layer in layers if isinstance(layer, Tracing)])
     for position, layer in enumerate(layers):
@@ -73,7 +77,10 @@ def check_order(layers: Sequence[Layer]) -> None:
             raise ValueError(
                 f"middleware: nothing inside Mock is ever reached: {layers[position + 1]!r} must be outside"
             )
+        traced = any(isinstance(outer, Tracing) for outer in layers[:position])
         for inner in layers[position + 1 :]:
+            if traced and isinstance(inner, Tracing):
+                continue  # held together by the one outside: it is meant to see less
             for outside, inside, reason in _WRONG:
                 if isinstance(layer, outside) and isinstance(inner, inside):
                     raise ValueError(

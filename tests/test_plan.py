@@ -10,6 +10,7 @@ from liter.middleware import (
     Budget,
     Cache,
     Concurrency,
+    CostTracking,
     Deployment,
     Fallback,
     Guardrails,
@@ -51,6 +52,8 @@ def make(name: str) -> Layer:
         ("RateLimit", "Cache"),
         ("RateLimit", "Guardrails"),
         ("Concurrency", "Cache"),
+        ("Concurrency", "Guardrails"),
+        ("Hedge", "Cache"),
         ("Hedge", "Fallback"),
         ("Hedge", "Retry"),
         ("Retry", "Budget"),
@@ -101,6 +104,12 @@ def test_a_fallback_may_go_to_a_pool() -> None:
     LlmClient(api_key="sk", middleware=[Fallback(["fast"]), Retry(), pool])
 
 
+def test_one_bill_is_written() -> None:
+    """Two layers that price the same attempts are refused."""
+    with pytest.raises(ValueError, match="two CostTracking layers would write two bills over each other: keep one"):
+        LlmClient(api_key="sk", middleware=[CostTracking(), Concurrency(1), CostTracking()])
+
+
 def test_two_hedges_multiply() -> None:
     """Two layers that race attempts are refused."""
     with pytest.raises(ValueError, match="two Hedge layers multiply"):
@@ -131,6 +140,10 @@ def test_one_tracing_counts_each_call() -> None:
         with pytest.raises(ValueError, match=reason):
             LlmClient(api_key="sk", middleware=wrong)
     LlmClient(api_key="sk", middleware=[route, fallback, Tracing(), Retry()])
+    # What holds them together is also where their bill is.
+    LlmClient(api_key="sk", middleware=[route, CostTracking(), fallback, Tracing(), Retry()])
+    with pytest.raises(ValueError, match="the call's span would end before its bill is known"):
+        LlmClient(api_key="sk", middleware=[CostTracking(), route, fallback, Tracing(), Retry()])
 
 
 def test_nothing_is_inside_a_mock() -> None:

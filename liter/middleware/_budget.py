@@ -14,6 +14,7 @@ from .._http import HttpRequest, RawHeaders
 from .._reply import Reply
 from ..money import Price, PriceBook
 from ..stores import MemoryStore, Store
+from ..stores._store import checked_store
 from ._budget_account import Accounts, BudgetStatus, Place, facts_from
 from ._budget_limit import Amount, SpendLimit, facts_of, key_name
 from ._budget_quote import Quote, Quoter
@@ -125,7 +126,7 @@ class Budget:
         )
         self._till = Till(
             self._accounts,
-            MemoryStore() if store is None else store,
+            MemoryStore() if store is None else checked_store(store),
             lease=lease,
             on_store_error=on_store_error,
             thresholds=tuple(thresholds),

@@ -60,8 +60,10 @@ class SpendLimit(msgspec.Struct, frozen=True):
     time_zone: str = "UTC"
 
     def __post_init__(self) -> None:
-        if not callable(self.amount):
-            _dollars(self.amount)
+        if not callable(self.amount) and not _dollars(self.amount) and not self.only:
+            raise ValueError(
+                "amount must be above 0 US dollars, as 0 lets no call through: name by only= what gets none"
+            )
         if self.per not in get_args(Window):
             raise ValueError(f"per must be one of {', '.join(get_args(Window))}, not {self.per!r}")
         if not isinstance(self.by, tuple):

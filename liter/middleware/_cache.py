@@ -14,6 +14,7 @@ from .._kept import is_on_what_is_kept
 from .._reply import Reply
 from ..money import Cost, PriceBook, terms_of
 from ..stores import MemoryStore, Store, StoreError
+from ..stores._store import checked_store
 from ._cache_events import CacheStoreFailed
 from ._cache_flight import Flights
 from ._cache_key import KeyMaker, check_names
@@ -99,15 +100,17 @@ class Cache:
         prices: PriceBook | None = None,
         on_store_error: Literal["open", "closed"] = "open",
     ) -> None:
-        if not 0 < ttl < math.inf:
+        if not isinstance(ttl, int | float) or not 0 < ttl < math.inf:
             raise ValueError(f"ttl must be a positive number of seconds, not {ttl!r}")
         if max_bytes < 1:
             raise ValueError(f"max_bytes must be 1 or more, not {max_bytes!r}")
         if replay not in ("at_once", "timed"):
             raise ValueError(f"replay must be 'at_once' or 'timed', not {replay!r}")
+        if not isinstance(semantic, Semantic | None):
+            raise ValueError(f"semantic must be made as Semantic(embed), not {semantic!r}")
         if on_store_error not in ("open", "closed"):
             raise ValueError(f"on_store_error must be 'open' or 'closed', not {on_store_error!r}")
-        self.store: Store = MemoryStore() if store is None else store
+        self.store: Store = MemoryStore() if store is None else checked_store(store)
         self.ttl: float = ttl
         self.replay: Literal["at_once", "timed"] = replay
         self.max_bytes: int = max_bytes

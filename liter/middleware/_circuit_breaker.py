@@ -14,6 +14,7 @@ from .._errors import ServiceUnavailableError
 from .._loop import EventLoop
 from .._reply import Reply
 from ..stores import Store
+from ..stores._store import checked_store
 
 R = TypeVar("R")
 
@@ -59,7 +60,9 @@ class CircuitBreaker:
         if max_circuits < 1:
             raise ValueError(f"max_circuits must be 1 or more, not {max_circuits!r}")
         check_on_store_error(on_store_error)
-        self.store: Store | None = store
+        if not isinstance(policy, CircuitPolicy | None):
+            raise ValueError(f"policy must be made as CircuitPolicy(min_calls=20), not {policy!r}")
+        self.store: Store | None = checked_store(store)
         self.on_store_error: Literal["open", "closed"] = on_store_error
         self.policy: CircuitPolicy = policy or CircuitPolicy()
         self.max_circuits: int = max_circuits
@@ -114,7 +117,11 @@ class CircuitBreaker:
             for (provider, model), (circuit, _) in list(self._circuits.items())
             if circuit.state != "closed"
         ]
-        return f"CircuitBreaker({', '.join(shut) or f'{len(self._circuits)} closed'})"
+        policy = self.policy
+        told = [f"error_rate={policy.error_rate:g}, min_calls={policy.min_calls}", *shut]
+        if self._circuits and not shut:
+            told.append(f"{len(self._circuits)} closed")
+        return f"CircuitBreaker({', '.join(told)})"
 
 
 def _named(circuit: Circuit) -> str:

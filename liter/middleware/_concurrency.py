@@ -74,7 +74,7 @@ class Concurrency:
         max_limit: int | None = None,
         max_latency: float | None = None,
     ) -> None:
-        if limit < 1:
+        if not isinstance(limit, int) or limit < 1:
             raise ValueError(f"limit must be 1 or more calls at once, not {limit!r}")
         if max_waiting is not None and max_waiting < 0:
             raise ValueError(

@@ -58,10 +58,15 @@ class CostTracking(msgspec.Struct, frozen=True, kw_only=True):
 
     :param prices: the price book; by default the client's, or ``PriceBook.default()``
     :param clock: tells the time of an attempt, by which prices go; by default the system's
+    :raises ValueError: ``prices`` is no price book
     """
 
     prices: PriceBook | None = None
     clock: Callable[[], datetime] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.prices, PriceBook | None):
+            raise ValueError(f"prices must be a PriceBook, as PriceBook.default().with_(...), not {self.prices!r}")
 
     def __call__(self, call: Call[R], call_next: Handler) -> AbstractAsyncContextManager[Reply[R]]:
         return _Priced(self, call, call_next)

@@ -79,7 +79,7 @@ class Hedge:
     __slots__ = ("__weakref__", "_allowance", "_latencies", "_lock", "delay", "max_attempts", "max_extra")
 
     def __init__(self, delay: float | None = None, *, max_attempts: int = 2, max_extra: float = 0.06) -> None:
-        if delay is not None and not 0 <= delay < math.inf:
+        if delay is not None and not (isinstance(delay, int | float) and 0 <= delay < math.inf):
             raise ValueError(f"delay must be 0 or more seconds, or None for the running 95th percentile, not {delay!r}")
         if max_attempts < 2:
             raise ValueError(f"max_attempts must be 2 or more, the first included, not {max_attempts!r}")

@@ -52,6 +52,8 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
 
     A function sees calls when these hooks are outside ``Retry``, and attempts inside; ``on_retry`` needs them
     outside. For several functions at one turn, use several ``Hooks``.
+
+    :raises ValueError: something that is no function
     """
 
     on_request: OnRequest | None = None
@@ -60,6 +62,12 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     on_chunk: OnChunk | None = None
     on_error: OnError | None = None
     on_end: OnEnd | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            hook = getattr(self, name)
+            if hook is not None and not callable(hook):
+                raise ValueError(f"{name} must be a function, sync or async, not {hook!r}")
 
     def __call__(self, call: Call[R], call_next: Handler) -> AbstractAsyncContextManager[Reply[R]]:
         return _Hooked(self, call, call_next)

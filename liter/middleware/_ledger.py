@@ -16,6 +16,7 @@ from .._contract import Attempt, Call, Handler
 from .._reply import Reply
 from ..money import TokenClasses
 from ..stores import LedgerRow, LedgerStore, SqliteLedger, StoreError
+from ..stores._store import checked_store
 
 R = TypeVar("R")
 
@@ -74,7 +75,7 @@ class Ledger:
             raise ValueError(f"on_store_error must be 'open' or 'closed', not {on_store_error!r}")
         if isinstance(store, str | os.PathLike):
             store = SqliteLedger(Path(store))
-        self.store: LedgerStore = store
+        self.store: LedgerStore = checked_store(store)
         self._wait = wait
         self._on_store_error = on_store_error
         self._clock = clock

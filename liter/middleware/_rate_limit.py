@@ -11,6 +11,7 @@ from .._errors import LlmError, RateLimitedError
 from .._loop import EventLoop
 from .._reply import Reply
 from ..stores import MemoryStore, Store
+from ..stores._store import checked_store
 from ._rate_limit_gate import Gate, Policy, Ticket
 from ._rate_limit_rule import Demand, Limit, estimate_tokens
 
@@ -79,7 +80,7 @@ class RateLimit:
             adaptive=adaptive,
             on_limit=on_limit,
             estimate=estimate_tokens if estimate is None else estimate,
-            store=MemoryStore() if store is None else store,
+            store=MemoryStore() if store is None else checked_store(store),
             on_store_error=on_store_error,
         )
         self._gates: weakref.WeakKeyDictionary[EventLoop, Gate] = weakref.WeakKeyDictionary()

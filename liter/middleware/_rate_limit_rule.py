@@ -64,7 +64,8 @@ class Limit(msgspec.Struct, frozen=True):
         if self.per not in _SECONDS:
             raise ValueError(f"per must be one of {', '.join(_SECONDS)}, not {self.per!r}")
         for name, value in (("amount", self.amount), ("burst", self.burst)):
-            if value is not None and not 0 < value < math.inf:
+            known = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (known and 0 < value < math.inf):
                 raise ValueError(f"{name} must be a number of {self.unit} above 0, not {value!r}")
         if callable(self.by):
             return

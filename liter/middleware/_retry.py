@@ -58,7 +58,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     budget: RetryBudget | None = None
 
     def __post_init__(self) -> None:
-        if self.max_retries < 0:
+        if not isinstance(self.max_retries, int) or self.max_retries < 0:
             raise ValueError(f"max_retries must be 0 or more, not {self.max_retries!r}")
         if not (0 <= self.initial < math.inf):
             raise ValueError(f"initial must be 0 or more seconds, not {self.initial!r}")

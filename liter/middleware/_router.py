@@ -26,6 +26,7 @@ from .._reply import Reply
 from .._secret import Secret
 from ..money import PriceBook
 from ..stores import Store
+from ..stores._store import checked_store
 from ._balance import Balance, Strategy, stick
 from ._deployment import Deployment, Health, Member
 from ._deployment_cost import DeploymentCosts
@@ -132,7 +133,7 @@ class Router:
         self.strategy: Strategy = strategy
         self.sticky: str | None = sticky
         self.circuit: CircuitPolicy = circuit or CircuitPolicy()
-        self.store: Store | None = store
+        self.store: Store | None = checked_store(store)
         self.on_store_error: Literal["open", "closed"] = on_store_error
         self._costs = DeploymentCosts(prices)
         for deployment in (deployment for deployments in pools.values() for deployment in deployments):

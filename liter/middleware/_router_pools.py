@@ -10,7 +10,7 @@ from ._deployment_cost import DeploymentCosts
 
 def check_pools(pools: Mapping[str, Sequence[Deployment]]) -> None:
     """Check a router's pools. :raises ValueError: one is empty, holds what it cannot, or another pool"""
-    if not pools:
+    if not isinstance(pools, Mapping) or not pools:
         raise ValueError("pools must hold at least one pool, as {'fast': [Deployment('openai/gpt-4o-mini')]}")
     for name, deployments in pools.items():
         if not name:

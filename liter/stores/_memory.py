@@ -49,11 +49,12 @@ class MemoryStore:
         self._closed = False
 
     def __repr__(self) -> str:
-        state = "closed, " if self._closed else ""
-        return (
-            f"{type(self).__name__}({state}buckets={len(self._full_at)}, values={len(self._values)}, "
-            f"accounts={len(self._accounts)}, bytes={self._bytes + self._accounts.bytes}/{self._max_bytes})"
-        )
+        told = ["closed"] if self._closed else []
+        kept = {"buckets": len(self._full_at), "values": len(self._values), "accounts": len(self._accounts)}
+        told += [f"{name}={count}" for name, count in kept.items() if count]
+        if size := self._bytes + self._accounts.bytes:
+            told.append(f"bytes={size}/{self._max_bytes}")
+        return f"{type(self).__name__}({', '.join(told)})"
 
     async def take(self, buckets: Sequence[Bucket]) -> Taken:
         """Take from all buckets, or from none: see :meth:`Store.take`."""

@@ -1,7 +1,7 @@
 """The store protocol: where layers keep what several calls share. Each method is one atomic step."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -106,3 +106,18 @@ class Store(Protocol):
     async def aclose(self) -> None:
         """Let go of files and connections. What is kept stays, where the store outlives the process."""
         ...
+
+
+S = TypeVar("S")
+
+_STEPS = ("take", "get", "reserve", "append")
+
+
+def checked_store(store: S) -> S:
+    """Check an argument ``store`` of a layer. :raises ValueError: it is none, as the address of one"""
+    if store is not None and (isinstance(store, type) or not any(hasattr(store, step) for step in _STEPS)):
+        raise ValueError(
+            "store must be a store, as MemoryStore(), SqliteStore('state.db') or RedisStore('redis://host'), "
+            f"not {store!r}"
+        )
+    return store

@@ -486,7 +486,7 @@ async def test_a_model_without_a_price_is_refused_allowed_or_priced(ask: MakeCal
 @pytest.mark.anyio
 async def test_what_names_no_model_is_not_counted(make_call: MakeCall) -> None:
     """A list of models is free, even when all is spent."""
-    layer = budget(0)
+    layer = budget(SpendLimit(0, only={"provider": "scripted"}))
     route = Route(provider="scripted", model="", base_url="https://scripted.invalid")
     await send(layer, make_call(operation="list_models", route=route))
 

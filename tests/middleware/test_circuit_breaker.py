@@ -261,7 +261,7 @@ async def test_each_provider_and_model_has_a_circuit(make_call: MakeCall) -> Non
     for _ in range(2):
         await enter(breaker, ScriptedHandler(ServerError("no")), make_call(route=routes[0]))
     assert [await refused(breaker, make_call(route=route)) for route in routes] == [True, False, False]
-    assert repr(breaker) == "CircuitBreaker(a/a open)"
+    assert repr(breaker) == "CircuitBreaker(error_rate=0.5, min_calls=2, a/a open)"
 
 
 @pytest.mark.anyio

@@ -19,8 +19,8 @@ def bucket(key: str = "a", amount: float = 1, *, capacity: float = 10, refill: f
 def held(store: MemoryStore) -> tuple[int, int, int]:
     """How many buckets, values and bytes the store's repr tells of."""
     told = repr(store).removeprefix("MemoryStore(").removesuffix(")")
-    fields = dict(field.split("=") for field in told.split(", "))
-    return int(fields["buckets"]), int(fields["values"]), int(fields["bytes"].split("/")[0])
+    fields = dict(field.split("=") for field in told.split(", ") if field)
+    return int(fields.get("buckets", 0)), int(fields.get("values", 0)), int(fields.get("bytes", "0").split("/")[0])
 
 
 def test_it_keeps_the_store_protocol() -> None:
