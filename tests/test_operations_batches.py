@@ -51,11 +51,11 @@ MODELS = {
 async def serving(simulator: Simulator, **options: object) -> AsyncIterator[LlmClient]:
     """A client of the simulator, in memory."""
     options = {"middleware": [CostTracking(), Retry(initial=0.1)], **options}
+    options.setdefault("provider_settings", {"azure": {"resource": "ours"}})
     async with (
         simulator.serve_memory() as network,
         LlmClient(
             api_keys=dict.fromkeys([*MODELS, "cohere"], "key-of-some-length"),
-            provider_settings={"azure": {"resource": "ours"}},
             network_backend=network,
             **options,  # type: ignore[arg-type]
         ) as client,
@@ -71,6 +71,10 @@ def chats(model: str, count: int) -> list[dict[str, object]]:
         }}
         for number in range(count)
     ]  # fmt: skip
+
+
+class Place(msgspec.Struct):
+    city: str
 
 
 def paths(simulator: Simulator) -> list[str]:
@@ -429,6 +433,8 @@ async def test_who_has_no_batches_is_told_before_any_io() -> None:
             await client.create_batch(input_file_id="f", provider="gemini")
         with pytest.raises(BadRequestError, match="does not take the completion_window 'soon'"):
             await client.create_batch(input_file_id="f", model="mistral/m", completion_window="soon")
+        with pytest.raises(BadRequestError, match="does not take 'output_expires_after'"):
+            await client.create_batch(requests=chats("mistral/m", 1), output_expires_after={"seconds": 1})
         with pytest.raises(BadRequestError, match="logprobs") as refused:
             await client.create_batch(
                 requests=[
@@ -539,6 +545,86 @@ async def test_waiting_backs_off_under_its_deadline() -> None:
         same = [later - earlier for earlier, later in pairwise(again)]
         assert same[: len(gaps)] == pytest.approx(gaps, abs=0.01)
         assert same[len(gaps) + 1 :][: len(gaps)] != pytest.approx(gaps, abs=0.01)
+
+
+async def test_waiting_heeds_when_the_provider_wants_to_be_asked() -> None:
+    """As told on a batch that is under way (Anthropic), and by a refusal."""
+    for model, faults, waits in (
+        ("anthropic/claude-haiku-4-5", [], [10, 10, 10, 10]),
+        ("openai/gpt-4o", [None, None, Refuse(503, retry_after=57)], [57]),
+    ):
+        simulator = Simulator(batch_seconds=60, faults=faults)
+        async with serving(simulator, middleware=[]) as client:
+            batch = await client.create_batch(requests=chats(model, 2))
+            done = await client.wait_for_batch(batch.id, provider=batch.provider, poll=1, max_poll=1)
+            assert done.finished
+        times = [request.started for request in simulator.requests if request.method == "GET"]
+        gaps = [later - earlier for earlier, later in pairwise(times)]
+        assert gaps[: len(waits)] == pytest.approx(waits, abs=0.1)
+
+
+async def test_inline_batches_tell_their_progress_and_take_more_fields() -> None:
+    """Of Anthropic's body, of Gemini's, and of xAI's."""
+    simulator = Simulator()
+    async with serving(simulator) as client:
+        for model in ("anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash"):
+            told: list[tuple[int, int]] = []
+            await client.create_batch(
+                requests=chats(model, 1), progress=lambda sent, total, told=told: told.append((sent, total))
+            )
+            assert told[-1] == (len(simulator.requests[-1].body),) * 2
+        await client.create_batch(requests=chats("gemini/gemini-2.5-flash", 1), extra_body={"displayName": "ours"})
+        sent = simulator.requests[-1].json
+        assert isinstance(sent, dict)
+        assert sent["batch"]["displayName"] == "ours"
+        await client.create_batch(requests=chats("xai/grok-4.3", 1), extra_body={"name": "ours"})
+        sent = simulator.requests[-1].json
+        assert isinstance(sent, dict)
+        assert sent["name"] == "ours"
+        with pytest.raises(BadRequestError):  # the simulator takes no field that Anthropic has not
+            await client.create_batch(requests=chats("anthropic/claude-haiku-4-5", 1), extra_body={"more": 1})
+        sent = simulator.requests[-1].json
+        assert isinstance(sent, dict)
+        assert sent["more"] == 1
+        with pytest.raises(BadRequestError):
+            await client.create_batch(input_file_id="input", model="gemini/gemini-2.5-flash")
+        assert simulator.requests[-1].json == {
+            "batch": {"displayName": "liter", "inputConfig": {"fileName": "files/input"}}
+        }
+
+
+async def test_typed_replies_in_a_batch() -> None:
+    """What the request asked for is parsed, where the results are given the requests."""
+    simulator = Simulator(batch_seconds=2)
+    async with serving(simulator) as client:
+        requests = [
+            ChatCompletionRequest(
+                model="openai/gpt-4o-mini", messages=[UserMessage(content="where?")], response_format=Place
+            )
+        ]
+        batch = await client.wait_for_batch(await client.create_batch(requests=requests))
+        [result] = [result async for result in client.batch_results(batch, requests=requests)]
+    assert isinstance(result.value, ChatCompletionResponse)
+    assert isinstance(result.value.parsed_as(Place), Place)
+
+
+async def test_azures_versions_are_in_every_path() -> None:
+    """Where an address needs one, batches and their files have it, outside of deployments."""
+    simulator = Simulator(batch_seconds=2)
+    settings = {"azure": {"resource": "ours", "api_version": "2024-10-21"}}
+    async with serving(simulator, provider_settings=settings) as client:
+        batch = await client.wait_for_batch(await client.create_batch(requests=chats("azure/deployed", 1)))
+        assert len(await gathered(client.batch_results(batch))) == 1
+        await client.list_batches(provider="azure", limit=3)
+    assert [(request.method, request.path) for request in simulator.requests if request.method == "POST"] == [
+        ("POST", "/openai/files?api-version=2024-10-21"), ("POST", "/openai/batches?api-version=2024-10-21"),
+    ]  # fmt: skip
+    assert [request.path for request in simulator.requests][-2:] == [
+        f"/openai/files/{batch.output_file_id}/content?api-version=2024-10-21",
+        "/openai/batches?limit=3&api-version=2024-10-21",
+    ]
+    line = ReceivedForm(simulator.requests[0].headers["content-type"], simulator.requests[0].body).file("file").content
+    assert msgspec.json.decode(line)["url"] == "/chat/completions"
 
 
 async def test_a_waiter_that_is_cancelled_leaves_the_batch_running() -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 import anyio
 from msgspec.structs import replace
 
-from .._errors import LlmError
+from .._errors import LlmError, NetworkError
 from .._options import CallOptions
 from ..types import BatchInput, BatchObject, CreateBatchRequest, CreateFileRequest, DeleteFileRequest, FileObject
 from ._caller import Caller
@@ -47,17 +47,19 @@ async def create_batch(
         if writer.inline:
             return await sender.create_batch(model, ready, options)
         upload = CreateFileRequest(file=written.file, purpose="batch", progress=request.progress)
-        file = await sender.create_file(f"{writer.provider}/", upload, options)
-        ready = replace(
+        made = replace(
             request,
             requests=None,
             progress=None,
-            input_file_id=file.id,
+            input_file_id="unknown yet",
             endpoint=writer.endpoint,
             model=writer.model or None,
         )
+        # What the provider does not take is told before the file is sent.
+        await caller.encoded("create_batch", model, made, options)
+        file = await sender.create_file(f"{writer.provider}/", upload, options)
         try:
-            return await sender.create_batch(model, ready, options)
+            return await sender.create_batch(model, replace(made, input_file_id=file.id), options)
         except BaseException as error:
             await _clean_up(sender, f"{writer.provider}/", file.id, error, options)
             raise
@@ -82,8 +84,11 @@ def _whose(caller: Caller, request: CreateBatchRequest) -> str:
 async def _clean_up(sender: Sender, whose: str, file_id: str, error: BaseException, options: CallOptions) -> None:
     """After a batch was not created, delete the file that was uploaded for it, if certainly nobody uses it."""
     # Refused, or never sent. Without an answer, or after one that cannot be read, there may be a batch.
+    unsent = isinstance(error, LlmError) and (
+        not error.attempts or (isinstance(error, NetworkError) and not error.connected)
+    )
     refused = isinstance(error, LlmError) and error.status is not None and 400 <= error.status < 500
-    if not refused:
+    if not (unsent or refused):
         left = f"the file {file_id} is left at {whose[:-1]}, and there may be a batch of it: list_batches tells"
         error.add_note(left)
         if not isinstance(error, Exception):

@@ -110,10 +110,8 @@ FORM = BatchForm(
     endpoints={operation: f"/v1{path}" for operation, path in _OPERATIONS.items()},
 )
 
-# Azure's names have no version, but for the newest.
-AZURE_FORM = msgspec.structs.replace(
-    FORM, endpoints={"chat": "/chat/completions", "create_response": "/v1/responses", "embed": "/embeddings"}
-)
+# Azure's names have no version.
+AZURE_FORM = msgspec.structs.replace(FORM, endpoints={"chat": "/chat/completions", "embed": "/embeddings"})
 
 
 def endpoint_of_chats(provider: "OpenAI") -> str:

@@ -60,7 +60,9 @@ class MessageBatches:
             case "GET", [""]:
                 return self._list(headers, parse_qs(query), now)
             case "GET", [batch_id]:
-                return _json(headers, self._told(self._find(batch_id), now))
+                told = self._told(self._find(batch_id), now)
+                # While it is under way, it says when to ask again.
+                return _json(headers if told["ended_at"] else (("retry-after", "10"), *headers), told)
             case "POST", [batch_id, "cancel"]:
                 job = self._find(batch_id)
                 if job.progress(now).ended is None and job.cancelled is None:
