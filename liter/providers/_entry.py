@@ -29,6 +29,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     counts_tokens: bool = False
     embedding_renames: dict[str, str] = {}
     rerank_renames: dict[str, str] = {}
+    rerank_form: Literal["", "deepinfra", "nvidia", "tei"] = ""
 
 
 class Alternative(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

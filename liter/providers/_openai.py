@@ -41,6 +41,7 @@ from ._openai_reply import read_models, read_reply
 from ._openai_responses import RESPONSES
 from ._openai_stream import ChatStreamDecoder
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, refuse, supported
+from ._rerank_forms import FORMS
 from ._wire import OperationWire, WireProvider, fields_of
 from ._xai_batches import BATCHES as XAI_BATCHES
 from ._xai_batches import FORM as XAI_BATCH_FORM
@@ -70,6 +71,7 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     :param embedding_renames: parameters of embeddings that it takes under another name; ``input_type`` goes to those
         who have it here
     :param rerank_renames: the same for reranking: ``{"top_n": "top_k"}``
+    :param rerank_form: whose form bodies of a reranking have; empty: Jina's and Cohere's, as nearly everywhere
     :param reasoning_field: the field in which it wants a reply's reasoning back, ``None`` where it wants none
     :param reasoning_effort: the fields that say each effort, where that is not the parameter of this name; ``"*"`` is
         any other effort
@@ -91,6 +93,7 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     base64_embeddings: bool = True
     embedding_renames: Mapping[str, str] = {}
     rerank_renames: Mapping[str, str] = {}
+    rerank_form: Literal["", "deepinfra", "nvidia", "tei"] = ""
     reasoning_effort: Mapping[str, Mapping[str, object]] = {}
     developer_role: bool = True
     content_as_text: bool = False
@@ -126,6 +129,8 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     def parameters(self, operation: str) -> Mapping[str, Rule]:
         """What becomes of each parameter: the protocol's own table, and this provider's differences."""
         rules = super().parameters(operation)
+        if operation == "rerank" and self.rerank_form:
+            return FORMS[self.rerank_form].parameters
         if operation != "chat":
             return rules
         return {

@@ -19,6 +19,7 @@ from ..types import (
     ModerationRequest,
     ModerationResponse,
     RerankRequest,
+    RerankResponse,
     SpeechRequest,
     StreamOptions,
     Usage,
@@ -34,6 +35,7 @@ from ._openai_rerank import read_rerank
 from ._openai_transcriptions import open_transcription_stream, read_transcription
 from ._parameters import refuse
 from ._read import read_json
+from ._rerank_forms import encode_form, read_form
 from ._wire import OperationWire
 
 if TYPE_CHECKING:
@@ -77,8 +79,14 @@ def _encode_embed(provider: "OpenAI", call: Call[object]) -> HttpRequest:
 
 
 def _encode_rerank(provider: "OpenAI", call: Call[object]) -> HttpRequest:
+    if provider.rerank_form:
+        return encode_form(provider, call, post)
     request = cast("RerankRequest", call.request)
     return post(provider, call, "/rerank", json_body(request, renames=provider.rerank_renames, model=call.route.model))
+
+
+def _decode_rerank(provider: "OpenAI", call: Call[object], body: bytes, headers: Headers) -> RerankResponse:
+    return read_form(call, body) if provider.rerank_form else read_rerank(call, body, headers)
 
 
 def _encode_moderate(provider: "OpenAI", call: Call[object]) -> HttpRequest:
@@ -160,9 +168,7 @@ OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {
     "embed": OperationWire(
         encode=_encode_embed, decode=lambda provider, call, body, headers: read_embeddings(call, body, headers)
     ),
-    "rerank": OperationWire(
-        encode=_encode_rerank, decode=lambda provider, call, body, headers: read_rerank(call, body, headers)
-    ),
+    "rerank": OperationWire(encode=_encode_rerank, decode=_decode_rerank),
     "moderate": OperationWire(encode=_encode_moderate, decode=_decode_moderation),
     "completions": OperationWire(
         encode=_encode_completions,

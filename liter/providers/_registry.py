@@ -30,11 +30,13 @@ PROTOCOLS: Mapping[str, str] = {
     "cohere": "_cohere:Cohere",
     "copilot": "_copilot:Copilot",
     "gemini": "_gemini:Gemini",
+    "jina": "_embedding_specialists:Jina",
     "mistral": "_mistral:Mistral",
     "ollama-native": "_ollama:Ollama",
     "openai": "_openai:OpenAI",
     "perplexity": "_perplexity:Perplexity",
     "vertex": "_vertex:Vertex",
+    "voyage": "_embedding_specialists:Voyage",
 }
 
 

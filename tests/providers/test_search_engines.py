@@ -105,6 +105,7 @@ GOLDEN = {
         [{"keyword": SITES, "location_code": 2276, "language_code": "en", "depth": 3}],
     ),
     "you": ("POST", "https://ydc-index.io/v1/search", {"query": "rivers", "count": 3, "country": "DE", **LISTS}),
+    "jina": ("POST", "https://s.jina.ai/", {"q": SITES, "num": 3, "gl": "DE"}),
     "searchapi": ("GET", f"https://www.searchapi.io/api/v1/search?engine=google&q={QUERY}&num=3&gl=de", None),
 }
 # Those that lack a parameter or two.
@@ -292,6 +293,16 @@ def test_fields_of_the_callers_own_win(make):
 # What each engine answers, and what is made of it: results, id, answer, cost.
 A = SearchResult(title="A", url="https://a.org", snippet="Rivers begin.")
 ANSWERS = {
+    "jina": (
+        {
+            "code": 200,
+            "status": 20000,
+            "data": [{"title": "A", "url": "https://a.org", "description": "Rivers begin.", "date": "Jan 2, 2025"}],
+            "meta": {"usage": {"tokens": 10000}},
+        },
+        [replace(A, date="Jan 2, 2025")],
+        {"native": {"code": 200, "status": 20000, "meta": {"usage": {"tokens": 10000}}}},
+    ),
     "perplexity": (
         {
             "id": "i",
