@@ -16,11 +16,14 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from .._contract import Call
-from .._http import Headers, ServerSentEvent
-from ..types import ChatCompletionChunk, ChatCompletionRequest, ChatCompletionResponse, chunk_of_reply
+from .._http import Headers, HttpRequest, ServerSentEvent
+from ..types import ChatCompletionChunk, ChatCompletionRequest, ChatCompletionResponse, OcrResponse, chunk_of_reply
 from ._auth import Auth
 from ._azure_filters import FilterResults
 from ._batch import BatchForm
+from ._headers import JSON, bearer, merged
+from ._mistral_ocr import PARAMETERS as OCR_PARAMETERS
+from ._mistral_ocr import check_inline, ocr_body, read_ocr
 from ._openai import OpenAI
 from ._openai_batches import AZURE_FORM
 from ._openai_reply import read_reply
@@ -120,7 +123,8 @@ class AzureAI(Azure, frozen=True, kw_only=True):
     @property
     def wires(self) -> Mapping[str, OperationWire[Any, Any]]:
         """The operations of the protocol, by name."""
-        return {name: wire for name, wire in super().wires.items() if name in ("chat", "embed")}
+        theirs = super().wires
+        return {"chat": theirs["chat"], "embed": theirs["embed"], "ocr": _OCR}
 
 
 def _version(call: Call[object]) -> str | None:
@@ -133,6 +137,27 @@ def _with_version(path: str, call: Call[object], version: str | None) -> str:
     if version is None or "api-version=" in urlsplit(call.route.base_url).query:
         return path
     return f"{path}{'&' if '?' in path else '?'}api-version={quote(version, safe='')}"
+
+
+def _encode_ocr(provider: AzureAI, call: Call[object]) -> HttpRequest:
+    check_inline(call)
+    base = urlsplit(call.route.base_url)
+    root = base.path.rstrip("/").removesuffix("/models")
+    # Keys and tokens alike are bearers there.
+    return HttpRequest(
+        method="POST",
+        base_url=urlunsplit(base._replace(path=root, query="")),
+        path="/providers/mistral/azure/ocr",
+        headers=merged(JSON + bearer(call.route.api_key), call.headers),
+        body=ocr_body(call, call.route.model),
+    )
+
+
+def _decode_ocr(provider: AzureAI, call: Call[object], body: bytes, headers: Headers) -> OcrResponse:
+    return read_ocr(call, body)
+
+
+_OCR: OperationWire[Any, Any] = OperationWire(encode=_encode_ocr, decode=_decode_ocr, parameters=OCR_PARAMETERS)
 
 
 class ChatStreamDecoder(OpenAIStreamDecoder):

@@ -18,12 +18,13 @@ from ..types import (
     EmbeddingRequest,
     ModerationRequest,
     ModerationResponse,
-    OcrRequest,
     OcrResponse,
     Usage,
 )
 from ._codec import Framing
 from ._json_body import json_body
+from ._mistral_ocr import PARAMETERS as OCR_PARAMETERS
+from ._mistral_ocr import ocr_body, read_ocr
 from ._openai_embeddings import read_embeddings
 from ._openai_operations import post
 from ._openai_reply import read_reply
@@ -68,9 +69,6 @@ COMPLETION_PARAMETERS: Mapping[str, Rule] = {
 
 _RENAMES = {"dimensions": "output_dimension"}
 _SEED = {"seed": "random_seed"}
-# What makes pages annotated ones, which cost more.
-_ANNOTATIONS = ("document_annotation_format", "bbox_annotation_format")
-_OCR = msgspec.json.Decoder(OcrResponse)
 _MODERATION = msgspec.json.Decoder(ModerationResponse)
 
 
@@ -96,17 +94,11 @@ def _decode_moderation(provider: "Mistral", call: Call[object], body: bytes, hea
 
 
 def _encode_ocr(provider: "Mistral", call: Call[object]) -> HttpRequest:
-    return post(provider, call, "/ocr", json_body(call.request, model=call.route.model))
+    return post(provider, call, "/ocr", ocr_body(call, call.route.model))
 
 
 def _decode_ocr(provider: "Mistral", call: Call[object], body: bytes, headers: Headers) -> OcrResponse:
-    told = read_json(call, body, _OCR, "the text of a document")
-    pages = (told.usage_info or {}).get("pages_processed")
-    if not isinstance(pages, int):
-        return told
-    asked = cast("OcrRequest", call.request).extra_body or {}
-    annotated = any(asked.get(name) for name in _ANNOTATIONS)
-    return replace(told, usage=Usage(pages=pages, annotated_pages=pages if annotated else None))
+    return read_ocr(call, body)
 
 
 def _encode_completion(provider: "Mistral", call: Call[object]) -> HttpRequest:
@@ -192,7 +184,7 @@ OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {
         parameters=EMBEDDING_PARAMETERS,
     ),
     "moderate": OperationWire(encode=_encode_moderate, decode=_decode_moderation),
-    "ocr": OperationWire(encode=_encode_ocr, decode=_decode_ocr),
+    "ocr": OperationWire(encode=_encode_ocr, decode=_decode_ocr, parameters=OCR_PARAMETERS),
     "completions": OperationWire(
         encode=_encode_completion,
         decode=_decode_completion,

@@ -23,6 +23,7 @@ from ..types import (
     EmbeddingResponse,
     ImagesResponse,
     ModelsListResponse,
+    OcrResponse,
     TokenCount,
 )
 from ._anthropic import Anthropic
@@ -39,6 +40,8 @@ from ._gemini_stream import GenerateContentDecoder, read_reply
 from ._gemini_target import target_of
 from ._google_error import classify_google
 from ._headers import GET, JSON, STREAM, bearer, merged
+from ._mistral_ocr import PARAMETERS as OCR_PARAMETERS
+from ._mistral_ocr import ocr_body, read_ocr
 from ._openai import OpenAI
 from ._paging import page_query
 from ._wire import OperationWire, WireProvider
@@ -282,6 +285,25 @@ def _decode_images(provider: Vertex, call: Call[object], body: bytes, headers: H
     return read_images(call, body)
 
 
+def _encode_ocr(provider: Vertex, call: Call[object]) -> HttpRequest:
+    name = call.route.model.removeprefix("mistralai/")
+    if not name.startswith("mistral-"):
+        raise EndpointNotSupportedError(
+            f"Vertex AI offers ocr with Mistral's models, not with {call.route.model}", provider=call.route.provider
+        )
+    return HttpRequest(
+        method="POST",
+        base_url=root_of(call.route.base_url),
+        path=f"/publishers/mistralai/models/{quote(name, safe='@')}:rawPredict",
+        headers=merged(JSON + _login(call.route.api_key), call.headers),
+        body=ocr_body(call, name),
+    )
+
+
+def _decode_ocr(provider: Vertex, call: Call[object], body: bytes, headers: Headers) -> OcrResponse:
+    return read_ocr(call, body)
+
+
 _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     "chat": OperationWire(
         encode=_encode_chat, decode=_decode_chat, open_stream=_open_chat_stream, parameters=VERTEX_PARAMETERS
@@ -290,4 +312,5 @@ _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     "embed": OperationWire(encode=_encode_embed, decode=_decode_embeddings, parameters=EMBEDDING_PARAMETERS),
     "image_generate": OperationWire(encode=_encode_image, decode=_decode_images, parameters=IMAGE_PARAMETERS),
     "list_models": OperationWire(encode=_encode_list_models, decode=_decode_models),
+    "ocr": OperationWire(encode=_encode_ocr, decode=_decode_ocr, parameters=OCR_PARAMETERS),
 }

@@ -94,7 +94,7 @@ def test_operations_without_a_deployment(make):
 def test_foundry_has_fewer_operations(make):
     """Chats and embeddings."""
     provider = known_providers()["azure-ai"]
-    assert provider.operations == {"chat", "embed"}
+    assert provider.operations == {"chat", "embed", "ocr"}
     assert target(make(f"{FOUNDRY}/models"), provider).startswith(f"{FOUNDRY}/models/chat/completions?")
 
 
