@@ -43,7 +43,8 @@ def test_what_it_offers():
     """Nothing that OpenAI has and it has not."""
     files = {"create_file", "retrieve_file", "delete_file", "list_files", "file_content"}
     texts = {"chat", "list_models", "embed", "moderate", "completions", "ocr", "transcribe"}
-    assert PROVIDER.operations == texts | files
+    batches = {"create_batch", "retrieve_batch", "list_batches", "cancel_batch", "batch_results"}
+    assert PROVIDER.operations == texts | files | batches
 
 
 def test_every_recorded_embedding_can_be_asked_for(recordings, make):
