@@ -26,6 +26,7 @@ from ..types import (
 )
 from ._anthropic_messages import Block
 from ._classify import classify
+from ._count import count_of
 from ._lenient import decode_leniently
 
 FINISH_REASONS: Mapping[str, str] = {
@@ -78,7 +79,7 @@ class WireUsage(msgspec.Struct, frozen=True):
     cache_read_input_tokens: int | None = None
     cache_creation: CacheCreation | None = None
     output_tokens_details: OutputDetails | None = None
-    server_tool_use: dict[str, int] | None = None
+    server_tool_use: dict[str, object] | None = None
     service_tier: str | None = None
     speed: str | None = None
     inference_geo: str | None = None
@@ -129,7 +130,7 @@ def read_reply(body: bytes, *, provider: str, model: str) -> ChatCompletionRespo
     :raises LlmError: it is an error under a status of success
     """
     try:
-        told = decode_leniently(_MESSAGE, body)
+        told = decode_leniently(_MESSAGE, body, blocks=True)
     except msgspec.DecodeError as error:
         raise SerializationError(
             f"the reply is no message: {error}", status=200, provider=provider, model=model, body=body
@@ -221,13 +222,20 @@ def normal_usage(told: WireUsage) -> Usage:
             others.setdefault(run.model, []).append(run)
     return replace(
         _sum(runs),
-        server_tool_use=told.server_tool_use,
+        server_tool_use=_uses(told.server_tool_use),
         unreported=unreported,
         others={model: _sum(passes) for model, passes in others.items()} or None,
         service_tier=told.service_tier,
         speed=told.speed,
         inference_geo=told.inference_geo,
     )
+
+
+def _uses(told: Mapping[str, object] | None) -> dict[str, int] | None:
+    if told is None:
+        return None
+    counts = {name: count_of(value) for name, value in told.items()}
+    return {name: count for name, count in counts.items() if count is not None}
 
 
 def _sum(runs: Sequence[WireUsage | Iteration]) -> Usage:

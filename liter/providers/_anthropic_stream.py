@@ -111,7 +111,7 @@ class MessageStreamDecoder:
         """Decode one event: none, one or several of ours."""
         data = event.data
         try:
-            told = decode_leniently(_EVENT, data)
+            told = decode_leniently(_EVENT, data, blocks=True)
         except msgspec.DecodeError as error:
             raise StreamingError(
                 f"an event of the stream cannot be read: {error}", provider=self._provider, model=self._model, body=data

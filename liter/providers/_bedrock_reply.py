@@ -22,6 +22,7 @@ from ..types import (
 from ._bedrock_media import Block
 from ._bedrock_messages import hidden_thought, text_of
 from ._classify import classify
+from ._count import count_of
 from ._lenient import decode_leniently
 
 FINISH_REASONS: Mapping[str, str] = {
@@ -157,8 +158,7 @@ def usage_of(value: object) -> Usage | None:
 
 
 def _count(told: Mapping[str, object], name: str) -> int | None:
-    value = told.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return count_of(told.get(name))
 
 
 def message_of(blocks: Sequence[Block], provider: str) -> AssistantMessage:

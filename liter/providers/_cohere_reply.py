@@ -23,6 +23,7 @@ from ..types import (
     Usage,
 )
 from ._classify import classify
+from ._count import count_of, number_of
 from ._lenient import decode_leniently
 
 Block = dict[str, object]
@@ -41,8 +42,8 @@ FINISH_REASONS: Mapping[str, str] = {
 class WireUsage(msgspec.Struct, frozen=True):
     """Usage as Cohere reports it: what is billed, and what the model saw."""
 
-    billed_units: dict[str, float | None] | None = None
-    tokens: dict[str, float | None] | None = None
+    billed_units: Block | None = None
+    tokens: Block | None = None
     cached_tokens: float | None = None
 
 
@@ -95,7 +96,7 @@ def read_reply(body: bytes, *, provider: str, model: str) -> ChatCompletionRespo
     :raises LlmError: it is an error under a status of success
     """
     try:
-        told = decode_leniently(_REPLY, body)
+        told = decode_leniently(_REPLY, body, blocks=True)
     except msgspec.DecodeError as error:
         raise SerializationError(
             f"the reply is no chat: {error}", status=200, provider=provider, model=model, body=body
@@ -152,7 +153,8 @@ def finish_reason(reason: str | None, *, called: bool) -> str | None:
 
 def normal_usage(told: WireUsage) -> Usage | None:
     """Bring usage to the normal form: what the model saw, pictures included, with what is billed kept apart."""
-    billed = {name: units for name, units in (told.billed_units or {}).items() if units is not None}
+    units = {name: number_of(value) for name, value in (told.billed_units or {}).items()}
+    billed = {name: count for name, count in units.items() if count is not None}
     tokens = told.tokens or {}
     seen = tokens if tokens.get("input_tokens") is not None or tokens.get("output_tokens") is not None else billed
     if not seen:
@@ -175,9 +177,8 @@ def normal_usage(told: WireUsage) -> Usage | None:
     )
 
 
-def _count(counts: Mapping[str, float | None], name: str) -> int | None:
-    count = counts.get(name)
-    return None if count is None else int(count)
+def _count(counts: Mapping[str, object], name: str) -> int | None:
+    return count_of(counts.get(name))
 
 
 def logprobs_of(told: Sequence[WireLogprobs]) -> Logprobs | None:

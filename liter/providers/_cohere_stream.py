@@ -81,7 +81,7 @@ class ChatStreamDecoder:
         if self.done or data.strip() == b"[DONE]":
             return ()
         try:
-            told = decode_leniently(_EVENT, data)
+            told = decode_leniently(_EVENT, data, blocks=True)
         except msgspec.DecodeError as error:
             if event.event == "error":
                 raise classify(data, status=None, provider=self._provider, model=self._model) from None

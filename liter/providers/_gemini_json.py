@@ -5,10 +5,9 @@ from typing import cast
 
 import msgspec
 
-JsonObject = dict[str, object]
+from ._count import count_of as count_of
 
-# A count of tokens beyond this is no count.
-_LARGEST = 2**53
+JsonObject = dict[str, object]
 
 
 def decode_json(body: bytes) -> object:
@@ -54,19 +53,6 @@ def word_of(value: object) -> str | None:
     if isinstance(value, bool):
         return None
     return str(value) if isinstance(value, int) else text_of(value)
-
-
-def count_of(value: object) -> int | None:
-    """A whole number of zero or more, which may come as text (64-bit integers do), or ``None``."""
-    if type(value) is int:
-        return value if 0 <= value < _LARGEST else None
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 17:
-        value = int(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, int) and 0 <= value < _LARGEST else None
 
 
 def unix_time_of(value: object) -> int:

@@ -26,30 +26,32 @@ _BESIDE_TEXT = frozenset({"reference", "tool_reference", "tool_file", "document_
 # An odd body has one odd thing, rarely two.
 _MOST_REPAIRS = 16
 
-_PLACE = re.compile(r" - at `\$(.*)`$", re.DOTALL)
+# The name of a field in a mapping is not told, but ``[...]``: then the mapping as a whole is left out.
+_PLACE = re.compile(r" - at `\$(.*?)(?:\[\.\.\.\].*)?`$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _MISSING = re.compile(r"missing required field `([^`]*)`")
 
 JsonObject = dict[str, object]
 
 
-def decode_leniently(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+def decode_leniently(decoder: "msgspec.json.Decoder[T]", body: bytes, *, blocks: bool = False) -> T:
     """Decode a body into the decoder's type, mending it where its form is off.
 
+    :param blocks: content is a list of blocks, as it should be; otherwise it is text
     :raises msgspec.DecodeError: not JSON, or JSON of a form that cannot be mended
     """
     try:
         try:
             return decoder.decode(body)
         except msgspec.ValidationError:
-            return _converted(msgspec.json.decode(body), decoder.type)
+            return _converted(msgspec.json.decode(body), decoder.type, blocks)
     except (UnicodeDecodeError, RecursionError) as error:
         # What msgspec raises for names of fields that are not UTF-8, and for lists in lists in lists.
         raise msgspec.DecodeError(f"the body is no JSON: {error}") from error
 
 
-def _converted(tree: object, kind: type[T]) -> T:
-    _mend(tree)
+def _converted(tree: object, kind: type[T], blocks: bool) -> T:
+    _mend(tree, _OF_BLOCKS if blocks else _MENDERS)
     for _ in range(_MOST_REPAIRS):
         try:
             return msgspec.convert(tree, kind, strict=False)
@@ -79,20 +81,20 @@ def _leave_out(tree: object, told: str) -> bool:
     return True
 
 
-def _mend(node: object) -> None:
+def _mend(node: object, menders: Mapping[str, Callable[[JsonObject], None]]) -> None:
     """Mend, all through the tree, what is known to be odd somewhere."""
     if isinstance(node, list):
         for item in cast("list[object]", node):
-            _mend(item)
+            _mend(item, menders)
     elif isinstance(node, dict):
         fields = cast("JsonObject", node)
         for name in [name for name, value in fields.items() if value is None]:
             del fields[name]
-        for name, mend in _MENDERS.items():
+        for name, mend in menders.items():
             if name in fields:
                 mend(fields)
         for value in fields.values():
-            _mend(value)
+            _mend(value, menders)
 
 
 def _mend_content(fields: JsonObject) -> None:
@@ -151,3 +153,4 @@ _MENDERS: Mapping[str, Callable[[JsonObject], None]] = {
     "arguments": _mend_arguments,
     "created": _mend_created,
 }
+_OF_BLOCKS = {name: mend for name, mend in _MENDERS.items() if name != "content"}

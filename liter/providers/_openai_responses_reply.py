@@ -12,6 +12,7 @@ from .._contract import Call
 from .._errors import SerializationError
 from ..types import ResponseObject, Usage
 from ._classify import classify
+from ._count import count_of
 from ._input_output_usage import InputOutputUsage
 from ._openai_usage import cost_of, tools_of
 
@@ -129,8 +130,12 @@ def _normal(usage: JsonObject, items: Sequence[JsonObject], tier: str | None) ->
 
 
 def _without_nulls(fields: Mapping[str, object]) -> JsonObject:
-    return {
-        name: _without_nulls(cast("Mapping[str, object]", value)) if isinstance(value, Mapping) else value
-        for name, value in fields.items()
-        if value is not None
-    }
+    return {name: _plain(value) for name, value in fields.items() if value is not None}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return _without_nulls(cast("Mapping[str, object]", value))
+    # Some servers write 12.0 for a count.
+    count = count_of(value) if isinstance(value, Decimal) else None
+    return value if count is None else count

@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ..types import CompletionTokensDetails, PromptTokensDetails, Usage
+from ._count import count_of
 
 # xAI counts a price in ticks of 1e-10 dollars.
 TICK = -10
@@ -124,8 +125,8 @@ def tools_of(reported: Mapping[str, object]) -> dict[str, int]:
 
 
 def _first(reported: Mapping[str, object], names: tuple[str, ...]) -> int | None:
-    counts = [reported.get(name) for name in names]
-    return next((count for count in counts if isinstance(count, int) and not isinstance(count, bool)), None)
+    counts = (count_of(reported.get(name)) for name in names)
+    return next((count for count in counts if count is not None), None)
 
 
 def cost_of(reported: Mapping[str, object]) -> Decimal | None:

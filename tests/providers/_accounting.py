@@ -167,14 +167,14 @@ def lost(record: Record, whose: Assigned, events_of: Callable[[str], list[Server
             reply = whose.provider.decode(call, body, headers)
     except LlmError as error:
         try:
-            *_, told = _documents(record, body, events_of)
+            *_, told = documents_of(record, body, events_of)
         except json.JSONDecodeError:
             told = {}
         places = (told, told.get("response") or {}, told.get("delta") or {})
         failed = any(place.get("error") or place.get("type") == "error" for place in places)
         return "" if failed else f"raised {error!r}"
-    documents = list(_documents(record, body, events_of))
-    raw, typed = _FORMS[whose.form](documents, reply, bool(record["streaming"]))
+    documents = list(documents_of(record, body, events_of))
+    raw, typed = FORMS[whose.form](documents, reply, bool(record["streaming"]))
     return "" if raw == typed else _where(raw, typed)
 
 
@@ -188,7 +188,7 @@ def _where(raw: object, typed: object) -> str:
     return f"{raw!r:.300} != {typed!r:.300}"
 
 
-def _documents(record: Record, body: bytes, events_of: Callable[[str], list[ServerSentEvent]]) -> Iterator[object]:
+def documents_of(record: Record, body: bytes, events_of: Callable[[str], list[ServerSentEvent]]) -> Iterator[object]:
     """The JSON documents of a body: of each event, of each line, of each message, or one."""
     if b":event-type" in body[:200] or b":exception-type" in body[:200]:
         for _, name, payload in _converse.messages_of(body):
@@ -319,7 +319,7 @@ def _of_completions(documents: list[Record], reply: object, streamed: bool) -> C
     )
 
 
-_FORMS: Mapping[str, Callable[[list[Record], object, bool], Compared]] = {
+FORMS: Mapping[str, Callable[[list[Record], object, bool], Compared]] = {
     "openai": _of_openai,
     "anthropic": _of_anthropic,
     "gemini": _of_gemini,

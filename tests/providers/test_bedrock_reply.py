@@ -432,7 +432,8 @@ def test_a_body_that_cannot_be_read(body):
     ("usage", "known"),
     [
         ({"inputTokens": 1}, False),
-        ({"inputTokens": "1", "outputTokens": 2}, False),
+        ({"inputTokens": "one", "outputTokens": 2}, False),
+        ({"inputTokens": "1", "outputTokens": 2.0}, True),
         ({"inputTokens": -1, "outputTokens": 2}, False),
         (None, False),
         ([], False),

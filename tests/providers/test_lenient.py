@@ -85,3 +85,26 @@ def test_images_among_the_parts_are_images():
     body = {"choices": [{"message": {"content": [{"type": "text", "text": "Look"}, image]}}]}
     [choice] = read(msgspec.json.encode(body)).choices
     assert (choice.message.content, choice.message.images) == ("Look", [image])
+
+
+def test_one_odd_value_in_a_mapping_leaves_out_the_mapping_alone():
+    """The decoder does not say under which name it stands."""
+
+    class Counted(msgspec.Struct):
+        text: str
+        uses: dict[str, int] | None = None
+
+    decoder = msgspec.json.Decoder(Counted)
+    assert decode_leniently(decoder, b'{"text":"a","uses":{"x":1,"y":{}}}') == Counted("a")
+
+
+def test_blocks_stay_blocks():
+    """Where content is a list of them, mending something else does not make it a text."""
+
+    class Spoken(msgspec.Struct):
+        content: list[dict[str, object]]
+        count: int = 0
+
+    decoder = msgspec.json.Decoder(Spoken)
+    told = decode_leniently(decoder, b'{"content":[{"type":"text","text":"a"}],"count":"3"}', blocks=True)
+    assert told == Spoken([{"type": "text", "text": "a"}], 3)
