@@ -72,8 +72,8 @@ _INPUT_TYPES = {"query": "search_query", "document": "search_document"}
 
 
 class _Meta(msgspec.Struct, frozen=True):
-    billed_units: dict[str, float | None] | None = None
-    tokens: dict[str, float | None] | None = None
+    billed_units: Block | None = None
+    tokens: Block | None = None
     cached_tokens: float | None = None
 
 

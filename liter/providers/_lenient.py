@@ -4,6 +4,7 @@ A body of the right form pays nothing for this: it is decoded in one step. Only 
 as plain JSON, mended, and converted.
 """
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar, cast
@@ -11,6 +12,8 @@ from typing import TypeVar, cast
 import msgspec
 
 T = TypeVar("T")
+
+_LOGGER = logging.getLogger("liter")
 
 # What a caller pays for. A reply in which this cannot be read is refused; other odd fields are left out
 # (the bytes stay in the reply's ``raw``).
@@ -69,6 +72,8 @@ def _leave_out(tree: object, told: str) -> bool:
     if steps and steps[-1] in _COUNTS:
         # A usage without its counts is unknown, and not one of zero tokens.
         steps = steps[:-1]
+    if missing is None and len(steps) > 1 and isinstance(steps[-1], int) and steps[-2] not in _NEEDED:
+        return _leave_out_item(tree, steps)
     if missing is None and (not steps or steps[-1] in _NEEDED or isinstance(steps[-1], int)):
         return False
     node = tree
@@ -78,6 +83,17 @@ def _leave_out(tree: object, told: str) -> bool:
         cast("JsonObject", node)[missing.group(1)] = ""
     else:
         cast("JsonObject", node).pop(cast("str", steps[-1]), None)
+    return True
+
+
+def _leave_out_item(tree: object, steps: list[str | int]) -> bool:
+    """Take an item of a wrong kind out of its list, and all others of that kind."""
+    node = tree
+    for step in steps[:-1]:
+        node = cast("dict[object, object]", node)[step]
+    items = cast("list[object]", node)
+    kind = type(items[cast("int", steps[-1])])
+    items[:] = [item for item in items if type(item) is not kind]
     return True
 
 
@@ -100,11 +116,16 @@ def _mend(node: object, menders: Mapping[str, Callable[[JsonObject], None]]) -> 
 def _mend_content(fields: JsonObject) -> None:
     """Parts in place of text (Mistral, Databricks): text is joined, thinking is reasoning, images are images."""
     parts = fields["content"]
-    if not isinstance(parts, list) or "type" in fields:
+    if "type" in fields:
+        return
+    if isinstance(parts, dict) and "text" in parts:
+        parts = [cast("object", parts)]
+    if not isinstance(parts, list):
         return
     text: list[str] = []
     reasoning: list[str] = []
     images: list[object] = []
+    unknown: list[object] = []
     for part in cast("list[object]", parts):
         if isinstance(part, str):
             text.append(part)
@@ -116,8 +137,17 @@ def _mend_content(fields: JsonObject) -> None:
                 text.append(cast("str", said["text"]))
             elif said.get("type") == "image_url":
                 images.append(cast("JsonObject", part))
-            elif said.get("type") not in _BESIDE_TEXT:
+            elif said.get("type") == "refusal":
+                fields["refusal"] = f"{fields.get('refusal') or ''}{said.get('refusal') or ''}"
+            elif not isinstance(said.get("type"), str):
                 return
+            elif said["type"] not in _BESIDE_TEXT:
+                unknown.append(said["type"])
+    if unknown:
+        if not (text or reasoning or images):
+            return
+        # What is beside them is paid for. What they are, stands in ``raw``.
+        _LOGGER.warning("parts of types %r are not known, and left out of the content", unknown)
     if text or not reasoning:
         fields["content"] = "".join(text)
     else:
@@ -141,6 +171,16 @@ def _mend_arguments(fields: JsonObject) -> None:
         fields["arguments"] = msgspec.json.encode(fields["arguments"]).decode()
 
 
+def _mend_citations(fields: JsonObject) -> None:
+    """Sources are told by their addresses alone, or with a title."""
+    told = fields["citations"]
+    if isinstance(told, list) and "choices" in fields:
+        fields["citations"] = [
+            cast("Mapping[str, object]", one).get("url") if isinstance(one, Mapping) else one
+            for one in cast("list[object]", told)
+        ]
+
+
 def _mend_created(fields: JsonObject) -> None:
     try:
         fields["created"] = int(float(cast("str", fields["created"])))
@@ -149,6 +189,7 @@ def _mend_created(fields: JsonObject) -> None:
 
 
 _MENDERS: Mapping[str, Callable[[JsonObject], None]] = {
+    "citations": _mend_citations,
     "content": _mend_content,
     "arguments": _mend_arguments,
     "created": _mend_created,

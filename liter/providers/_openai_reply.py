@@ -37,9 +37,13 @@ _FINISH_REASONS: Mapping[str, str] = {
 }
 
 
+_OWN = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
+
+
 def finish_reason(reason: str, *, called: bool) -> str:
     """OpenAI's word for a reason to end. With tool calls, ``stop`` means that those ended it."""
-    known = _FINISH_REASONS.get(reason, reason)
+    word = reason.lower()
+    known = _FINISH_REASONS.get(word, word if word in _OWN else reason)
     return "tool_calls" if called and known == "stop" else known
 
 

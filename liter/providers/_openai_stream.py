@@ -1,13 +1,14 @@
 """Streamed replies of OpenAI's wire."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import msgspec
 from msgspec.structs import force_setattr
 
 from .._errors import StreamingError
 from .._http import ServerSentEvent
-from ..types import ChatCompletionChunk, ChunkChoice, Usage, chunk_of_reply
+from ..types import ChatCompletionChunk, ChunkChoice, Delta, Usage, chunk_of_reply
 from ._bookkeeping import says_nothing
 from ._classify import classify
 from ._codec import Framing
@@ -15,7 +16,19 @@ from ._lenient import decode_leniently
 from ._openai_reply import finish_reason, read_reply
 from ._openai_usage import normal_usage
 
+
+class _OddChoice(ChunkChoice, frozen=True, kw_only=True):
+    """A choice with a message where a delta should be, as some servers have it."""
+
+    delta: Delta = msgspec.field(default=Delta(), name="message")
+
+
+class _OddChunk(ChatCompletionChunk, frozen=True, kw_only=True):
+    choices: list[_OddChoice] = []  # type: ignore[assignment] # each is a choice as any other
+
+
 _CHUNK = msgspec.json.Decoder(ChatCompletionChunk)
+_ODD: "msgspec.json.Decoder[ChatCompletionChunk]" = msgspec.json.Decoder(_OddChunk)
 _ANY = msgspec.json.Decoder(dict[str, object])
 
 
@@ -35,6 +48,7 @@ class ChatStreamDecoder:
         self._called: set[int] = set()
         self._unfinished: set[int] = set()
         self._finished = False
+        self._latest = b""
 
     def feed(self, event: ServerSentEvent) -> Sequence[ChatCompletionChunk]:
         """Decode one event: none or one of ours."""
@@ -42,8 +56,9 @@ class ChatStreamDecoder:
         if data == b"[DONE]":
             self.done = True
             return ()
+        self._latest = data
         try:
-            chunk = decode_leniently(_CHUNK, data)
+            chunk = decode_leniently(_CHUNK if b'"delta"' in data or b'"message"' not in data else _ODD, data)
         except msgspec.DecodeError as error:
             if data.strip() == b"[DONE]":
                 self.done = True
@@ -89,8 +104,14 @@ class ChatStreamDecoder:
         """Raise the error that an event tells, if it tells one."""
         try:
             told = _ANY.decode(data)
-        except UnicodeDecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return
+        choices = told.get("choices")
+        for choice in cast("list[object]", choices) if isinstance(choices, list) else ():
+            if isinstance(choice, Mapping) and cast("Mapping[str, object]", choice).get("error"):
+                # As OpenRouter has it, too.
+                data = msgspec.json.encode({"error": cast("Mapping[str, object]", choice)["error"]})
+                raise classify(data, status=None, provider=self._provider, model=self._model)
         if told.get("error") or (told.keys() & {"detail", "message", "errors", "base_resp"} and "choices" not in told):
             raise classify(data, status=None, provider=self._provider, model=self._model)
 
@@ -110,6 +131,8 @@ class ChatStreamDecoder:
         if self.done or (self._finished and not self._unfinished):
             self.done = True
             return ()
+        # What broke it off may stand beside the last choices.
+        self._raise_error(self._latest)
         raise StreamingError(
             "the stream ended before its end: neither a finish reason nor [DONE] came",
             provider=self._provider,
