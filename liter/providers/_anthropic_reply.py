@@ -88,6 +88,8 @@ class WireUsage(msgspec.Struct, frozen=True):
     def updated(self, later: "WireUsage") -> "WireUsage":
         """With what a later report tells in place of what was told before."""
         told = {name: value for name in later.__struct_fields__ if (value := getattr(later, name)) is not None}
+        # Counts grow. Imitators that know a count at the beginning alone tell 0 at the end.
+        told = {name: value for name, value in told.items() if value != 0 or not getattr(self, name)}
         return replace(self, **told)
 
 
@@ -97,7 +99,8 @@ class WireMessage(msgspec.Struct, frozen=True):
     type: str = ""
     id: str = ""
     model: str = ""
-    content: list[Block] | None = None
+    # A text in place of blocks is what some imitators have.
+    content: list[Block] | str | None = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
     stop_details: Block | None = None
@@ -137,7 +140,9 @@ def read_reply(body: bytes, *, provider: str, model: str) -> ChatCompletionRespo
         ) from error
     if told.content is None:
         raise classify(body, status=None, provider=provider, model=model)
-    message = message_of(told.content, provider)
+    content = told.content
+    blocks: list[Block] = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    message = message_of(blocks, provider)
     if told.stop_reason == "refusal":
         message = replace(message, refusal=refusal_of(told.stop_details))
     choice = Choice(
@@ -192,7 +197,7 @@ def _unix_time(text: str | None) -> int | None:
 
 def finish_reason(stop_reason: str | None) -> str | None:
     """OpenAI's word for why a reply ended; Anthropic's own where there is none."""
-    return None if stop_reason is None else FINISH_REASONS.get(stop_reason, stop_reason)
+    return None if stop_reason is None else FINISH_REASONS.get(stop_reason.lower(), stop_reason)
 
 
 def native_fields(told: msgspec.Struct) -> dict[str, object] | None:
@@ -269,7 +274,7 @@ def message_of(blocks: Sequence[Block], provider: str) -> AssistantMessage:
     annotations: list[Annotation] = []
     for block in blocks:
         if block.get("type") == "text":
-            said = str(block.get("text", ""))
+            said = str(block.get("text") or "")
             text.append(said)
             annotations += annotations_of(block, offset)
             offset += len(said)
@@ -303,14 +308,16 @@ def native_content(blocks: Sequence[Block], provider: str) -> NativeContent | No
 
 def arguments_of(block: Mapping[str, object]) -> str:
     """The arguments of a call as JSON text."""
-    return msgspec.json.encode(block.get("input") or {}).decode()
+    told = block.get("input")
+    # Imitators hand on the text that they have of OpenAI's.
+    return told if isinstance(told, str) and told else msgspec.json.encode(told or {}).decode()
 
 
 def annotations_of(block: Mapping[str, object], offset: int) -> list[Annotation]:
     """What a text block cites: web pages, and documents and search results of the request. It is cited for all of the
     block, which begins at ``offset``."""
     citations = block.get("citations")
-    end = offset + len(str(block.get("text", "")))
+    end = offset + len(str(block.get("text") or ""))
     made: list[Annotation] = []
     for item in cast("list[object]", citations) if isinstance(citations, list) else ():
         citation: Block = cast("Block", item) if isinstance(item, dict) else {}

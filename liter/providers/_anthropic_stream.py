@@ -58,6 +58,10 @@ _EVENT = msgspec.json.Decoder(_Event)
 _INPUT = msgspec.json.Decoder(dict[str, object])
 
 
+# The kinds of block that a delta tells.
+_KINDS = {"text_delta": "text", "thinking_delta": "thinking"}
+
+
 class _OpenBlock:
     """A block that is being built, and the fragments of its text, thought or input."""
 
@@ -122,7 +126,7 @@ class MessageStreamDecoder:
             case "content_block_start":
                 return self._start(told, data)
             case "content_block_stop":
-                return self._stop(told, data)
+                return self._stop(told.index, data)
             case "message_start":
                 return self._begin(told, data)
             case "message_delta":
@@ -132,6 +136,8 @@ class MessageStreamDecoder:
                 self.done = True
                 return self._last(data)
             case "error":
+                raise classify(data, status=None, provider=self._provider, model=self._model)
+            case "" if event.event == "error" or b'"error"' in data:
                 raise classify(data, status=None, provider=self._provider, model=self._model)
             case _:
                 return ()
@@ -172,9 +178,15 @@ class MessageStreamDecoder:
 
     def _delta(self, told: _Event, data: bytes) -> Sequence[ChatCompletionChunk]:
         delta = told.delta
-        opened = self._open.get(told.index)
-        if delta is None or opened is None:
+        if delta is None:
             return ()
+        opened = self._open.get(told.index)
+        if opened is None:
+            # Some imitators announce no blocks. A call without its name is none.
+            kind = _KINDS.get(delta.type)
+            if kind is None:
+                return ()
+            opened = self._open[told.index] = _OpenBlock({"type": kind, kind: ""}, None)
         match delta.type:
             case "text_delta":
                 opened.fragments.append(delta.text or "")
@@ -196,8 +208,8 @@ class MessageStreamDecoder:
                 pass
         return ()
 
-    def _stop(self, told: _Event, data: bytes) -> Sequence[ChatCompletionChunk]:
-        opened = self._open.pop(told.index, None)
+    def _stop(self, index: int, data: bytes) -> Sequence[ChatCompletionChunk]:
+        opened = self._open.pop(index, None)
         if opened is None:
             return ()
         block = opened.close()
@@ -208,7 +220,7 @@ class MessageStreamDecoder:
             return (self._chunk(data, Delta(thinking_blocks=[block])),)
         if block.get("type") == "text":
             annotations = annotations_of(block, self._offset)
-            self._offset += len(str(block.get("text", "")))
+            self._offset += len(str(block.get("text") or ""))
             if annotations:
                 return (self._chunk(data, Delta(annotations=annotations)),)
         return ()
@@ -218,6 +230,8 @@ class MessageStreamDecoder:
         if delta is None or delta.stop_reason is None:
             return ()
         self._finished = True
+        # Some imitators do not tell the end of blocks either.
+        closed = [chunk for index in sorted(self._open) for chunk in self._stop(index, data)]
         choice = ChunkChoice(
             delta=Delta(
                 refusal=refusal_of(delta.stop_details) if delta.stop_reason == "refusal" else None,
@@ -230,7 +244,7 @@ class MessageStreamDecoder:
         native = {**(native_fields(delta) or {}), **(native_fields(told) or {})}
         identity = self._message
         chunk = ChatCompletionChunk(id=identity.id, model=identity.model, choices=[choice], native=native or None)
-        return (chunk.attach(raw=data),)
+        return (*closed, chunk.attach(raw=data))
 
     def _last(self, data: bytes) -> Sequence[ChatCompletionChunk]:
         chunk = ChatCompletionChunk(

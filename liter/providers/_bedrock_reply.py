@@ -231,7 +231,8 @@ def _call(block: Block) -> ToolCall:
 
 def arguments_of(use: Mapping[str, object]) -> str:
     """The arguments of a call as JSON text."""
-    return msgspec.json.encode(use.get("input") or {}).decode()
+    told = use.get("input")
+    return told if isinstance(told, str) and told else msgspec.json.encode(told or {}).decode()
 
 
 def thought_of(block: Mapping[str, object]) -> Block:

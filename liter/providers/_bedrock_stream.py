@@ -35,6 +35,7 @@ from ._bedrock_reply import (
 )
 from ._bookkeeping import says_nothing
 from ._codec import Framing
+from ._count import count_of
 from ._lenient import decode_leniently
 
 # A block that was not announced.
@@ -287,8 +288,7 @@ class ConverseStreamDecoder:
 
 
 def _index(told: Mapping[str, object]) -> int:
-    index = told.get("contentBlockIndex")
-    return index if isinstance(index, int) else 0
+    return count_of(told.get("contentBlockIndex")) or 0
 
 
 def _arguments(call: int, fragment: str) -> Delta:

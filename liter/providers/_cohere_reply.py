@@ -71,7 +71,7 @@ class WireCall(msgspec.Struct, frozen=True, gc=False):
 
 
 class _WireMessage(msgspec.Struct, frozen=True):
-    content: list[Block] | None = None
+    content: list[Block] | str | None = None
     tool_plan: str | None = None
     tool_calls: list[WireCall] | None = None
     citations: list[Block] | None = None
@@ -103,7 +103,8 @@ def read_reply(body: bytes, *, provider: str, model: str) -> ChatCompletionRespo
         ) from error
     if not isinstance(told.message, _WireMessage):
         raise classify(body, status=None, provider=provider, model=model)
-    blocks = told.message.content or []
+    content = told.message.content or []
+    blocks: list[Block] = [{"type": "text", "text": content}] if isinstance(content, str) else content
     calls = [_call(call) for call in told.message.tool_calls or ()]
     message = AssistantMessage(
         content=text_of(blocks),

@@ -34,7 +34,9 @@ def call_parts(parts: Sequence[JsonObject]) -> list[JsonObject]:
 def call_of(part: Mapping[str, object]) -> tuple[str | None, str, str]:
     """A call's own id, its function's name, and its arguments as JSON text."""
     told = fields_of(part.get("functionCall"))
-    arguments = msgspec.json.encode(fields_of(told.get("args"))).decode()
+    args = told.get("args")
+    # A text in place of an object is what some gateways have of OpenAI's.
+    arguments = args if isinstance(args, str) and args else msgspec.json.encode(fields_of(args)).decode()
     return text_of(told.get("id")) or None, text_of(told.get("name")) or "", arguments
 
 

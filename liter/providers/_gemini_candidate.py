@@ -41,6 +41,14 @@ _THOUGHT, _TEXT, _CALL = 0, 1, 2
 _TOLD = frozenset({"content", "finishReason", "index", "logprobsResult"})
 
 
+def _parts(content: object) -> list[JsonObject]:
+    """The parts of a content; some gateways have one without a list around it, or a text in place of all."""
+    if isinstance(content, str):
+        return [{"text": content}]
+    parts = fields_of(content).get("parts")
+    return [fields_of(cast("object", parts))] if isinstance(parts, dict) else objects_of(parts)
+
+
 class Candidate:
     """One of the replies that a stream builds up."""
 
@@ -68,11 +76,7 @@ class Candidate:
         reason = word_of(told.get("finishReason"))
         if reason is not None:
             self.finish = _NUMBERS.get(reason, reason)
-        deltas = [
-            delta
-            for part in objects_of(fields_of(told.get("content")).get("parts"))
-            for delta in self._part(part, response_id)
-        ]
+        deltas = [delta for part in _parts(told.get("content")) for delta in self._part(part, response_id)]
         logprobs = _logprobs(fields_of(told.get("logprobsResult")))
         made = [ChunkChoice(index=self.index, delta=delta) for delta in deltas]
         if logprobs is not None:

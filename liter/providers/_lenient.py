@@ -53,6 +53,14 @@ def decode_leniently(decoder: "msgspec.json.Decoder[T]", body: bytes, *, blocks:
         raise msgspec.DecodeError(f"the body is no JSON: {error}") from error
 
 
+def convert_leniently(tree: object, kind: type[T]) -> T:
+    """Convert a JSON tree, which may be changed, leaving out what is of an odd form.
+
+    :raises msgspec.ValidationError: it cannot be mended
+    """
+    return _converted(tree, kind, blocks=True)
+
+
 def _converted(tree: object, kind: type[T], blocks: bool) -> T:
     _mend(tree, _OF_BLOCKS if blocks else _MENDERS)
     for _ in range(_MOST_REPAIRS):

@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import force_setattr, replace
 
 from .._errors import SerializationError
-from ..types import ChatCompletionResponse, Choice, ModelsListResponse
+from ..types import ChatCompletionResponse, Choice, ModelsListResponse, RefusalPart
 from ._classify import classify
 from ._lenient import decode_leniently
 from ._openai_usage import normal_usage
@@ -74,6 +74,10 @@ def read_reply(body: bytes, *, provider: str, model: str) -> ChatCompletionRespo
 def _normalise(choice: Choice) -> None:
     # The reply is not handed out yet, so it may still change.
     message = choice.message
+    if isinstance(message.content, list):
+        refusal = "".join(part.refusal for part in message.content if isinstance(part, RefusalPart))
+        message = replace(message, content=message.text, refusal=message.refusal or refusal or None)
+        force_setattr(choice, "message", message)
     if message.reasoning is not None:
         force_setattr(
             choice,

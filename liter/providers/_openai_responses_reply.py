@@ -14,6 +14,7 @@ from ..types import ResponseObject, Usage
 from ._classify import classify
 from ._count import count_of
 from ._input_output_usage import InputOutputUsage
+from ._lenient import convert_leniently
 from ._openai_usage import cost_of, tools_of
 
 JsonObject = dict[str, object]
@@ -92,6 +93,9 @@ def response_of(fields: Mapping[str, object], usage: JsonObject) -> ResponseObje
             continue
         if name in _FIELDS and _fits(name, value):
             told[name] = value
+        elif name == "output" and isinstance(value, list):
+            # What is no item has nothing to say; the bytes are in ``raw``.
+            told[name] = [item for item in cast("list[object]", value) if isinstance(item, dict)]
         else:
             native[name] = value
     items = cast("list[JsonObject]", told.get("output") or [])
@@ -115,7 +119,7 @@ def _fits(name: str, value: object) -> bool:
 
 def _normal(usage: JsonObject, items: Sequence[JsonObject], tier: str | None) -> Usage | None:
     try:
-        normal = msgspec.convert(_without_nulls(usage), InputOutputUsage, strict=False).normal()
+        normal = convert_leniently(_without_nulls(usage), InputOutputUsage).normal()
     except msgspec.ValidationError:
         return None
     uses = tools_of(usage)

@@ -82,7 +82,7 @@ class ResponseStreamDecoder:
                 body=data,
             ) from error
         kind = told.type or (framed.event if framed.event != "message" else "")
-        if kind == "error" or (not kind and b'"error"' in data):
+        if kind == "error" or (not told.type and told.response is None and b'"error"' in data):
             raise classify(_error_body(data), status=None, provider=route.provider, model=route.model or None)
         response = None
         if told.response is not None:

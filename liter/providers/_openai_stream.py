@@ -24,7 +24,7 @@ class _OddChoice(ChunkChoice, frozen=True, kw_only=True):
 
 
 class _OddChunk(ChatCompletionChunk, frozen=True, kw_only=True):
-    choices: list[_OddChoice] = []  # type: ignore[assignment] # each is a choice as any other
+    choices: list[_OddChoice] = msgspec.field(default_factory=list[_OddChoice])  # type: ignore[assignment] # as any other
 
 
 _CHUNK = msgspec.json.Decoder(ChatCompletionChunk)

@@ -116,7 +116,7 @@ def typed_item(item: JsonObject) -> Item:
     kind = _KINDS.get(str(item.get("type")))
     if kind is not None:
         try:
-            return msgspec.convert(_without_nulls(item), kind, strict=False)
+            return msgspec.convert(_as_it_should_be(item), kind, strict=False)
         except msgspec.ValidationError:
             pass
     name, key, status = item.get("type"), item.get("id"), item.get("status")
@@ -128,11 +128,22 @@ def typed_item(item: JsonObject) -> Item:
     )
 
 
+def _as_it_should_be(item: JsonObject) -> JsonObject:
+    """An item without nulls; imitators have text in place of parts, and objects in place of text."""
+    fields = cast("JsonObject", _without_nulls(item))
+    content, arguments = fields.get("content"), fields.get("arguments")
+    if isinstance(content, str):
+        fields["content"] = [{"text": content}]
+    if isinstance(arguments, dict):
+        fields["arguments"] = msgspec.json.encode(cast("object", arguments)).decode()
+    return fields
+
+
 def _without_nulls(value: object) -> object:
     """Nothing is told by a null that is not told by its absence."""
     if isinstance(value, dict):
         fields = cast("JsonObject", value)
         return {name: _without_nulls(inner) for name, inner in fields.items() if inner is not None}
     if isinstance(value, list):
-        return [_without_nulls(inner) for inner in cast("list[object]", value)]
+        return [_without_nulls(inner) for inner in cast("list[object]", value) if inner is not None]
     return value

@@ -269,7 +269,11 @@ def test_what_is_no_event_breaks_the_stream(data):
 
 def test_unknown_events_and_deltas_do_no_harm():
     """New ones may come at any time."""
-    extra = [event("something_new", index=0), delta(0, "new_delta", words="x"), delta(9, "text_delta", text="lost")]
+    extra = [
+        event("something_new", index=0),
+        delta(0, "new_delta", words="x"),
+        delta(9, "input_json_delta", partial_json="x"),
+    ]
     assert accumulate(chunks_of([*THINK_AND_CALL[:2], *extra, *THINK_AND_CALL[2:]])) == accumulate(
         chunks_of(THINK_AND_CALL)
     )
