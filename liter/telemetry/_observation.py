@@ -35,6 +35,18 @@ if TYPE_CHECKING:
 _DROPPED = "The stream was dropped before its end."
 
 
+def _observations(call: Call[object]) -> "list[Observation]":
+    """Those that see a call, the outermost first."""
+    owners = [getattr(each, "__self__", None) for each in call.listeners]
+    return [owner for owner in owners if isinstance(owner, Observation)]
+
+
+def _context_of(call: Call[object]) -> "Context":
+    """Where a call's span belongs: below what is current; or, where it goes on with a stream, below that one's span."""
+    outer = _observations(call)
+    return outer[-1].context if outer and outer[-1].streams else contexts.get_current()
+
+
 def observe(recorder: Recorder, call: Call[object]) -> "Observation | None":
     """Begin to observe a call; ``None`` if telemetry fails at that."""
     try:
@@ -79,7 +91,7 @@ class Observation:
         # When a stream's first event was in, and when all was.
         self._first: float | None = None
         self._ended: float | None = None
-        outside = contexts.get_current()
+        outside = _context_of(call)
         # What its metrics and its span's birth have in common; empty for what has no span of its own.
         self._named: Attributes = {} if settings.route else creation_attributes(call.operation, call.route)
         self._measured: Attributes = self._named
@@ -147,9 +159,13 @@ class Observation:
         call = getattr(event, "call", None)
         if not isinstance(call, Call):
             return True
-        owners = [getattr(each, "__self__", None) for each in cast("Call[object]", call).listeners]
-        own = [owner for owner in owners if isinstance(owner, Observation)]
+        own = _observations(cast("Call[object]", call))
         return not own or own[-1] is self
+
+    @property
+    def streams(self) -> bool:
+        """Whether its stream is being read."""
+        return self._first is not None
 
     @quiet
     def entered(self, reply: Reply[object]) -> None:

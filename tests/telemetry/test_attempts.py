@@ -8,10 +8,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from liter import Call, LlmError, Route
 from liter._http import HttpRequest
+from liter.middleware import CostTracking, Fallback, Retry, Router, Tracing
 from liter.middleware import Deployment as RouterDeployment
-from liter.middleware import Fallback, Retry, Router, Tracing
 from liter.telemetry._http import full_url, url_template
-from liter.testing import Refuse, Simulator
+from liter.testing import Refuse, ResetAfterEvents, Simulator
 
 from ._recorded import CLAUDE, GPT, HI, Recorded, attributes, id_of, parent_of, serving
 
@@ -174,6 +174,26 @@ async def test_a_span_for_each_model(recorded: Recorded) -> None:
     assert [attributes(each).get("http.request.resend_count") for each in attempts] == [None, 1, None]
     assert sum(getattr(point, "count", 0) for point in recorded.points("gen_ai.client.operation.duration")) == 2
     assert sum(getattr(point, "count", 0) for point in recorded.points("liter.client.retry.delay")) == 1
+
+
+@pytest.mark.anyio
+async def test_a_model_that_goes_on_with_a_stream(recorded: Recorded) -> None:
+    """Its span is below the route's as that of the model before it, and not below whatever reads the stream."""
+    layers = (
+        recorded.tracing(route=True),
+        CostTracking(),
+        Fallback([CLAUDE], mid_stream="restart"),
+        recorded.tracing(),
+    )
+    async with serving(Simulator(faults=[ResetAfterEvents(3)]), *layers) as client:
+        stream = await client.chat_stream(model=GPT, messages=HI, max_tokens=9)
+        with recorded.tracer_provider.get_tracer("app").start_as_current_span("the reader's"):
+            async for _ in stream:
+                pass
+    (route,) = (span for span in recorded.spans if span.name == "liter.route")
+    broken, served = recorded.calls
+    assert {parent_of(broken), parent_of(served)} == {id_of(route)}
+    assert [attributes(call).get("error.type") for call in (broken, served)] == ["liter.StreamingError", None]
 
 
 @pytest.mark.anyio
