@@ -71,7 +71,8 @@ def picture(before: Sequence[float], after: Sequence[float], extra: float) -> st
         return LEFT + (WIDTH - LEFT - RIGHT) * -math.log10(1 - percent / 100) / nines
 
     def y(seconds: float) -> float:
-        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - math.log(seconds / low) / math.log(high / low))
+        # The few that are faster than the axis begins at are drawn where it does.
+        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - math.log(max(seconds, low) / low) / math.log(high / low))
 
     def text(at_x: float, at_y: float, words: str, *, anchor: str = "start", fill: str = INK, size: int = 13) -> str:
         place = f'x="{at_x:.1f}" y="{at_y:.1f}" text-anchor="{anchor}"'

@@ -94,7 +94,7 @@ def facts(span: ReadableSpan) -> str:
     """What is written beside a span."""
     told = span.attributes or {}
     if "gen_ai.usage.cost" in told:
-        return f"${told['gen_ai.usage.cost']:.7f}".rstrip("0") + f"  {told['gen_ai.usage.output_tokens']} tokens out"
+        return f"${told['gen_ai.usage.cost']:.7f}".rstrip("0") + f", {told['gen_ai.usage.output_tokens']} tokens out"
     if told.get("liter.cache.hit"):
         return "cache hit, no cost"
     if "http.response.status_code" in told:

@@ -105,19 +105,30 @@ def histogram(
         body.append(f'<g class="column">{_tooltip([told])}{bar}</g>')
     powers = [10.0**power for power in range(math.ceil(low), math.floor(high) + 1)]
     body += [_text(across(power), height - 9, unit(power), "middle") for power in powers]
-    taken = -math.inf
-    for mark in marks:
-        x = across(mark.value)
-        label = f"{mark.label} {unit(mark.value)}"
-        # A label takes some 7 units for each character; one that would lie over the last is moved to its right.
-        start = max(x, taken)
-        taken = start + 7 * len(label) + 14
+    labels = [f"{mark.label} {unit(mark.value)}" for mark in marks]
+    places = [across(mark.value) for mark in marks]
+    for x, start, label in zip(places, _side_by_side(places, labels, _LEFT + plot.width), labels, strict=True):
         body += [
             f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="20" y2="{plot.bottom:.1f}"/>',
-            f'<path class="mark" d="M{x:.1f} 20L{start:.1f} 14" fill="none"/>',
+            # From the line to the nearest end of its label.
+            f'<path class="mark" d="M{x:.1f} 20L{min(max(x, start), start + 7 * len(label)):.1f} 17" fill="none"/>',
             _text(start + 4, 14, label, "start", "strong"),
         ]
     return plot.svg("".join(body), "how much calls cost")
+
+
+def _side_by_side(places: Sequence[float], labels: Sequence[str], end: float) -> list[float]:
+    """Where labels begin that would lie over each other, or beyond the end, at their places."""
+    # A label takes some 7 units for each character.
+    sizes = [7 * len(label) + 14 for label in labels]
+    starts, taken = list(places), -math.inf
+    for index, size in enumerate(sizes):
+        starts[index] = max(starts[index], taken)
+        taken = starts[index] + size
+    for index in reversed(range(len(starts))):
+        starts[index] = min(starts[index], end - sizes[index])
+        end = starts[index]
+    return starts
 
 
 def heat_map(

@@ -119,7 +119,7 @@ def _show(terminal: Terminal, options: SpendOptions, total: Sum, groups: Sequenc
     dearest = max(group.cost for group in groups) or 1
     rows: list[list[Line]] = []
     for group in (*groups, total):
-        share = f"{100 * group.cost / total.cost:.1f} %" if total.cost else ""
+        share = f"{100 * group.cost / total.cost:.1f} %" if total.cost and (group.cost or not group.unknown) else ""
         style: Style = "bold" if group is total else ""
         bar: Line = (
             "" if group is total else [Span(bar_of(group.cost / dearest, length, unicode=terminal.unicode), "accent")]
@@ -131,7 +131,7 @@ def _show(terminal: Terminal, options: SpendOptions, total: Sum, groups: Sequenc
                 [Span(f"{group.failed:,}" if group.failed else "", "bad")],
                 compact(group.prompt_tokens),
                 compact(group.completion_tokens),
-                [Span(money(group.dollars), style)],
+                [Span(amount(group), style)],
                 [Span(share, "dim")],
                 bar,
             ]
@@ -153,6 +153,13 @@ def bar_of(part: float, length: int, *, unicode: bool) -> str:
         return "#" * round(part * length)
     eighths = round(part * length * 8)
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def amount(group: Sum) -> str:
+    """Write what a group cost, as far as it is known: never 0 where it is not."""
+    if not group.unknown:
+        return money(group.dollars)
+    return f"{money(group.dollars)} + ?" if group.cost else "unknown"
 
 
 def money(dollars: Decimal) -> str:

@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 
 from ..stores import LedgerRow
 from ._plot import Mark, Series, heat_map, histogram, sparkline, stacked_bars
-from ._spend import compact, money
+from ._spend import amount, compact, money
 from ._spend_style import STYLE
 from ._spend_sums import Calls, Sum, Sums, group_of
 from ._spend_time import Timeline
@@ -167,7 +167,7 @@ class _Page:
         rest = [group for group in self._outcomes if group.name != "ok"]
         shown = "".join(
             f"<tr><td>{escape(_OUTCOMES.get(group.name, group.name))}</td><td>{group.attempts:,}</td>"
-            f"<td>{_share(group.attempts, self._total.attempts)}</td><td>{_money(group.cost)}</td></tr>"
+            f"<td>{_share(group.attempts, self._total.attempts)}</td><td>{amount(group)}</td></tr>"
             for group in sorted(rest, key=lambda each: -each.attempts)[:_LISTED]
         )
         head = "<tr><th>How it ended</th><th>Attempts</th><th>Share</th><th>Cost</th></tr>"
@@ -180,7 +180,11 @@ class _Page:
     def _tagged(self) -> str:
         dearest = sorted(self._tags.items(), key=lambda tag: -sum(group.attempts for group in tag[1]))[:_TAGS]
         sections = [
-            _section(f"By {name}", f"{len(sums):,} values of this tag", _rows(sums, self._total.cost, {}))
+            _section(
+                f"By {name}",
+                f"{len(sums):,} {'value' if len(sums) == 1 else 'values'} of this tag",
+                _rows(sums, self._total.cost, {}),
+            )
             for name, sums in dearest
         ]
         pairs = ["".join(sections[start : start + 2]) for start in range(0, len(sections), 2)]
@@ -223,7 +227,7 @@ class _Page:
             f"<tr><td>{escape(group.name)}</td><td>{group.attempts:,}</td>"
             f'<td class="{"bad" if group.failed else ""}">{group.failed or ""}</td>'
             f"<td>{compact(group.prompt_tokens)}</td><td>{compact(group.completion_tokens)}</td>"
-            f"<td>{_money(group.cost)}</td><td>{_share(group.cost, self._total.cost)}</td></tr>"
+            f"<td>{amount(group)}</td><td>{_part(group, self._total.cost)}</td></tr>"
             for group in self._models
         )
         return _section("All models", "", f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>')
@@ -263,11 +267,12 @@ def _rows(sums: Sums, total: int, colours: dict[str, str]) -> str:
         for group in groups[_LISTED - 1 :]:
             rest.attempts += group.attempts
             rest.cost += group.cost
+            rest.unknown += group.unknown
         shown = [*groups[: _LISTED - 1], rest]
     most = max((group.cost for group in shown), default=0) or 1
     drawn = "".join(
         f'<div class="row"><span class="who">{escape(group.name)}</span>'
-        f'<span class="amount">{_money(group.cost)}<small>{_share(group.cost, total)}</small></span>'
+        f'<span class="amount">{amount(group)}<small>{_part(group, total)}</small></span>'
         f'<div class="track"><i class="{colours.get(group.name, "rest" if group not in groups else "s0")}" '
         f'style="width:{100 * group.cost / most:.2f}%"></i></div></div>'
         for group in shown
@@ -277,6 +282,11 @@ def _rows(sums: Sums, total: int, colours: dict[str, str]) -> str:
 
 def _money(picodollars: float) -> str:
     return money(Decimal(round(picodollars)).scaleb(-12))
+
+
+def _part(group: Sum, whole: float) -> str:
+    """A group's share of the cost; nothing where it is not known."""
+    return _share(group.cost, whole) if group.cost or not group.unknown else ""
 
 
 def _share(part: float, whole: float) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -277,6 +278,30 @@ def test_plots_of_nothing() -> None:
         sparkline([]),
     ):
         parsed(plot)
+
+
+def test_what_is_not_known_is_not_nothing(ledger: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A cost that is unknown is never written as 0, in the table and on the page."""
+    path = ledger(row(0.25, model="mini"), row(None, model="mini"), row(None, model="new"), row(0.0, model="free"))
+    assert main(["spend", path, "--html", f"{path}.html"]) == 0
+    capsys.readouterr()
+    assert main(["spend", path]) == 0
+    told = capsys.readouterr().out
+    page = Path(f"{path}.html").read_text()
+    for name, cost in (("openai/mini", "$0.25 + ?"), ("openai/new", "unknown"), ("openai/free", "$0")):
+        assert re.search(rf"{name} .* {re.escape(cost)}( |$)", told, re.MULTILINE)
+        assert re.search(rf"{name}</span><span class=\"amount\">{re.escape(cost)}<", page)
+
+
+def test_labels_that_would_lie_over_each_other() -> None:
+    """They are moved apart, and none goes beyond the end of the plot."""
+    marks = [Mark("median", 9.0), Mark("p95", 9.5), Mark("p99", 9.9)]
+    plot = histogram([1, 10], [5], marks, unit=lambda value: f"${value:.4f}")
+    labels = re.findall(r'<text class="strong" x="([\d.]+)"[^>]*>(\w+ \$[\d.]+)</text>', plot)
+    places = [(float(x), float(x) + 7 * len(label)) for x, label in labels if label.startswith(("median", "p9"))]
+    assert len(places) == 3
+    assert all(left[1] <= right[0] for left, right in pairwise(places))
+    assert places[-1][1] <= 960
 
 
 def test_amounts_and_counts_are_short_and_true() -> None:
