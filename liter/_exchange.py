@@ -13,6 +13,7 @@ from ._errors import AuthenticationError, BadRequestError, LlmError, LlmTimeoutE
 from ._fetch import Fetcher
 from ._form import Form
 from ._http import Headers, HttpRequest
+from ._kept import may_be_done
 from ._reply import Reply
 from ._routing import RouteTable
 from ._secret import Secret
@@ -303,6 +304,9 @@ class _Scope(Generic[R]):
         await self._close(_outcome(error), error)
         if isinstance(error, LlmError):
             if self._upload is not None and not self._upload.rewindable:
+                error.retryable = False
+            if self._call.operation == "create_batch" and may_be_done(error):
+                # Another attempt might be another batch, with a bill of its own.
                 error.retryable = False
             self._attach_headers(error)
             # Here, too, and not at the caller alone: layers look at it.

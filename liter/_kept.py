@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import cast
 
 from ._call import Call
+from ._errors import LlmError, LlmTimeoutError, NetworkError, SerializationError, StreamingError
 from .types import CreateResponseRequest, File
 
 #: Operations on files, batches, and responses under their id. No provider charges for them.
@@ -40,3 +41,18 @@ def reads_open_file(call: Call[object]) -> bool:
 def _files(value: object) -> Iterable[File]:
     things = cast("Iterable[object]", value) if isinstance(value, list | tuple) else (value,)
     return (thing for thing in things if isinstance(thing, File))
+
+
+def may_be_done(error: LlmError) -> bool:
+    """Whether a provider may have done what it was asked for, although the call failed: nobody knows.
+
+    A refusal (a status of the client's fault, an overload) is an answer, and so is a connection that was never made. No
+    answer, one that cannot be read, or a fault of the provider's own is none.
+    """
+    if isinstance(error, NetworkError):
+        return error.connected
+    if isinstance(error, LlmTimeoutError) and error.limit == "connect":
+        return False
+    if error.status is None:
+        return isinstance(error, LlmTimeoutError | StreamingError | SerializationError)
+    return error.status < 400 or error.status in (408, 500, 502, 504)

@@ -6,8 +6,19 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from liter import LlmClient
-from liter._kept import ON_WHAT_IS_KEPT
+from liter import (
+    BadRequestError,
+    LlmClient,
+    LlmError,
+    LlmTimeoutError,
+    NetworkError,
+    RateLimitedError,
+    SerializationError,
+    ServerError,
+    ServiceUnavailableError,
+    StreamingError,
+)
+from liter._kept import ON_WHAT_IS_KEPT, may_be_done
 from liter.middleware import Budget, Cache, CostTracking, Hedge, SpendLimit
 from liter.providers import Catalog
 from liter.testing import Simulator
@@ -91,3 +102,26 @@ async def test_what_is_kept_costs_nothing() -> None:
         made = await client.create_file(file=b"{}", filename="a.jsonl", purpose="batch")
         listed = await client.list_files()
     assert (made.cost.total, made.cost.estimated, listed.cost.total) == (0, False, 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "perhaps"),
+    [
+        (NetworkError("broke"), True),
+        (NetworkError("refused", connected=False), False),
+        (LlmTimeoutError("late", limit="total"), True),
+        (LlmTimeoutError("no connection", limit="connect"), False),
+        (StreamingError("cut"), True),
+        (SerializationError("no JSON", status=200), True),
+        (BadRequestError("not sent"), False),
+        (BadRequestError("refused", status=400), False),
+        (RateLimitedError("later", status=429), False),
+        (ServerError("a fault", status=500), True),
+        (ServerError("a gateway's", status=502), True),
+        (ServiceUnavailableError("overloaded", status=503), False),
+        (LlmTimeoutError("the gateway's", status=504), True),
+    ],
+)
+def test_what_may_be_done_though_it_failed(error: LlmError, perhaps: bool) -> None:
+    """A refusal is an answer; silence is none."""
+    assert may_be_done(error) is perhaps

@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from io import BytesIO
 from itertools import pairwise
 from random import Random
 
@@ -21,8 +22,11 @@ from liter import (
     NotFoundError,
     ServiceUnavailableError,
 )
+from liter._batches._caller import Caller
+from liter._batches._write import BatchWriter
+from liter._options import CallOptions
 from liter.middleware import CostTracking, Retry
-from liter.testing import CloseAfterEvents, Refuse, Simulator, StallBeforeHead
+from liter.testing import CloseAfterEvents, Fault, HtmlPage, Refuse, Simulator, StallBeforeHead
 from liter.testing._simulator_form import ReceivedForm
 from liter.types import (
     BatchObject,
@@ -187,6 +191,22 @@ async def test_requests_are_read_once_and_need_not_be_a_list() -> None:
     assert len(form.file("file").content) > 12_000_000
     assert [msgspec.json.decode(line)["custom_id"] for line in lines] == [f"request-{n}" for n in range(3000)]
     assert batch.id
+
+
+@pytest.mark.realtime
+async def test_many_requests_go_to_the_disk() -> None:
+    """Few are kept in memory."""
+    text = "x" * 100_000
+    async with LlmClient(api_key="sk") as client:
+        for count, on_disk in ((10, False), (100, True)):
+            writer = BatchWriter(Caller(client._routes, client._unsent, None), None, CallOptions())
+            given = ({"model": "gpt-4o", "messages": [{"role": "user", "content": text}]} for _ in range(count))
+            written = await writer.write(given)
+            assert isinstance(written.file.content, BytesIO) is not on_disk
+            with written.file.open() as file:
+                assert len(file.read()) == written.bytes > count * len(text)
+            assert written.count == count
+            writer.close()
 
 
 async def test_every_option_of_a_batch_is_sent() -> None:
@@ -480,6 +500,35 @@ async def test_without_an_answer_the_file_stays() -> None:
     assert failed.value.__notes__ == [
         f"the file {file.id} is left at openai, and there may be a batch of it: list_batches tells"
     ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "attempts"), [(Refuse(500), 1), (Refuse(504), 1), (Refuse(503), 2), (Refuse(429), 2), (HtmlPage(502), 1)]
+)
+@pytest.mark.parametrize("model", ["openai/gpt-4o", "anthropic/claude-haiku-4-5"])
+async def test_a_batch_is_not_made_twice(fault: Fault, attempts: int, model: str) -> None:
+    """Where there may be one, it is not tried again, and the error says how to find out; a refusal is tried again."""
+    script = [None, fault] if model.startswith("openai") else [fault]
+    simulator = Simulator(faults=script)
+    async with serving(simulator) as client:
+        if attempts == 1:
+            with pytest.raises(LlmError) as failed:
+                await client.create_batch(requests=chats(model, 1))
+            assert not failed.value.retryable
+            assert failed.value.__notes__[-1].endswith("list_batches tells")
+        else:
+            await client.create_batch(requests=chats(model, 1))
+    made = [path for path in paths(simulator) if path.endswith("/batches")]
+    assert len(made) == attempts
+
+
+async def test_an_upload_without_an_answer_is_told() -> None:
+    """The provider may have the file."""
+    simulator = Simulator(faults=[StallBeforeHead()])
+    async with serving(simulator) as client:
+        with pytest.raises(LlmTimeoutError) as failed:
+            await client.create_batch(requests=chats("openai/gpt-4o", 1), timeout=5)
+    assert failed.value.__notes__ == ["a file of the requests may be left at openai: list_files tells"]
 
 
 async def test_a_cancelled_creation_tells_the_log_what_is_left(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,13 +5,15 @@ provider refused the batch; where nobody knows whether there is one, the file st
 """
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Generator
+from contextlib import contextmanager
 from typing import Protocol
 
 import anyio
 from msgspec.structs import replace
 
-from .._errors import LlmError, NetworkError
+from .._errors import LlmError
+from .._kept import may_be_done
 from .._options import CallOptions
 from ..types import BatchInput, BatchObject, CreateBatchRequest, CreateFileRequest, DeleteFileRequest, FileObject
 from ._caller import Caller
@@ -43,10 +45,9 @@ async def create_batch(
     try:
         written = await writer.write(requests)
         model = f"{writer.provider}/{writer.model}"
-        ready = replace(request, requests=written)
         if writer.inline:
-            return await sender.create_batch(model, ready, options)
-        upload = CreateFileRequest(file=written.file, purpose="batch", progress=request.progress)
+            with _telling(f"there may be a batch at {writer.provider}: list_batches tells"):
+                return await sender.create_batch(model, replace(request, requests=written), options)
         made = replace(
             request,
             requests=None,
@@ -57,14 +58,39 @@ async def create_batch(
         )
         # What the provider does not take is told before the file is sent.
         await caller.encoded("create_batch", model, made, options)
-        file = await sender.create_file(f"{writer.provider}/", upload, options)
+        whose = f"{writer.provider}/"
+        with _telling(f"a file of the requests may be left at {writer.provider}: list_files tells"):
+            upload = CreateFileRequest(file=written.file, purpose="batch", progress=request.progress)
+            file = await sender.create_file(whose, upload, options)
         try:
-            return await sender.create_batch(model, replace(made, input_file_id=file.id), options)
-        except BaseException as error:
-            await _clean_up(sender, f"{writer.provider}/", file.id, error, options)
+            left = (
+                f"the file {file.id} is left at {writer.provider}, and there may be a batch of it: list_batches tells"
+            )
+            with _telling(left):
+                return await sender.create_batch(model, replace(made, input_file_id=file.id), options)
+        except LlmError as error:
+            if not may_be_done(error):
+                await _delete(sender, whose, file.id, error, options)
             raise
     finally:
         writer.close()
+
+
+@contextmanager
+def _telling(left: str) -> Generator[None, None, None]:
+    """Tell on an error what may be left behind, where nobody knows; of a cancellation, in the log."""
+    try:
+        yield
+    except LlmError as error:
+        if may_be_done(error):
+            error.add_note(left)
+        raise
+    except Exception:
+        raise
+    except BaseException:
+        # Nobody reads the notes of a cancellation.
+        _LOGGER.warning("create_batch was cancelled: %s", left)
+        raise
 
 
 def _whose(caller: Caller, request: CreateBatchRequest) -> str:
@@ -81,20 +107,8 @@ def _whose(caller: Caller, request: CreateBatchRequest) -> str:
     return f"{wanted}/{bare}"
 
 
-async def _clean_up(sender: Sender, whose: str, file_id: str, error: BaseException, options: CallOptions) -> None:
-    """After a batch was not created, delete the file that was uploaded for it, if certainly nobody uses it."""
-    # Refused, or never sent. Without an answer, or after one that cannot be read, there may be a batch.
-    unsent = isinstance(error, LlmError) and (
-        not error.attempts or (isinstance(error, NetworkError) and not error.connected)
-    )
-    refused = isinstance(error, LlmError) and error.status is not None and 400 <= error.status < 500
-    if not (unsent or refused):
-        left = f"the file {file_id} is left at {whose[:-1]}, and there may be a batch of it: list_batches tells"
-        error.add_note(left)
-        if not isinstance(error, Exception):
-            # Nobody reads the notes of a cancellation.
-            _LOGGER.warning("create_batch was cancelled: %s", left)
-        return
+async def _delete(sender: Sender, whose: str, file_id: str, error: LlmError, options: CallOptions) -> None:
+    """After a batch was refused, delete the file that was uploaded for it, as nobody else uses it."""
     gone = False
     with anyio.move_on_after(CLEANUP, shield=True):
         try:
