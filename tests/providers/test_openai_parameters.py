@@ -28,7 +28,7 @@ EFFORTS = {
     "wandb": {"chat_template_kwargs": {"enable_thinking": True}},
     "zai": {"thinking": {"type": "enabled"}},
 }
-PROVIDERS = ("groq", "cerebras", "perplexity", "volcengine", *EFFORTS)
+PROVIDERS = ("groq", "cerebras", "perplexity", "volcengine", "azure", "azure-ai", "github-copilot", *EFFORTS)
 
 
 def test_the_table_names_every_parameter():
