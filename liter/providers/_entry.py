@@ -30,6 +30,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     embedding_renames: dict[str, str] = {}
     rerank_renames: dict[str, str] = {}
     rerank_form: Literal["", "deepinfra", "nvidia", "tei"] = ""
+    image_form: Literal["", "hyperbolic", "together"] = ""
 
 
 class Alternative(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

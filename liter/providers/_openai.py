@@ -31,6 +31,7 @@ from ..types import (
 from ._batch import BatchForm
 from ._entry import Entry
 from ._headers import merged
+from ._image_forms import FORMS as IMAGE_FORMS
 from ._inline import remote_urls
 from ._openai_batches import BATCHES
 from ._openai_batches import FORM as BATCH_FORM
@@ -41,7 +42,7 @@ from ._openai_reply import read_models, read_reply
 from ._openai_responses import RESPONSES
 from ._openai_stream import ChatStreamDecoder
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, refuse, supported
-from ._rerank_forms import FORMS
+from ._rerank_forms import FORMS as RERANK_FORMS
 from ._wire import OperationWire, WireProvider, fields_of
 from ._xai_batches import BATCHES as XAI_BATCHES
 from ._xai_batches import FORM as XAI_BATCH_FORM
@@ -72,6 +73,7 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
         who have it here
     :param rerank_renames: the same for reranking: ``{"top_n": "top_k"}``
     :param rerank_form: whose form bodies of a reranking have; empty: Jina's and Cohere's, as nearly everywhere
+    :param image_form: whose form requests for images have; empty: OpenAI's
     :param reasoning_field: the field in which it wants a reply's reasoning back, ``None`` where it wants none
     :param reasoning_effort: the fields that say each effort, where that is not the parameter of this name; ``"*"`` is
         any other effort
@@ -94,6 +96,7 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
     embedding_renames: Mapping[str, str] = {}
     rerank_renames: Mapping[str, str] = {}
     rerank_form: Literal["", "deepinfra", "nvidia", "tei"] = ""
+    image_form: Literal["", "hyperbolic", "together"] = ""
     reasoning_effort: Mapping[str, Mapping[str, object]] = {}
     developer_role: bool = True
     content_as_text: bool = False
@@ -130,7 +133,9 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
         """What becomes of each parameter: the protocol's own table, and this provider's differences."""
         rules = super().parameters(operation)
         if operation == "rerank" and self.rerank_form:
-            return FORMS[self.rerank_form].parameters
+            return RERANK_FORMS[self.rerank_form].parameters
+        if operation == "image_generate" and self.image_form:
+            return IMAGE_FORMS[self.image_form].parameters
         if operation != "chat":
             return rules
         return {
@@ -140,6 +145,10 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
             **{name: Renamed(to) for name, to in self.renames.items()},
             **{name: Unsupported(neutral=_NEUTRAL.get(name, ())) for name in self.unsupported},
         }
+
+    def streams(self, operation: str) -> bool:
+        """Whether an operation can be streamed."""
+        return super().streams(operation) and not (operation == "image_generate" and self.image_form)
 
     def needs_inline(self, call: Call[Any]) -> tuple[str, ...]:
         """Documents; and images where it takes them as data only."""

@@ -16,6 +16,7 @@ from ..types import (
     File,
     ImageEditRequest,
     ImageGenerationRequest,
+    ImagesResponse,
     ModerationRequest,
     ModerationResponse,
     RerankRequest,
@@ -24,6 +25,7 @@ from ..types import (
     StreamOptions,
     Usage,
 )
+from . import _image_forms as image_forms
 from ._bytes_stream import BytesDecoder
 from ._form_body import form_body
 from ._headers import JSON, STREAM, merged
@@ -108,9 +110,15 @@ def _encode_completions(provider: "OpenAI", call: Call[object]) -> HttpRequest:
 
 
 def _encode_image(provider: "OpenAI", call: Call[object]) -> HttpRequest:
+    if provider.image_form:
+        return image_forms.encode_form(provider, call, post)
     request = cast("ImageGenerationRequest", call.request)
     body = json_body(request, model=call.route.model or None)
     return post(provider, call, "/images/generations", _streamed(body) if call.stream else body)
+
+
+def _decode_images(provider: "OpenAI", call: Call[object], body: bytes, headers: Headers) -> ImagesResponse:
+    return image_forms.read_form(call, body, headers, provider.image_form)
 
 
 def _encode_speech(provider: "OpenAI", call: Call[object]) -> HttpRequest:
@@ -177,7 +185,7 @@ OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {
     ),
     "image_generate": OperationWire(
         encode=_encode_image,
-        decode=lambda provider, call, body, headers: read_images(call, body, headers),
+        decode=_decode_images,
         open_stream=lambda provider, call: open_image_stream(call),
     ),
     "image_edit": OperationWire(

@@ -6,7 +6,14 @@ import pytest
 from msgspec.structs import replace
 
 from liter import LlmClient
-from liter._errors import AuthenticationError, BadRequestError, ContentPolicyError, LlmError, ServerError
+from liter._errors import (
+    AuthenticationError,
+    BadRequestError,
+    ContentPolicyError,
+    EndpointNotSupportedError,
+    LlmError,
+    ServerError,
+)
 from liter._http import Headers
 from liter.providers import Unsupported, known_providers
 from liter.types import ImageGenerationRequest
@@ -278,6 +285,66 @@ def test_an_image_that_was_not_made_is_an_error(make, provider, body, kind, told
         KNOWN[provider].decode(make(provider), json.dumps(body).encode(), Headers())
     assert type(raised.value) is kind
     assert told in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("provider", "given", "url", "body"),
+    [
+        (
+            "together",
+            {"n": 2, "size": "1024x768", "seed": 7, "response_format": "b64_json", "extra_body": {"steps": 4}},
+            "https://api.together.ai/v1/images/generations",
+            {
+                "model": "m",
+                "prompt": "a river",
+                "n": 2,
+                "width": 1024,
+                "height": 768,
+                "seed": 7,
+                "response_format": "base64",
+                "steps": 4,
+            },
+        ),
+        (
+            "hyperbolic",
+            {"n": 2, "size": "128x64", "response_format": "b64_json"},
+            "https://api.hyperbolic.xyz/v1/image/generation",
+            {"model_name": "m", "prompt": "a river", "num_images": 2, "width": 128, "height": 64},
+        ),
+    ],
+)
+def test_an_imitator_of_openais_may_have_a_form_of_its_own_for_images(make, provider, given, url, body):
+    """Which is not streamed, and refuses what it has no place for."""
+    assert sent(make(provider, **given)) == (url, body)
+    rules = KNOWN[provider].parameters("image_generate")
+    assert rules.keys() == {*ImageGenerationRequest.__struct_fields__}
+    for name in ("quality", "style", "background"):
+        with pytest.raises(BadRequestError, match=repr(name)):
+            sent(make(provider, **{name: "high"}))
+    with pytest.raises(EndpointNotSupportedError, match="does not stream images"):
+        sent(replace(make(provider), stream=True))
+    assert not KNOWN[provider].streams("image_generate")
+    assert KNOWN["openai"].streams("image_generate")
+
+
+def test_every_recorded_image_of_an_imitator(recordings, make):
+    """Together's come by address or in the answer; Hyperbolic's only recording is a refusal."""
+    good = 0
+    for record in (*recordings("together", "images"), *recordings("hyperbolic", "images")):
+        call, body = make(record["provider"]), record["response_body"].encode()
+        if record["status"] != 200:
+            assert isinstance(KNOWN[record["provider"]].error(call, record["status"], Headers(), body), LlmError)
+            continue
+        good += 1
+        raw = json.loads(body)["data"]
+        response = KNOWN["together"].decode(call, body, Headers())
+        assert [(one.url, one.b64_json) for one in response.data] == [
+            (one.get("url"), one.get("b64_json")) for one in raw
+        ]
+        assert response.usage.images == len(raw)
+    assert good == 5
+    made = KNOWN["hyperbolic"].decode(make("hyperbolic"), b'{"images": [{"index": 0, "image": "/9j/"}]}', Headers())
+    assert made.data[0].b64_json == "/9j/"
 
 
 pytestmark = pytest.mark.anyio
