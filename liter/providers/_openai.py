@@ -148,7 +148,9 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
 
     def streams(self, operation: str) -> bool:
         """Whether an operation can be streamed."""
-        return super().streams(operation) and not (operation == "image_generate" and self.image_form)
+        if operation == "image_generate" and self.image_form:
+            return False
+        return super().streams(operation)
 
     def needs_inline(self, call: Call[Any]) -> tuple[str, ...]:
         """Documents; and images where it takes them as data only."""
