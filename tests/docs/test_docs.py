@@ -1,6 +1,7 @@
 """The documentation does what it says: its code runs, its links lead somewhere, its commands are the ones there are."""
 
 import importlib.util
+import inspect
 import os
 import re
 import subprocess
@@ -159,6 +160,23 @@ def test_layers_page_names_all_there_is() -> None:
     """docs/layers.md names everything that liter.middleware exports."""
     text = (ROOT / "docs/layers.md").read_text(encoding="utf-8")
     assert [name for name in liter.middleware.__all__ if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_each_layer_has_its_place_and_its_limits() -> None:
+    """Every layer has a section of docs/layers.md, which says where it belongs and when not to use it."""
+    text = (ROOT / "docs/layers.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##)", text, re.MULTILINE | re.DOTALL))
+    layers = [name for name in liter.middleware.__all__ if _is_layer(getattr(liter.middleware, name))]
+    assert len(layers) > 10
+    for name in layers:
+        for point in ("**When not.**", "**Where.**"):
+            assert point in sections[name], f"{name} lacks {point}"
+
+
+def _is_layer(thing: object) -> bool:
+    """Whether it is a class whose objects take a call and the next handler."""
+    call = thing.__dict__.get("__call__") if isinstance(thing, type) else None
+    return call is not None and list(inspect.signature(call).parameters)[:3] == ["self", "call", "call_next"]
 
 
 def test_changelog_has_this_version() -> None:
