@@ -227,3 +227,21 @@ def test_what_the_option_may_be() -> None:
     """There is one policy, and off."""
     with pytest.raises(ValueError, match="fetch_urls must be 'public' or False"):
         LlmClient(fetch_urls="all")
+
+
+async def test_a_batch_holds_what_its_requests_name() -> None:
+    """Fetched while they are written down, as for a single call, and only where that is allowed."""
+    simulator = Simulator()
+    picture = {"type": "image_url", "image_url": {"url": f"{SITE}/cat.png"}}
+    request = {"model": "gemini/gemini-2.5-flash", "messages": [{"role": "user", "content": [picture]}]}
+    async with simulator.serve_memory() as network:
+        web = Web({"93.184.216.34": [answer()]}, network)
+        options = {"network_backend": web, "api_keys": {"gemini": "sk"}, "trust_environment": False}
+        async with LlmClient(**options, fetch_urls="public") as client:
+            await client.create_batch(requests=[request])
+        assert base64.b64encode(CAT) in simulator.requests[0].body
+        web.dialled.clear()
+        async with LlmClient(**options) as client:
+            with pytest.raises(BadRequestError, match="image"):
+                await client.create_batch(requests=[request])
+        assert web.dialled == []

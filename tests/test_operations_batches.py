@@ -771,6 +771,23 @@ async def test_leaving_results_early_closes_the_connection() -> None:
         assert simulator.bytes_generated == before
 
 
+async def test_a_reader_that_is_cancelled_lets_go() -> None:
+    """The connection is closed, and no more of the results is made."""
+    simulator = Simulator(batch_seconds=2, reply="x" * 3000, event_latency=5)
+    async with serving(simulator) as client:
+        batch = await client.wait_for_batch(await client.create_batch(requests=chats("openai/gpt-4o", 200)))
+        seen = 0
+        results = client.batch_results(batch)
+        with anyio.move_on_after(12) as scope:
+            async for _ in results:
+                seen += 1
+        assert scope.cancelled_caught
+        assert 0 < seen < 200
+        await anyio.sleep(20)
+        assert simulator.in_flight == 0
+        assert simulator.requests[-1].outcome == "client left"
+
+
 async def test_options_of_results_reach_the_calls() -> None:
     """Headers, for one, and the key."""
     simulator = Simulator(batch_seconds=2)
