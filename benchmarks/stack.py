@@ -116,6 +116,9 @@ class _Chunks(Generic[R]):
     def __init__(self, chunks: Sequence[R]) -> None:
         self._chunks = iter(chunks)
 
+    def next_nowait(self) -> R | None:
+        return next(self._chunks, None)
+
     async def __anext__(self) -> R:
         for chunk in self._chunks:
             return chunk

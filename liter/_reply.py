@@ -14,7 +14,11 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Events(Protocol[R_co]):
-    """A source of events. ``aclose`` gives up what is left; it may be called at any time, and twice."""
+    """A source of events. ``aclose`` gives up what is left; it may be called at any time, and twice.
+
+    It may have a method ``next_nowait``, too, see :meth:`Reply.next_nowait`: most events of a stream come several at a
+    time, and to await one that is here already costs more than what layers do to it.
+    """
 
     async def __anext__(self) -> R_co: ...
     async def aclose(self) -> None: ...
@@ -70,7 +74,7 @@ class Reply(Generic[R]):
     :param origin: who made it: ``"provider"``, or the layer that answered in its place, as ``"cache"``
     """
 
-    __slots__ = ("__weakref__", "_events", "_facts", "_raw", "_taps", "_value", "error", "finished")
+    __slots__ = ("__weakref__", "_events", "_facts", "_next", "_raw", "_taps", "_value", "error", "finished")
 
     def __init__(
         self,
@@ -89,6 +93,7 @@ class Reply(Generic[R]):
             raise TypeError("a Reply takes a value or events, and not both")
         self._value = value
         self._events = events
+        self._next: Callable[[], R | None] | None = None if events is None else getattr(events, "next_nowait", None)
         self._taps: list[Callable[[R], None]] = []
         self._facts = _Facts(status, headers or Headers(), request_id, usage, cancel, origin)
         self._raw = raw
@@ -211,6 +216,25 @@ class Reply(Generic[R]):
         except StopAsyncIteration:
             self.finished = not facts.cancelled
             raise
+        except BaseException as error:
+            self.error = error
+            raise
+        return event
+
+    def next_nowait(self) -> R | None:
+        """Return the next event if it is here already; ``None`` when ``__anext__`` has to tell.
+
+        That is when it has to be waited for, when something is to be awaited before it can be handed out, when there is
+        none, and when the source has no ``next_nowait`` itself. What a tap raises breaks the stream, as ever.
+        """
+        take = self._next
+        if take is None or self.finished or self._facts.cancelled:
+            return None
+        try:
+            event = take()
+            if event is not None and self._taps:
+                for watch in self._taps:
+                    watch(event)
         except BaseException as error:
             self.error = error
             raise

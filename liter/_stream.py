@@ -49,7 +49,9 @@ class EventStream(Generic[R]):
     async def __anext__(self) -> R:
         self._reading = True
         try:
-            event = await self._reply.__anext__()
+            event = self._reply.next_nowait()
+            if event is None:
+                event = await self._reply.__anext__()
         except StopAsyncIteration:
             await self._close(None)
             raise

@@ -86,6 +86,10 @@ class WireEvents(Generic[R]):
         self._ready.extend(self._decoder.whole(body))
         self._ended = True
 
+    def next_nowait(self) -> R | None:
+        """Return the next event, if it has been read already."""
+        return self._ready.popleft() if self._ready else None
+
     async def __anext__(self) -> R:
         while not self._ready:
             if self._failure is not None:

@@ -76,25 +76,30 @@ class Recording:
     :ivar count: how many parts it has; 0 when it was given up
     """
 
-    __slots__ = ("_given_up", "_kind", "_max_bytes", "_parts", "count", "times")
+    __slots__ = ("_as_it_is", "_given_up", "_kind", "_max_bytes", "_parts", "count", "times")
 
     def __init__(self, max_bytes: float) -> None:
         # With room for MessagePack's header of an array; its items follow.
         self._parts = bytearray(_HEADER_BYTES)
         self._max_bytes = max_bytes + _HEADER_BYTES
         self._kind: type | None = None
+        # The same, where a part needs nothing done to it.
+        self._as_it_is: type | None = None
         self._given_up = False
         self.count: int = 0
         self.times: list[float] = []
 
     def add(self, part: object, time: float | None = None) -> None:
         """Take down the next part, and the seconds from the start of the call to it."""
-        if type(part) is not self._kind and (self._given_up or not self._begin(type(part))):
-            self._give_up()
-            return
         parts = self._parts
         try:
-            _encode_into(part if self._kind is not BinaryContent else bytes(part), parts, -1)  # type: ignore[call-overload] # it is of that kind
+            if type(part) is self._as_it_is:
+                _encode_into(part, parts, -1)
+            elif self._begin(type(part)):
+                _encode_into(bytes(part) if isinstance(part, BinaryContent) else part, parts, -1)
+            else:
+                self._give_up()
+                return
         except _NOT_ENCODABLE:
             self._give_up()
             return
@@ -106,13 +111,14 @@ class Recording:
 
     def _begin(self, kind: type) -> bool:
         """Take the kind of the first part for that of all. Returns whether it may be."""
-        if self._kind is None and _type(kind.__name__) is kind:
+        if self._kind is None and not self._given_up and _type(kind.__name__) is kind:
             self._kind = kind
+            self._as_it_is = None if kind is BinaryContent else kind
         return kind is self._kind
 
     def _give_up(self) -> None:
         self._given_up = True
-        self._kind = None
+        self._kind = self._as_it_is = None
         self._parts = bytearray()
         self.count = 0
         self.times = []

@@ -34,6 +34,14 @@ class Replay(Generic[R]):
         if self._times:
             await anyio.sleep_until(min(self._began + self._times[0], self._call.enter_by))
 
+    def next_nowait(self) -> R | None:
+        """Return the next event, if there is one and its time does not matter."""
+        given = self._given
+        if self._times or given == len(self._events):
+            return None
+        self._given = given + 1
+        return self._events[given]
+
     async def __anext__(self) -> R:
         given = self._given
         if given == len(self._events):

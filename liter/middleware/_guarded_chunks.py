@@ -1,6 +1,6 @@
 """Rules applied to the chunks of a stream."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, cast
 
 from msgspec.structs import astuple, replace
@@ -30,6 +30,7 @@ _NO_FACTS: Mapping[str, object] = dict[str, object].fromkeys(_FACTS)
 _NO_REPEATS: Mapping[str, object] = dict[str, object].fromkeys(REPEATS)
 _NOTHING = Delta()
 _PLACES = {name: place for place, name in enumerate(Delta.__struct_fields__)}
+_ALL_BUT_ONE = len(Delta.__struct_fields__) - 1
 _NO_MORE = (None,) * (len(Delta.__struct_fields__) - 2)
 
 
@@ -115,6 +116,9 @@ class GuardedChunks:
         self._hits = hits
         self._choices: dict[int, _Choice] = {}
         self._latest: ChatCompletionChunk | None = None
+        # Of the choice whose content passed last, its index, and what tells of its text.
+        self._index: int | None = None
+        self._passes: Callable[[str], bool] = _never
 
     def passes(self, chunk: ChatCompletionChunk) -> bool:
         """Take a chunk, if it is to be handed out as it is. Returns whether; else nothing was done.
@@ -125,10 +129,16 @@ class GuardedChunks:
         if len(choices) != 1 or chunk.restarted:
             return False
         choice = choices[0]
-        state = self._choices.get(choice.index)
-        if state is None or choice.finish_reason is not None or choice.logprobs is not None:
+        if choice.finish_reason is not None or choice.logprobs is not None:
             return False
-        values: tuple[object, ...] = astuple(choice.delta)
+        delta = choice.delta
+        content = delta.content
+        values: tuple[object, ...] = astuple(delta)
+        if content is not None and choice.index == self._index and values.count(None) == _ALL_BUT_ONE:
+            return self._passes(content)
+        state = self._choices.get(choice.index)
+        if state is None:
+            return False
         name = "content"
         if values[2:] != _NO_MORE:
             # A reasoning model thinks in chunks of their own. A role is said beside, and is no text.
@@ -139,6 +149,10 @@ class GuardedChunks:
         if rolling is None or not isinstance(text, str) or not rolling.passes(text):
             return False
         state.told.add(name)
+        if name == "content":
+            # Nothing is held, and nothing will be before a chunk that does not pass.
+            self._index = choice.index
+            self._passes = rolling.passes if self._rules.look_behind else self._rules.cannot_begin
         return True
 
     def add(self, chunk: ChatCompletionChunk) -> ChatCompletionChunk | None:
@@ -146,6 +160,7 @@ class GuardedChunks:
 
         :raises BlockedError: a rule says so
         """
+        self._index = None
         if chunk.restarted:
             # What is held is of an answer that nobody is to see any more.
             self._choices.clear()
@@ -235,6 +250,10 @@ class GuardedChunks:
         if last:
             given += [call.rest() for call in state.calls]
         return [delta for delta in given if delta is not None]
+
+
+def _never(_: str) -> bool:
+    return False
 
 
 def _begun(calls: list[_ToolCall], delta: ToolCallDelta) -> _ToolCall | None:

@@ -163,7 +163,20 @@ class _Guarded(Generic[R]):
 
 
 class _GuardedEvents(Generic[R]):
-    __slots__ = ("_call", "_chunks", "_ended", "_failed", "_given", "_hits", "_others", "_source")
+    __slots__ = (
+        "_call",
+        "_chunks",
+        "_ended",
+        "_failed",
+        "_given",
+        "_hits",
+        "_next",
+        "_others",
+        "_passes",
+        "_slow",
+        "_source",
+        "_unguarded",
+    )
 
     def __init__(self, rules: RuleSet, window: int, call: Call[R], source: Reply[R]) -> None:
         self._hits: list[Rule] = []
@@ -174,21 +187,44 @@ class _GuardedEvents(Generic[R]):
             kind = GuardedCompletions if call.operation == "completions" else GuardedDeltas
             self._others = kind(rules, window, self._hits)
         self._given: deque[object] = deque()
+        # One that came without a wait, and may not be handed out so.
+        self._unguarded: object = None
+        # Something is given out, or was, in a way that may have to be awaited.
+        self._slow = self._others is not None
+        self._next = source.next_nowait
+        self._passes = self._chunks.passes
         self._call = call
         self._source = source
         self._ended = False
         self._failed = False
+
+    def next_nowait(self) -> R | None:
+        """Return the next event, if it is here already and is handed out as it is."""
+        if self._slow:
+            return None
+        event = self._next()
+        if event is None or not isinstance(event, ChatCompletionChunk) or self._passes(event):
+            return event
+        self._unguarded = event
+        self._slow = True
+        return None
 
     async def __anext__(self) -> R:
         while True:
             if self._failed:
                 raise anyio.ClosedResourceError
             if self._given:
-                return cast("R", self._given.popleft())
+                given = cast("R", self._given.popleft())
+                self._slow = bool(self._given) or self._others is not None
+                return given
+            self._slow = True
             if self._ended:
                 raise StopAsyncIteration
+            event: object
             try:
-                event = await self._source.__anext__()
+                event, self._unguarded = self._unguarded, None
+                if event is None:
+                    event = await self._source.__anext__()
             except StopAsyncIteration:
                 self._ended = True
                 # One that was cancelled has no end to hand out.
@@ -197,10 +233,11 @@ class _GuardedEvents(Generic[R]):
                 event = None
             if self._others is not None:
                 await self._guard(event)
-            elif event is not None and (not isinstance(event, ChatCompletionChunk) or self._chunks.passes(event)):
-                return event
+            elif event is not None and (not isinstance(event, ChatCompletionChunk) or self._passes(event)):
+                self._slow = False
+                return cast("R", event)
             else:
-                await self._guard(cast("ChatCompletionChunk | None", event))
+                await self._guard(event)
 
     async def _guard(self, event: object) -> None:
         blocked: Rule | None = None

@@ -153,16 +153,36 @@ class _Hooked(Generic[R]):
 
 
 class _HookedEvents(Generic[R]):
-    __slots__ = ("_call", "_on_chunk", "_source")
+    __slots__ = ("_awaited", "_call", "_next", "_on_chunk", "_source")
 
     def __init__(self, on_chunk: OnChunk, call: Call[R], source: Reply[R]) -> None:
         self._on_chunk = on_chunk
         self._call = call
         self._source = source
+        self._next = source.next_nowait
+        # An event, and what the hook gave for it, where that is to be awaited.
+        self._awaited: tuple[R, Awaitable[object]] | None = None
+
+    def next_nowait(self) -> R | None:
+        """Return the next event, if it is here already and the hook has no more to say."""
+        event = self._next()
+        if event is None:
+            return None
+        given = self._on_chunk(self._call, event)
+        if given is None:
+            return event
+        if inspect.isawaitable(given):
+            self._awaited = event, given
+            return None
+        return cast("R", given)
 
     async def __anext__(self) -> R:
-        event = await self._source.__anext__()
-        given = self._on_chunk(self._call, event)
+        given: object
+        if self._awaited is not None:
+            (event, given), self._awaited = self._awaited, None
+        else:
+            event = await self._source.__anext__()
+            given = self._on_chunk(self._call, event)
         if given is None:
             return event
         if inspect.isawaitable(given):

@@ -46,7 +46,9 @@ class RollingText:
 
     def passes(self, text: str) -> bool:
         """Take more text, if all of it can be handed out as it is. Returns whether; if not, nothing was done."""
-        if self._held != len(self._text) or self._rules.may_begin(text):
+        if self._held != len(self._text):
+            return False
+        if not self._rules.cannot_begin(text):
             return False
         if self._rules.look_behind:
             self.passages(text)

@@ -13,10 +13,12 @@ class RuleSet:
     """Rules, in order.
 
     :ivar searches: of each rule, how its expression is searched for; ``None`` for a function
+    :ivar starts: where a match may begin: the first character of the beginning that all matches of a rule have, that
+        beginning, and its own beginnings. A rule without one may match from anywhere
     :ivar look_behind: whether a rule may look at text that was handed out already
     """
 
-    __slots__ = ("_expressions", "_functions", "_starts", "look_behind", "rules", "searches")
+    __slots__ = ("_expressions", "_functions", "look_behind", "rules", "searches", "starts")
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
@@ -27,11 +29,8 @@ class RuleSet:
             not isinstance(rule.find, re.Pattern) or _LOOKS_BEHIND.search(rule.find.pattern) for rule in self.rules
         )
         prefixes = sorted({rule.prefix for rule in self.rules})
-        # The beginning that all matches of a rule have, its own beginnings, and the characters that those end with. A
-        # rule without one may match from anywhere.
-        self._starts = [
-            (prefix, tuple(prefix[:end] for end in range(1, len(prefix))), frozenset(prefix[:-1]))
-            for prefix in prefixes
+        self.starts = [
+            (prefix[:1], prefix, tuple(prefix[:end] for end in range(1, len(prefix)))) for prefix in prefixes
         ]
 
     def is_quiet(self, text: str) -> bool:
@@ -43,17 +42,17 @@ class RuleSet:
             return True
         return all(next(rule.spans(text, 0), None) is None for rule in self._functions)
 
-    def may_begin(self, text: str) -> bool:
-        """Whether a match may begin in a text, and go on in what follows."""
-        for prefix, beginnings, ends in self._starts:
-            if prefix in text or (text[-1:] in ends and text.endswith(beginnings)):
-                return True
-        return False
+    def cannot_begin(self, text: str) -> bool:
+        """Whether no match begins in a text, however it goes on."""
+        for first, prefix, beginnings in self.starts:
+            if first in text and (prefix in text or text.endswith(beginnings)):
+                return False
+        return True
 
     def first_start(self, text: str, position: int) -> int:
         """Return the first place from ``position`` on at which a match may begin; the length where there is none."""
         first = len(text)
-        for prefix, beginnings, _ in self._starts:
+        for _, prefix, beginnings in self.starts:
             found = text.find(prefix, position, first)
             if found < 0:
                 found = min((first - len(part) for part in beginnings if text.endswith(part, position)), default=first)
