@@ -61,7 +61,7 @@ class EventLoop:
         self.cancel_scope: Callable[[], CancelScope] = type(anyio.CancelScope())
         self.time: Callable[[], float]
         if not isinstance(native, asyncio.AbstractEventLoop):
-            self.time = _trio().current_time
+            self.time = _trio().lowlevel.current_clock().current_time
             self.cancel_scope = _trio().CancelScope
         elif getattr(native.time, "__func__", None) is asyncio.BaseEventLoop.time:
             # Which is no more than that.

@@ -53,7 +53,8 @@ class KeyMaker(msgspec.Struct, frozen=True, kw_only=True):
             route.model,
             route.base_url,
             None if self.share_keys or route.api_key is None else route.api_key.reveal(),
-            [(name, call.tags.get(name)) for name in self.tags],
+            self.tags,
+            tuple(map(call.tags.get, self.tags)),
             # Sorted by name alone: the order of those with the same name has a meaning.
             self._headers(call) if call.headers else (),
             tuple(compress(astuple(request), told)),

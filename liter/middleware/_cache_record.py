@@ -129,7 +129,7 @@ class Recording:
             return None
         parts = self._parts
         parts[:_HEADER_BYTES] = b"\xdd" + self.count.to_bytes(4, "big")
-        return _record(self._kind, bytes(parts), self.times, reply, made_by)
+        return _record(self._kind, parts, self.times, reply, made_by)  # type: ignore[arg-type] # encoded alike
 
 
 def encode_value(reply: Reply[R], made_by: Attempt | None = None) -> bytes | None:

@@ -12,7 +12,7 @@ from ._guardrail_rule import Rule
 from ._rolling_json import RollingJson
 from ._rolling_text import RollingText
 from ._rule_set import RuleSet
-from ._text_fields import ARGUMENTS, REPEATS, TEXTS, selectors, text_fields
+from ._text_fields import ARGUMENTS, REPEATS, TEXTS, selectors, selectors_of, text_fields
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -70,7 +70,7 @@ class GuardedValue:
 
     def _is_quiet(self, thing: msgspec.Struct, skip: frozenset[str] = _NOTHING) -> bool:
         """Whether it is sure that no rule matches in it: a look that costs a third of the other one."""
-        texts, loud, others = selectors(type(thing), skip)
+        texts, loud, others = selectors(type(thing), skip) if skip else selectors_of(type(thing))
         values = astuple(thing)
         # What is empty has no text. That is most of it, so it is left out without a step of the interpreter's.
         for value in () if texts is None else filter(None, compress(values, texts)):

@@ -102,7 +102,7 @@ class _Hooked(Generic[R]):
         self._reply = reply
         if hooks.on_response is not None:
             try:
-                await _result(hooks.on_response(call, cast("AnyReply", reply)))
+                await _result(hooks.on_response(call, reply))  # type: ignore[arg-type] # a cast is a step of each call
             except BaseException as error:
                 self._failure = error if isinstance(error, Exception) else None
                 await self.__aexit__(type(error), error, error.__traceback__)
@@ -147,7 +147,7 @@ class _Hooked(Generic[R]):
         if hooks.on_error is not None and isinstance(failure, Exception):
             on_its_way = await _observe("on_error", hooks.on_error, call, failure, on_its_way)
         if hooks.on_end is not None:
-            on_its_way = await _observe("on_end", hooks.on_end, call, cast("AnyReply", self._reply), on_its_way)
+            on_its_way = await _observe("on_end", hooks.on_end, call, self._reply, on_its_way)  # type: ignore[arg-type] # as above
         if on_its_way is not None and on_its_way is not raised:
             raise on_its_way
 

@@ -53,6 +53,12 @@ def selectors(kind: type[msgspec.Struct], skip: frozenset[str]) -> Selectors:
     return Selectors(*[tuple([name in group for name in fields]) if group else None for group in groups])
 
 
+@lru_cache(maxsize=256)
+def selectors_of(kind: type[msgspec.Struct]) -> Selectors:
+    """Return the selectors of a type, without one left out: that is asked for most."""
+    return selectors(kind, frozenset[str]())
+
+
 def _text_fields(kind: type[msgspec.Struct], within: tuple[type, ...]) -> tuple[str, ...]:
     try:
         hints: Mapping[str, object] = get_type_hints(kind)

@@ -52,7 +52,7 @@ class Timeout(msgspec.Struct, frozen=True):
             connect=_shorter(given.connect, limits.connect),
             first_event=_shorter(given.first_event, limits.first_event, age),
             between_events=_shorter(given.between_events, limits.between_events),
-            total=_shorter(given.total, limits.total, age),
+            total=given.total if limits.total is None else _shorter(given.total, limits.total, age),
         )
         return msgspec.structs.replace(call, timeouts=timeouts)
 

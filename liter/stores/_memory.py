@@ -207,6 +207,9 @@ class MemoryStore:
             self._bytes -= ENTRY_OVERHEAD + len(key) + len(found[0])
 
     def _keep_buckets(self, changed: dict[str, float], now: float) -> None:
+        if changed.keys() <= self._full_at.keys():
+            self._full_at.update(changed)
+            return
         added = 0
         for key, full_at in changed.items():
             if key not in self._full_at:
