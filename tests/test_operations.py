@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 import numpy as np
@@ -334,3 +335,11 @@ async def test_openai_counts_messages_in_the_form_of_its_responses_api() -> None
         ],
         "tools": [{"type": "function", "name": "weather", "parameters": {"type": "object"}}],
     }
+
+
+def test_every_method_is_typed_as_users_type_it() -> None:
+    """Each is called in the files that type checkers read."""
+    folder = Path(__file__).with_name("typing")
+    text = "".join(file.read_text(encoding="utf-8") for file in folder.glob("*.py"))
+    methods = {name for name in dir(LlmClient) if not name.startswith("_")}
+    assert [name for name in sorted(methods) if f"client.{name}" not in text and f"LlmClient.{name}" not in text] == []

@@ -127,6 +127,8 @@ class Mapped(AsyncIterator[MapResult[V]], Generic[V]):
         if not self._started:
             self._started = True
             self._loop = EventLoop.current()
+            # Made before its task begins, which a reader that is cancelled at once does not wait for.
+            self._scope = anyio.CancelScope()
             self._loop.spawn(self._run)
         try:
             result = await self._next()
@@ -161,7 +163,7 @@ class Mapped(AsyncIterator[MapResult[V]], Generic[V]):
     async def _run(self) -> None:
         """Open the checkpoint, run the workers, and tell how it ended."""
         try:
-            with anyio.CancelScope() as self._scope:
+            with self._scope or anyio.CancelScope():
                 if self._path is not None:
                     self._checkpoint = await open_checkpoint(self._path)
                 async with anyio.create_task_group() as workers:
