@@ -46,7 +46,7 @@ async def test_embed_makes_one_vector_for_each_input(inputs: object) -> None:
     assert response.usage.prompt_tokens > 0
 
 
-@pytest.mark.parametrize("vector", ['"*no base64*"', '"AAA="', "null", '"AAAAAAA="', '["x"]'])
+@pytest.mark.parametrize("vector", ['"*no base64*"', '"AAA="', "null", '"AAAAAAA="', '["x"]', '[0.1, "x"]'])
 async def test_a_vector_that_cannot_be_read_is_no_empty_one(vector: str) -> None:
     """The reply is refused, with the bytes as they came."""
     body = f'{{"data": [{{"index": 0, "embedding": "AAAAAA=="}}, {{"index": 1, "embedding": {vector}}}]}}'.encode()

@@ -18,8 +18,11 @@ _LOGGER = logging.getLogger("liter")
 # What a caller pays for. A reply in which this cannot be read is refused; other odd fields are left out
 # (the bytes stay in the reply's ``raw``).
 _NEEDED = frozenset(
-    {"choices", "message", "delta", "content", "tool_calls", "function", "name", "arguments", "data", "id"}
-)
+    {
+        "choices", "message", "delta", "content", "tool_calls", "function", "name", "arguments", "data", "id",
+        "embedding", "embeddings",
+    }
+)  # fmt: skip
 
 _COUNTS = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens"})
 

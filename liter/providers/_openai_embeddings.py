@@ -49,8 +49,8 @@ def read_embeddings(call: Call[object], body: bytes, headers: Headers) -> Embedd
 
 
 def _vector(one: _Embedding) -> Vector:
-    if one.embedding is None:  # as lenient decoding leaves it, too, when it is neither base64 nor numbers
-        raise ValueError(f"the vector of input {one.index} is missing, or neither base64 nor numbers")
+    if one.embedding is None:
+        raise ValueError(f"the vector of input {one.index} is missing")
     return Vector.of_bytes(one.embedding) if isinstance(one.embedding, bytes) else Vector.of(one.embedding)
 
 
