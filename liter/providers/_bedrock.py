@@ -17,6 +17,7 @@ from ._bedrock_errors import classify_answer
 from ._bedrock_hosts import host_of
 from ._bedrock_images import IMAGE_GENERATE
 from ._bedrock_models import model_path
+from ._bedrock_nova import NovaStreamDecoder, encode_nova, is_nova
 from ._bedrock_operations import OPERATIONS
 from ._bedrock_reply import read_reply
 from ._bedrock_request import PARAMETERS, encode_converse
@@ -40,7 +41,8 @@ class Bedrock(WireProvider, frozen=True, kw_only=True):
     """Amazon Bedrock, in one region.
 
     Chats go by Converse. ``invoke/`` before the name of one of Anthropic's models asks for InvokeModel and Anthropic's
-    own form, as in ``"bedrock/invoke/us.anthropic.claude-sonnet-4-5-20250929-v1:0"``.
+    own form, as in ``"bedrock/invoke/us.anthropic.claude-sonnet-4-5-20250929-v1:0"``; before
+    Nova's, for InvokeModel alone.
 
     A key is a Bedrock API key and goes into the authorization header; access keys sign, see :class:`AwsCredentials`.
 
@@ -89,9 +91,11 @@ class Bedrock(WireProvider, frozen=True, kw_only=True):
 
 def _encode_chat(provider: Bedrock, call: Call[object]) -> HttpRequest:
     model, invokes = route_of(call.route.model)
-    if invokes:
+    if invokes and not is_nova(model):
         return encode_claude(provider, call, model)
     call = _named(call, model)
+    if invokes:
+        return encode_nova(provider, call, model)
     route = call.route
     return HttpRequest(
         method="POST",
@@ -109,7 +113,7 @@ def _named(call: Call[object], model: str) -> Call[object]:
 
 def _decode_chat(provider: Bedrock, call: Call[object], body: bytes, headers: Headers) -> ChatCompletionResponse:
     model, invokes = route_of(call.route.model)
-    if invokes:
+    if invokes and not is_nova(model):
         return decode_claude(provider, model, body)
     return read_reply(
         body,
@@ -122,8 +126,10 @@ def _decode_chat(provider: Bedrock, call: Call[object], body: bytes, headers: He
 
 def _open_chat_stream(provider: Bedrock, call: Call[object]) -> StreamDecoder[object]:
     model, invokes = route_of(call.route.model)
-    if invokes:
+    if invokes and not is_nova(model):
         return ClaudeStreamDecoder(provider, model)
+    if invokes:
+        return NovaStreamDecoder(provider.name, model)
     return ConverseStreamDecoder(provider.name, model, schema_tool=provider.schema_tool(call))
 
 

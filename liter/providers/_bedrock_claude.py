@@ -68,7 +68,9 @@ def encode_claude(provider: "Bedrock", call: Call[object], model: str) -> HttpRe
     name = name_of(model)
     # An account's own profile does not tell whose model it is.
     if name.vendor not in ("anthropic", ""):
-        raise BadRequestError(f"model: {call.route.model!r} is not Anthropic's: leave out {_PREFIX!r} before it")
+        raise BadRequestError(
+            f"model: {call.route.model!r} is neither Anthropic's nor Nova: leave out {_PREFIX!r} before it"
+        )
     route = call.route
     request = cast("ChatCompletionRequest", call.request)
     spoken = replace(call, route=replace(route, model=name.name or model))

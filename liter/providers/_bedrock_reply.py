@@ -134,7 +134,11 @@ def usage_of(value: object) -> Usage | None:
     entered, left = _count(told, "inputTokens"), _count(told, "outputTokens")
     if entered is None or left is None:
         return None
-    reads, writes = _count(told, "cacheReadInputTokens"), _count(told, "cacheWriteInputTokens")
+    # Nova has other names for these by InvokeModel.
+    reads, writes = (
+        _count(told, name if name in told else f"{name.removesuffix('s')}Count")
+        for name in ("cacheReadInputTokens", "cacheWriteInputTokens")
+    )
     prompt = entered + (reads or 0) + (writes or 0)
     kept = [detail for detail in blocks_of(told.get("cacheDetails")) if detail.get("ttl") == "1h"]
     details = None

@@ -50,6 +50,7 @@ _PATHS: tuple[tuple[str, str, str], ...] = (
     (r":(?:g|streamG)enerateContent", "chat", "gemini"),
     (r"/model/[^/]+/converse(?:-stream)?", "chat", "converse"),
     (r"/model/[^/]*anthropic\.[^/]+/invoke(?:-with-response-stream)?", "chat", "anthropic"),
+    (r"/model/[^/]*nova-(?:lite|micro|pro|premier)[^/]*/invoke(?:-with-response-stream)?", "chat", "converse"),
     (r"/responses", "create_response", "responses"),
     (r"/embeddings|/embed|:(?:batchE|e)mbedContents?|:predict", "embed", "vectors"),
     (r"/model/[^/]*embed[^/]*/invoke|/models/[^/]+/[^/]*embed[^/]*", "embed", "vectors"),
@@ -232,7 +233,9 @@ def _of_gemini(documents: list[Record], reply: object, streamed: bool) -> Compar
 
 
 def _of_converse(documents: list[Record], reply: object, streamed: bool) -> Compared:
-    raw = _converse.whole_of_events((one.pop("_type"), one) for one in documents) if streamed else documents[0]
+    # By InvokeModel, the name of an event is its only field.
+    events = ((one.pop("_type"), one) if "_type" in one else next(iter(one.items())) for one in documents)
+    raw = _converse.whole_of_events(events) if streamed else documents[0]
     return _converse.said(raw), _converse.read(reply)
 
 

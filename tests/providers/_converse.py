@@ -168,7 +168,9 @@ def said(reply: Json) -> Json:
     if calls and told["finish"] == "stop":
         told["finish"] = "tool_calls"
     if usage is not None:
-        cached, written = usage.get("cacheReadInputTokens", 0), usage.get("cacheWriteInputTokens", 0)
+        # Nova has other names by InvokeModel.
+        cached = usage.get("cacheReadInputTokens", usage.get("cacheReadInputTokenCount", 0))
+        written = usage.get("cacheWriteInputTokens", usage.get("cacheWriteInputTokenCount", 0))
         told["prompt"] = usage["inputTokens"] + cached + written
         told["completion"] = usage["outputTokens"]
         told["cached"], told["written"] = cached, written

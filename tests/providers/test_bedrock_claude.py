@@ -76,8 +76,8 @@ def test_who_can_be_spoken_to_so(make):
     """Anthropic's models, and profiles of the account's own, whose model nobody knows."""
     arn = "arn:aws:bedrock:us-east-1:1:application-inference-profile/abc"
     assert PROVIDER.encode(make(f"invoke/{arn}")).path.startswith("/model/arn%3Aaws")
-    with pytest.raises(BadRequestError, match="is not Anthropic's: leave out 'invoke/'"):
-        PROVIDER.encode(make("invoke/amazon.nova-lite-v1:0"))
+    with pytest.raises(BadRequestError, match="is neither Anthropic's nor Nova: leave out 'invoke/'"):
+        PROVIDER.encode(make("invoke/meta.llama3-70b-instruct-v1:0"))
 
 
 def test_converse_by_name(make):

@@ -40,12 +40,6 @@ REASONS: Mapping[str, tuple[str, ...]] = {
         "2238f7555318480474cc", "e2b8d80135eb2481d6bb", "7493d13b21711d059440", "9bb7e3055159b8ea0f68",
         "05bd966ae6bdade7b5dc", "4329eb47fcabf189fbe4", "1455bc0f4598d9779d7f", "e041702aabe07ec42ef0",
     ),
-    "Nova's own form by InvokeModel; liter speaks Converse to it": (
-        "6a49900927b1f801f076", "698785bb5ad64416b1a9", "f339743c4e31ff29ed30", "1d7c830b5762e941ac9e",
-        "d9fa61fda51b1d4ad539", "9ad233d55b2d08d37e8e", "5408ea4b7d8baad04ad7", "ca580cc2326015f6468e",
-        "c9a97f64406793d51f50", "29e6ae967ea90ee60aba", "182ee1f98839554e11a3", "cc2f92d995a0194403e2",
-        "2f0770131872e12e5ea5", "f1fe6206138ff452c4f4", "8548f101f2cbbc262d8b",
-    ),
     "the recorder left a quotation mark after the last event": (
         "df5eef632793644399f8",
     ),
@@ -99,7 +93,7 @@ def _all() -> Iterator[Record]:
                         yield record
 
 
-def test_all_but_a_few_exchanges_decode_without_loss(records, events_of):
+def test_ninety_nine_in_a_hundred_decode_without_loss(records, events_of):
     """Text, calls, reasoning, stop reasons, usage, vectors and errors; all others are listed, each with its reason."""
     rng = random.Random(7)
     counts, wrong = Counter(), {}
@@ -116,6 +110,6 @@ def test_all_but_a_few_exchanges_decode_without_loss(records, events_of):
     assert not unlisted
     assert not EXCEPTIONS.keys() - wrong.keys(), "what is listed, and is decoded now"
     assert counts.total() > 8000
-    assert len(wrong) <= counts.total() * 0.012
+    assert len(wrong) <= counts.total() * 0.01
     newest = {record["id"]: record["operation"] for record in records if record["operation"] in SPOKEN}
     assert len(wrong.keys() & newest.keys()) <= len(newest) * 0.004
