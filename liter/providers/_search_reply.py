@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from math import isfinite
 from typing import cast
 
 import msgspec
@@ -73,10 +74,16 @@ def read_search(shape: Shape, call: Call[object], body: bytes) -> SearchResponse
         # The digits that are told, and not the binary number next to them.
         usage=Usage(
             searches=1,
-            reported_cost=Decimal(repr(cost)) if isinstance(cost, int | float) and not isinstance(cost, bool) else None,
+            reported_cost=_amount(cost),
         ),
         native=rest or None,
     )
+
+
+def _amount(cost: object) -> Decimal | None:
+    if not isinstance(cost, int | float) or isinstance(cost, bool) or not isfinite(cost):
+        return None
+    return Decimal(repr(cost))
 
 
 def _check(shape: Shape, call: Call[object], body: bytes, told: JsonObject) -> None:

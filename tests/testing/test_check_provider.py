@@ -186,6 +186,7 @@ BEDROCK = WireSample(
         (known_providers()["azure-anthropic"], ANTHROPIC),
         (known_providers()["github-copilot"], OPENAI),
         (known_providers()["ollama-native"], OLLAMA),
+        (known_providers()["perplexity"], OPENAI),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
