@@ -51,8 +51,9 @@ class CostTracking(msgspec.Struct, frozen=True, kw_only=True):
       named in ``cost.unpriced``.
     - A reply that no provider made, such as a cache hit, costs nothing.
 
-    ``cost.estimated`` and ``cost.unpriced`` say so. A cost is ``None``, unknown, where the model has no price, and
-    so is a sum with such a part; a warning in the log of ``liter`` says why, once for each model.
+    ``cost.estimated`` and ``cost.unpriced`` say so. A cost is ``None``, unknown, where the model has no price or
+    nothing tells what was used, and so is a sum with such a part; a warning in the log of ``liter`` says why, once for
+    each model.
 
     It belongs outside of whatever makes attempts: ``Retry``, ``Fallback``, ``Hedge``; and outside of a ``Cache``.
 
@@ -181,6 +182,10 @@ class _Watcher:
         if model is None or (model != attempt.model and prices.find(attempt.provider, model) is None):
             model = attempt.model
         cost = self._layer.price(prices, attempt.provider, model, usage, opened.when, terms or None)
+        if cost is not None and cost.unpriced and not cost.total:
+            # Nothing of it is known, and 0 would say that it was nothing.
+            prices.warn(attempt.provider, model, f"nothing tells what it used: {', '.join(cost.unpriced)}")
+            return None
         return cost if certain or cost is None else replace(cost, estimated=True)
 
 

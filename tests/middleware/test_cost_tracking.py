@@ -560,8 +560,6 @@ async def test_what_is_not_counted_by_tokens(
             170,
             (),
         ),
-        # One that goes on without the caller.
-        ("create_response", CONTINUED, Wire(None, OK, ResponseObject()), 0, ("prompt_tokens", "completion_tokens")),
         (
             "completions",
             CompletionRequest(model=GPT, prompt=["12345678", "1234"]),
@@ -569,8 +567,6 @@ async def test_what_is_not_counted_by_tokens(
             3 + 20,
             (),
         ),
-        # A recording whose length nobody tells.
-        ("transcribe", RECORDING, Wire(None, OK, TranscriptionResponse()), 0, ("prompt_tokens", "completion_tokens")),
         ("chat", PICTURE, Wire(None, OK, WHOLE), 100, ("prompt_tokens",)),
     ],
 )
@@ -581,6 +577,25 @@ async def test_other_texts_are_estimated(
     cost = await bill(ask(request_, operation=operation, stream=bool(wire.events)), wire)
     assert cost is not None
     assert (cost.total, cost.unpriced) == (Decimal(total) / 1_000_000, unpriced)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("operation", "request_", "value"),
+    [
+        # One that goes on without the caller, and a recording whose length nobody tells.
+        ("create_response", CONTINUED, ResponseObject()),
+        ("transcribe", RECORDING, TranscriptionResponse()),
+    ],
+)
+async def test_nothing_known_is_not_nothing(
+    ask: MakeCall, caplog: pytest.LogCaptureFixture, operation: str, request_: msgspec.Struct, value: object
+) -> None:
+    """Where nothing tells what was used the cost is unknown, and not 0; the log says so."""
+    prices = PRICES.with_({}, version=f"asked for {operation}")
+    with caplog.at_level(logging.WARNING, logger="liter"):
+        assert await bill(ask(request_, operation=operation), Wire(None, OK, value), prices=prices) is None
+    assert "nothing tells what it used: prompt_tokens, completion_tokens" in caplog.text
 
 
 @pytest.mark.parametrize(
