@@ -68,7 +68,7 @@ class EventLoop:
             self.time = time.monotonic
         else:
             self.time = partial(_time_of, weakref.ref(native))
-        self.epoch = time.monotonic() - anyio.current_time()
+        self.epoch: float = time.monotonic() - anyio.current_time()
         self._closables: weakref.WeakSet[Closable] = weakref.WeakSet()
         self._sentinel: AsyncGenerator[None, None] | None = (sentinel := self._wait_for_end())
         try:
