@@ -20,7 +20,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     """``liter`` alone shows what there is."""
     assert main([]) == 0
     shown = capsys.readouterr().out
-    assert all(command in shown for command in ("demo", "chat", "config", "providers", "sim", "spend"))
+    assert all(command in shown for command in ("demo", "chat", "config", "map", "providers", "sim", "spend"))
 
 
 @pytest.mark.parametrize(
