@@ -67,8 +67,11 @@ class AzureCredentials(Refreshing):
         try:
             token = credential.get_token(self._scope)
         except Exception as error:
+            # Its message goes on with what each of its sources said.
+            told = str(error).partition("\n")[0]
             raise AuthenticationError(
-                f"Entra ID gave no token, and there is no key ({type(error).__name__}: {error})"
+                "Entra ID gave no token, and there is no key: looked for the provider's variables"
+                f" (AZURE_OPENAI_API_KEY, AZURE_API_KEY), then asked azure-identity ({type(error).__name__}: {told})"
             ) from error
         return Fetched(credential=Secret(token.token), expires=datetime.fromtimestamp(token.expires_on, UTC))
 

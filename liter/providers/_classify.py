@@ -6,6 +6,7 @@ words of the message. Providers echo prompts in their messages, so phrases are l
 
 from collections.abc import Callable
 from functools import partial
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
@@ -48,6 +49,9 @@ def classify(
     kind = _kind(facts, status, provider)
     should_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
     message = facts.message or (f"HTTP status {status}" if status is not None else "the provider reports an error")
+    if status is not None and 300 <= status < 400:
+        place = _place(headers.get("location", ""))
+        message = f"it redirects to {place}, which is not followed, as the key would go there: check base_url"
     if facts.param and facts.param not in message:
         message += f" (parameter {facts.param})"
     make: Callable[..., LlmError] = partial(RateLimitedError, quota_exhausted=True) if kind is QuotaError else kind
@@ -62,6 +66,16 @@ def classify(
         body=body,
         retryable=should_retry,
     )
+
+
+def _place(location: str) -> str:
+    """A redirect's address, without what may be secret in it."""
+    try:
+        to = urlsplit(location)
+    except ValueError:
+        return "another address"
+    told = f"{to.scheme}://{to.netloc.rpartition('@')[2]}{to.path}" if to.netloc else to.path
+    return told[:200] or "another address"
 
 
 def _kind(facts: Facts, status: int | None, provider: str) -> Kind:
@@ -85,6 +99,8 @@ def _kind(facts: Facts, status: int | None, provider: str) -> Kind:
         if own is not None:
             return own
         return KIND_OF_STATUS.get(status, BadRequestError if status < 500 else ServerError)
+    if status is not None and 300 <= status < 400:
+        return BadRequestError
     # Inside a stream, or under a status of success: some send the status as the code.
     for code in facts.codes:
         if code.isascii() and code.isdigit() and len(code) == 3 and int(code) >= 400:

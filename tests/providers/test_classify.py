@@ -270,3 +270,22 @@ def test_whatever_comes_is_an_error_and_no_exception(status, body, headers):
 def test_deep_nesting_is_no_exception():
     """A body that a recursive reader chokes on."""
     assert type(error_of(500, b"[" * 100_000)) is ServerError
+
+
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        ("https://user:secret@evil.example/v1/chat?key=secret", "https://evil.example/v1/chat"),
+        ("/elsewhere", "/elsewhere"),
+        ("", "another address"),
+        ("https://[", "another address"),
+    ],
+)
+def test_redirects_are_told_and_not_tried_again(location, told):
+    """Nor are they followed: the address is wrong, and will be the next time, too."""
+    headers = Headers([(b"location", location.encode())])
+    error = classify(b"<html>Moved</html>", status=302, provider="p", headers=headers)
+    assert type(error) is BadRequestError
+    assert not error.retryable
+    assert f"redirects to {told}, which is not followed" in error.message
+    assert "secret" not in error.message
