@@ -6,6 +6,8 @@
 
 There is no wire: replies and chunks are prepared. One call is made after another, each with a request of its own, so
 that no cache has its answer. Each layer is measured alone, then all of them in one stack; stores are memory stores.
+The layers of money and telemetry are measured by themselves, without a telemetry provider. They do their work for each
+request on the wire, of which there is none here: this is what they cost beside it.
 """
 
 import argparse
@@ -29,8 +31,10 @@ from _tables import Table, show
 
 from liter import Call, ChatCompletionRequest, Handler, Layer, LlmClient, Reply
 from liter.middleware import (
+    Budget,
     Cache,
     Concurrency,
+    CostTracking,
     Deployment,
     Fallback,
     Guardrails,
@@ -41,7 +45,9 @@ from liter.middleware import (
     Retry,
     Router,
     Rule,
+    SpendLimit,
     Timeout,
+    Tracing,
 )
 from liter.types import AssistantMessage, ChatCompletionChunk, ChatCompletionResponse, Choice, ChunkChoice, Delta, Usage
 
@@ -53,6 +59,7 @@ WARM_UP = 50
 POOL = "fast"
 BAR_CALL, BAR_CHUNK = 60.0, 1.0
 FULL = "full stack"
+BOOKS = "Tracing, CostTracking, Budget"
 
 USAGE = Usage(prompt_tokens=24, completion_tokens=CHUNKS, total_tokens=24 + CHUNKS)
 VALUE = ChatCompletionResponse(
@@ -149,6 +156,13 @@ LAYERS: dict[str, MakeLayer] = {
 }
 
 
+_BOOKS: tuple[MakeLayer, ...] = (
+    Tracing,
+    CostTracking,
+    lambda: Budget(SpendLimit(1_000_000, "month")),
+)
+
+
 @dataclass(frozen=True)
 class Case:
     """What is measured: so many ``chunks`` in a stream, none in a whole reply."""
@@ -173,6 +187,7 @@ def cases() -> list[Case]:
         "bare": (),
         **{name: (maker,) for name, maker in LAYERS.items()},
         FULL: tuple(LAYERS.values()),
+        BOOKS: _BOOKS,
     }
     kinds: tuple[tuple[Mode, int], ...] = (("unary", 0), ("stream", 1), ("stream", CHUNKS))
     return [Case(name, makers, mode, chunks) for mode, chunks in kinds for name, makers in stacks.items()]
@@ -241,7 +256,8 @@ def table(loop: str, costs: dict[Case, Cost]) -> Table:
 
     bare = parts("bare")
     beyond = {
-        name: tuple(cost - base for cost, base in zip(parts(name), bare, strict=True)) for name in (*LAYERS, FULL)
+        name: tuple(cost - base for cost, base in zip(parts(name), bare, strict=True))
+        for name in (*LAYERS, FULL, BOOKS)
     }
     alone = tuple(sum(beyond[name][column] for name in LAYERS) for column in range(3))
     rows = [
@@ -249,6 +265,7 @@ def table(loop: str, costs: dict[Case, Cost]) -> Table:
         *((name, beyond[name]) for name in LAYERS),
         ("sum of each alone", alone),
         (FULL, beyond[FULL]),
+        (BOOKS, beyond[BOOKS]),
     ]
     extra = {case.mode: cost.entered - 1 for case, cost in costs.items() if case.name == FULL and case.chunks < CHUNKS}
     call, _, chunk = beyond[FULL]

@@ -104,10 +104,10 @@ class Recording:
             self._give_up()
             return
         self.count += 1
+        if time is not None:
+            self.times.append(time)
         if len(parts) > self._max_bytes:
             self._give_up()
-        elif time is not None:
-            self.times.append(time)
 
     def _begin(self, kind: type) -> bool:
         """Take the kind of the first part for that of all. Returns whether it may be."""

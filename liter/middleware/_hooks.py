@@ -102,7 +102,9 @@ class _Hooked(Generic[R]):
         self._reply = reply
         if hooks.on_response is not None:
             try:
-                await _result(hooks.on_response(call, reply))  # type: ignore[arg-type] # a cast is a step of each call
+                told = hooks.on_response(call, reply)  # type: ignore[arg-type] # a cast is a step of each call
+                if told is not None:
+                    await _result(told)
             except BaseException as error:
                 self._failure = error if isinstance(error, Exception) else None
                 await self.__aexit__(type(error), error, error.__traceback__)
@@ -124,7 +126,9 @@ class _Hooked(Generic[R]):
     async def _ask(self) -> Call[R]:
         hooks, call = self._hooks, self._call
         if hooks.on_request is not None:
-            given = await _result(hooks.on_request(call))
+            given: object = hooks.on_request(call)
+            if given is not None:
+                given = await _result(given)
             if isinstance(given, Call):
                 call = cast("Call[R]", given)
             elif isinstance(given, msgspec.Struct):

@@ -294,7 +294,8 @@ class Gate:
 def _changes(ticket: Ticket, kept: Demand) -> list[Bucket]:
     changes: list[Bucket] = []
     for unit, bucket in zip(ticket.units, ticket.taken, strict=True):
-        rest = bucket.amount - kept.of(unit) if bucket.amount else 0.0
+        amount: float = getattr(kept, unit)
+        rest = bucket.amount - amount if bucket.amount else 0.0
         if rest:
             changes.append(Bucket(key=bucket.key, capacity=bucket.capacity, refill=bucket.refill, amount=rest))
     return changes

@@ -64,7 +64,8 @@ class MemoryStore:
     def take_nowait(self, buckets: Sequence[Bucket], now: float) -> Taken:
         """As :meth:`take`, at the time ``now``, by ``EventLoop.now()``, from buckets that were checked."""
         with self._lock:
-            self._check_open()
+            if self._closed:
+                self._check_open()
             taken, changed = _gcra.take(buckets, self._full_at, now)
             if changed:
                 self._keep_buckets(changed, now)
@@ -78,7 +79,8 @@ class MemoryStore:
     def adjust_nowait(self, buckets: Sequence[Bucket], now: float) -> None:
         """As :meth:`adjust`, at the time ``now``, by ``EventLoop.now()``, of buckets that were checked."""
         with self._lock:
-            self._check_open()
+            if self._closed:
+                self._check_open()
             self._keep_buckets(_gcra.adjust(buckets, self._full_at, now), now)
 
     async def get(self, key: str) -> bytes | None:
@@ -101,7 +103,8 @@ class MemoryStore:
     def put_nowait(self, key: str, value: bytes, ttl: float, now: float) -> None:
         """As :meth:`put`, at the time ``now``, by ``EventLoop.now()``, with a ``ttl`` that was checked."""
         with self._lock:
-            self._check_open()
+            if self._closed:
+                self._check_open()
             self._put(key, value, ttl, now)
 
     async def swap(self, key: str, expected: bytes | None, value: bytes | None, *, ttl: float) -> bool:
