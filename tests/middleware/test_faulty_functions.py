@@ -7,7 +7,19 @@ import pytest
 
 from liter import LlmClient
 from liter._contract import Layer
-from liter.middleware import Cache, Concurrency, Guardrails, Hedge, Hooks, Limit, RateLimit, Retry, Rule
+from liter.middleware import (
+    Budget,
+    Cache,
+    Concurrency,
+    Guardrails,
+    Hedge,
+    Hooks,
+    Limit,
+    RateLimit,
+    Retry,
+    Rule,
+    SpendLimit,
+)
 from liter.testing import Simulator
 
 
@@ -42,6 +54,8 @@ WHERE: dict[str, Callable[[Fault], Layer]] = {
     "on_end": lambda fault: Hooks(on_end=fault),
     "a rule on input": lambda fault: Guardrails([Rule(fault.spans, action="block", on="input")]),
     "a rule on output": lambda fault: Guardrails([Rule(fault.spans, action="redact", on="output")]),
+    "what a call costs at most": lambda fault: Budget(SpendLimit(1), bound=fault, output_tokens=10),
+    "a limit of money": lambda fault: Budget(SpendLimit(fault), output_tokens=10),
 }
 
 
