@@ -124,6 +124,25 @@ def searches() -> str:
     return _table(["engine", *names], rows)
 
 
+def specialists() -> str:
+    """What becomes of parameters beside chats and searches, where it is told."""
+
+    def rows() -> Iterator[list[str]]:
+        for operation in ("ocr", "speech", "transcribe", "image_generate", "rerank"):
+            for record in RECORDS:
+                provider = known_providers()[record.name]
+                if isinstance(provider, WireProvider) and operation in provider.operations:
+                    told = differences(dict(provider.parameters(operation)))
+                    if told:
+                        yield [
+                            f"`{operation}`",
+                            f"`{record.name}`",
+                            "; ".join(f"`{name}`: {what}" for name, what in told.items()),
+                        ]
+
+    return _table(["method", "provider", "what is not sent as it is"], rows())
+
+
 def _told(rule: Rule | None) -> str:
     match rule:
         case Sent():
@@ -271,8 +290,8 @@ def layer_keys() -> str:
 TABLES: Mapping[str, Callable[[], str]] = {
     make.__name__: make
     for make in (
-        spoken, unspoken, settings, models, parameters, searches, imitators, decisions, methods, offers, chat_only,
-        client_keys, layer_keys,
+        spoken, unspoken, settings, models, parameters, searches, specialists, imitators, decisions, methods, offers,
+        chat_only, client_keys, layer_keys,
     )
 }  # fmt: skip
 
