@@ -46,9 +46,12 @@ def map_file(options: MapOptions) -> int:
 
 
 def _map(options: MapOptions) -> None:
+    source, target = Path(options.input), Path(options.output)
     try:
-        requests = BatchInput(Path(options.input), options.model)
-        output = BatchOutput(Path(options.output), requests.ids, overwrite=options.overwrite)
+        requests = BatchInput(source, options.model)
+        if target.exists() and target.samefile(source):
+            raise UsageError(f"{target} is the input: give another --output")
+        output = BatchOutput(target, requests.ids, overwrite=options.overwrite)
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}") from error
     remaining = Remaining(requests, output.done, options.max_cost)

@@ -186,6 +186,19 @@ def test_results_of_other_requests_are_not_taken_for_these(serve: Serve, capsys:
     assert Path("out.jsonl").read_text() == "dear diary\n"
 
 
+def test_the_input_is_not_written_over(serve: Serve, capsys: Captured) -> None:
+    """Whatever name it goes by; a file that is not there is told by its name."""
+    served = serve(Simulator())
+    write(asking(["a"]))
+    before = Path("in.jsonl").read_bytes()
+    Path("same.jsonl").symlink_to("in.jsonl")
+    assert main(["map", "in.jsonl", "-o", "same.jsonl", "--overwrite", *served.arguments[2:]]) == 2
+    assert "same.jsonl is the input" in capsys.readouterr().err
+    assert Path("in.jsonl").read_bytes() == before
+    assert main(["map", "nothing.jsonl", "-o", "out.jsonl"]) == 1
+    assert "nothing.jsonl: No such file" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
