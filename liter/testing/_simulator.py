@@ -30,6 +30,7 @@ from ._wire_gemini import GeminiWire
 from ._wire_mistral import MistralWire
 from ._wire_openai import OpenAIWire
 from ._wire_protocol import Refusal, Wire
+from ._wire_search import SEARCH_WIRES
 from ._wire_vertex import ClaudeOnVertexWire
 from ._wire_xai import XaiWire
 
@@ -50,8 +51,9 @@ class SimulatorServer(msgspec.Struct, frozen=True):
 class Simulator:
     """A provider for tests: chat completions as OpenAI and Azure, messages as Anthropic, Converse as Bedrock,
     generateContent as Google, chats as Cohere and Mistral, models as all of them, under any prefix; batches as
-    OpenAI, Anthropic, Mistral, Google and xAI. Mistral, Cohere and xAI are told from others by their hosts, or by their
-    name in a prefix: ``/mistral/v1``.
+    OpenAI, Anthropic, Mistral, Google and xAI; searches as all engines of liter's, and OCR as Mistral. Mistral, Cohere,
+    xAI and search engines are told from others by their hosts, or by their name in a prefix: ``/mistral/v1``,
+    ``/tavily``.
 
     Serve it in memory, in virtual time, or on a loopback socket; HTTP/1.1 and HTTP/2. Answers depend on the seed, the
     request and the order of requests alone. Requests are checked as the providers do: a key, the required fields,
@@ -110,6 +112,7 @@ class Simulator:
         self._random = random.Random(f"{seed} faults")
         # The first that speaks a request's language answers it.
         self._wires: tuple[Wire, ...] = (
+            *SEARCH_WIRES,
             ClaudeOnVertexWire(models),
             GeminiWire(models, batch_seconds),
             AnthropicWire(models, batch_seconds),
@@ -254,7 +257,7 @@ class Simulator:
             key = wire.key(request)
             if key is None:
                 raise Refusal(401, "No API key was provided.")
-            if self._api_key is not None and key != self._api_key:
+            if self._api_key is not None and key not in ("", self._api_key):
                 raise Refusal(401, "Incorrect API key provided.")
             return wire.answer(request, self._model, headers)
         except Refusal as refusal:

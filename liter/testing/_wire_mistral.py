@@ -11,6 +11,7 @@ from ._simulator_jobs import BATCH_SECONDS
 from ._simulator_model import Model
 from ._simulator_steps import Data, Head, Step
 from ._wire_mistral_batches import BatchJobs
+from ._wire_ocr import answer_ocr
 from ._wire_openai import OpenAIWire
 from ._wire_protocol import Headers, Refusal
 
@@ -53,6 +54,8 @@ class MistralWire(OpenAIWire):
             return self._jobs.answer(request, headers, self.each(model, headers), self.refused)
         if "/files" in path:
             return super().answer(request, model, headers)
+        if path.endswith("/ocr") and request.method == "POST":
+            return answer_ocr(request, model, headers)
         if not path.endswith(_ANSWERED):
             raise Refusal(404, "no Route matched with those values")
         if not path.endswith("/chat/completions") or request.method != "POST":

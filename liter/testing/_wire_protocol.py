@@ -36,7 +36,7 @@ class Wire(Protocol):
         ...
 
     def key(self, request: ReceivedRequest) -> str | None:
-        """The API key that a request bears."""
+        """The API key that a request bears; empty where this provider asks for none."""
         ...
 
     def answer(self, request: ReceivedRequest, model: Model, headers: Headers) -> list[Step]:
