@@ -245,9 +245,15 @@ def provider_name(provider: str) -> str:
     return PROVIDERS.get(provider) or provider.lower().replace("-", "_")
 
 
-def operation_name(operation: str, provider: str) -> str | None:
+def operation_name(operation: str, provider: str, model: str = "") -> str | None:
     """Name one of our operations at a registered provider; ``None`` has no span of its own."""
     known = OPERATIONS.get(operation)
     if known is None:
         return None if any(word in operation for word in _WIRE_ONLY) else operation
+    if provider == "vertex":
+        # Only Google's models are asked in Google's protocol there.
+        from ..providers._vertex import publisher_of
+
+        if publisher_of(model)[0] != "google":
+            return known[0]
     return PROVIDER_OPERATIONS.get((provider, known[0]), known[0])

@@ -98,7 +98,7 @@ def creation_attributes(operation: str, route: Route) -> Attributes:
     :param operation: one of ours
     :return: nothing for what has no span of its own
     """
-    name = names.operation_name(operation, route.provider)
+    name = names.operation_name(operation, route.provider, route.model)
     if name is None:
         return {}
     attributes: Attributes = {names.OPERATION: name, names.PROVIDER: names.provider_name(route.provider)}
