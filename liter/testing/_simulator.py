@@ -26,6 +26,7 @@ from ._wire_anthropic import AnthropicWire
 from ._wire_azure import AzureWire
 from ._wire_bedrock import BedrockWire
 from ._wire_cohere import CohereWire
+from ._wire_document_intelligence import DocumentIntelligenceWire
 from ._wire_gemini import GeminiWire
 from ._wire_mistral import MistralWire
 from ._wire_openai import OpenAIWire
@@ -51,9 +52,9 @@ class SimulatorServer(msgspec.Struct, frozen=True):
 class Simulator:
     """A provider for tests: chat completions as OpenAI and Azure, messages as Anthropic, Converse as Bedrock,
     generateContent as Google, chats as Cohere and Mistral, models as all of them, under any prefix; batches as
-    OpenAI, Anthropic, Mistral, Google and xAI; searches as all engines of liter's, and OCR as Mistral. Mistral, Cohere,
-    xAI and search engines are told from others by their hosts, or by their name in a prefix: ``/mistral/v1``,
-    ``/tavily``.
+    OpenAI, Anthropic, Mistral, Google and xAI; searches as all engines of liter's, and OCR as Mistral and
+    Azure Document Intelligence. Mistral, Cohere, xAI and search engines are told from others by their hosts, or by
+    their name in a prefix: ``/mistral/v1``, ``/tavily``.
 
     Serve it in memory, in virtual time, or on a loopback socket; HTTP/1.1 and HTTP/2. Answers depend on the seed, the
     request and the order of requests alone. Requests are checked as the providers do: a key, the required fields,
@@ -113,6 +114,7 @@ class Simulator:
         # The first that speaks a request's language answers it.
         self._wires: tuple[Wire, ...] = (
             *SEARCH_WIRES,
+            DocumentIntelligenceWire(),
             ClaudeOnVertexWire(models),
             GeminiWire(models, batch_seconds),
             AnthropicWire(models, batch_seconds),

@@ -1,10 +1,10 @@
-"""The simulator searches as each engine does, and reads documents as Mistral."""
+"""The simulator searches as each engine does, and reads documents as Mistral and Azure."""
 
 from decimal import Decimal
 
 import pytest
 
-from liter import AuthenticationError, BadRequestError, LlmClient, ServiceUnavailableError
+from liter import AuthenticationError, BadRequestError, LlmClient, NotFoundError, ServiceUnavailableError
 from liter.providers import known_providers
 from liter.testing import MemoryNetwork, Refuse, Simulator
 
@@ -15,6 +15,7 @@ ENGINES = sorted(name for name, provider in known_providers().items() if "search
 VERSIONS = {"brave": "/res/v1", "linkup": "/v1", "firecrawl": "/v2", "searchapi": "/api/v1", "dataforseo": "/v3"}
 SETTINGS = {"google-pse": {"engine_id": "mine"}, "dataforseo": {"login": "me"}}
 KEYS = dict.fromkeys((*ENGINES, "mistral"), "sk-test")
+AZURE = "azure-document-intelligence"
 COSTS = {"exa": Decimal("0.007"), "dataforseo": Decimal("0.002")}
 
 
@@ -105,3 +106,29 @@ async def test_a_document() -> None:
     assert all(page.markdown.startswith("# Page") for page in read.pages)
     assert some.pages == read.pages[1:2]
     assert (read.usage.pages, some.usage.pages, seen.usage.pages) == (3, 1, 1)
+
+
+async def test_a_document_that_is_asked_after() -> None:
+    """Is handed in, is not read yet at the first look, and has its pages in the end."""
+    document = {"type": "document_url", "document_url": "https://a.example/rivers.pdf"}
+    model = f"{AZURE}/prebuilt-layout"
+    simulator = Simulator(api_key="sk-test")
+    async with (
+        simulator.serve_memory() as network,
+        LlmClient(
+            network_backend=network,
+            api_keys={AZURE: "sk-test"},
+            provider_settings={AZURE: {"resource": "mine"}},
+            middleware=[],
+        ) as client,
+    ):
+        read = await client.ocr(model=model, document=document)
+        assert [request.method for request in simulator.requests] == ["POST", "GET", "GET"]
+        some = await client.ocr(model=model, document=document, pages=[0, 2])
+        plain = await client.ocr(model=f"{AZURE}/prebuilt-read", document=document)
+        with pytest.raises(NotFoundError):
+            await client.ocr(model=f"{AZURE}/no-such-model", document=document)
+    assert [page.markdown.partition("\n")[0] for page in read.pages] == ["# Page 1", "# Page 2", "# Page 3"]
+    assert [page.markdown for page in some.pages] == [read.pages[0].markdown, read.pages[2].markdown]
+    assert [page.markdown for page in plain.pages] == [page.markdown.partition("\n\n")[2] for page in read.pages]
+    assert (read.usage.pages, some.usage.pages) == (3, 2)
