@@ -27,7 +27,7 @@ _OCR = msgspec.json.Decoder(_Ocr)
 def answer_ocr(request: ReceivedRequest, model: Model, headers: Headers) -> list[Step]:
     """Read a document: a made-up one of three pages, or one page where it is an image.
 
-    :raises Refusal: the request is not as Mistral's reference has it
+    :raises Refusal: the request is no document, or asks for pages that cannot be
     """
     try:
         asked = _OCR.decode(request.body)

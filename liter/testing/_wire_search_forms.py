@@ -1,7 +1,7 @@
 """Search engines from the server's side, as a table: where each is asked, with which fields, and what it answers.
 
-Facts from the engines' own references. Results are made up; what an engine tells beside them is there as far as
-clients read it.
+Replies and errors are as the examples in liter's tests of search engines have them. Results are made up; what an engine
+tells beside them is there as far as clients read it.
 """
 
 from collections.abc import Callable, Sequence
