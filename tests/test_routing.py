@@ -314,9 +314,7 @@ def test_google_clouds_own_credentials_are_used_where_none_are_given() -> None:
     settings = {"project": "p", "location": "global"}
     table = router("vertex", settings={"vertex": settings})
     route = table.route("gemini-3-pro", "chat", HERE)
-    assert route.base_url == (
-        "https://global-aiplatform.googleapis.com/v1/projects/p/locations/global/publishers/google"
-    )
+    assert route.base_url == "https://aiplatform.googleapis.com/v1/projects/p/locations/global/publishers/google"
     assert isinstance(route.credentials, GoogleCredentials)
     assert table.route("claude-x", "chat", HERE).credentials is route.credentials
     assert table.route("claude-x", "chat", CallOptions(base_url="https://other.example")).credentials is None

@@ -87,7 +87,10 @@ class Vertex(WireProvider, frozen=True, kw_only=True):
 
     def address(self, settings: Mapping[str, str]) -> str:
         """Its base URL with the settings filled in; without a location it is the global one, as in Google's SDK."""
-        return super().address({"location": "global", **settings})
+        address = super().address({"location": "global", **settings})
+        match = _REGIONAL.match(address)
+        elsewhere = None if match is None else _ELSEWHERE.get(match.group(1))
+        return address if match is None or elsewhere is None else elsewhere + address[match.end() :]
 
     def error(self, call: Call[Any], status: int, headers: Headers, body: bytes) -> LlmError:
         """Classify an answer that is no success."""
@@ -118,7 +121,7 @@ def publisher_of(model: str) -> tuple[Publisher, str]:
 
 
 def root_of(base_url: str) -> str:
-    """The address of a project's location, on the right host: what stands before ``/publishers``.
+    """The address of a project's location: what stands before ``/publishers``.
 
     :raises BadRequestError: the project is not known
     """
@@ -127,9 +130,6 @@ def root_of(base_url: str) -> str:
             "Vertex AI must be told the project: set GOOGLE_CLOUD_PROJECT, and GOOGLE_CLOUD_LOCATION for another place"
             " than 'global', or pass provider_settings={'vertex': {'project': ...}}"
         )
-    match = _REGIONAL.match(base_url)
-    if match is not None and (host := _ELSEWHERE.get(match.group(1))) is not None:
-        base_url = host + base_url[match.end() :]
     return _PUBLISHERS.sub("", base_url)
 
 

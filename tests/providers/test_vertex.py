@@ -17,8 +17,8 @@ TOKEN = Secret("ya29.token")
 
 
 def address(location: str) -> str:
-    """The base URL of a location, as the registry's placeholders give it."""
-    return f"https://{location}-aiplatform.googleapis.com{PROJECT}{location}/publishers/google"
+    """The base URL of a location."""
+    return Vertex().address({"project": "p", "location": location})
 
 
 @pytest.fixture
