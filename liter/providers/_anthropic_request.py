@@ -21,13 +21,13 @@ from ..types import (
     ResponseFormat,
     TextFormat,
     Tool,
-    ToolChoice,
     WebSearchOptions,
     format_of_type,
 )
 from ._anthropic_messages import Block, split_system, turns
 from ._anthropic_models import BUDGETS, DEFAULT_MAX_TOKENS, EFFORTS, LEAST_BUDGET, facts_of
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, refuse, supported
+from ._typed_parameters import typed, typed_choice
 
 _ENCODER = msgspec.json.Encoder()
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -201,29 +201,19 @@ def _schema(
         return None
     if isinstance(response_format, type):
         return format_of_type(response_format).json_schema.schema
-    typed = _typed(response_format, "response_format", TextFormat | JsonObjectFormat | JsonSchemaFormat)
-    if isinstance(typed, JsonObjectFormat):
+    wanted = typed(response_format, "response_format", TextFormat | JsonObjectFormat | JsonSchemaFormat)
+    if isinstance(wanted, JsonObjectFormat):
         refuse(call, "response_format of type 'json_object'", "give a json_schema")
-    if not isinstance(typed, JsonSchemaFormat):
+    if not isinstance(wanted, JsonSchemaFormat):
         return None
-    if typed.json_schema.schema is None:
+    if wanted.json_schema.schema is None:
         raise BadRequestError("response_format: Anthropic needs the schema of a json_schema")
-    return typed.json_schema.schema
-
-
-def _typed(value: object, name: str, kind: object) -> object:
-    """A parameter that may be given as a mapping, as its struct."""
-    if not isinstance(value, Mapping):
-        return value
-    try:
-        return cast("object", msgspec.convert(value, kind))
-    except msgspec.ValidationError as error:
-        raise BadRequestError(f"{name}: {error}") from None
+    return wanted.json_schema.schema
 
 
 def _tools(request: ChatCompletionRequest, call: Call[object]) -> dict[str, object]:
     tools = list(request.tools or ())
-    choice = _typed_choice(request.tool_choice)
+    choice = typed_choice(request.tool_choice)
     if isinstance(choice, AllowedToolsChoice):
         names = {_name(one) for one in choice.allowed_tools.tools}
         tools = [tool for tool in tools if not isinstance(tool, FunctionTool) or tool.function.name in names]
@@ -238,17 +228,6 @@ def _tools(request: ChatCompletionRequest, call: Call[object]) -> dict[str, obje
     if chosen:
         said["tool_choice"] = chosen
     return said
-
-
-def _typed_choice(choice: object) -> object:
-    """A choice given as a mapping in OpenAI's form as a struct; in another form, as it is."""
-    if isinstance(choice, Mapping) and cast("Mapping[str, object]", choice).get("type") in (
-        "function",
-        "custom",
-        "allowed_tools",
-    ):
-        return _typed(cast("object", choice), "tool_choice", ToolChoice)
-    return cast("ToolChoice | Mapping[str, object] | str | None", choice)
 
 
 def _choice(choice: object) -> dict[str, object]:
@@ -288,7 +267,7 @@ def _tool(tool: Tool | Mapping[str, object], index: int) -> Block:
 
 
 def _web_search(options: WebSearchOptions | Mapping[str, object], call: Call[object]) -> Block:
-    options = cast("WebSearchOptions", _typed(options, "web_search_options", WebSearchOptions))
+    options = cast("WebSearchOptions", typed(options, "web_search_options", WebSearchOptions))
     if options.search_context_size is not None:
         refuse(call, f"web_search_options.search_context_size={options.search_context_size!r}", "leave it out")
     tool: Block = {"type": _WEB_SEARCH, "name": "web_search"}

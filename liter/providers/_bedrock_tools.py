@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-import msgspec
-
 from .._contract import Call
 from .._errors import BadRequestError
 from ..types import (
@@ -21,7 +19,6 @@ from ..types import (
     Message,
     TextFormat,
     Tool,
-    ToolChoice,
     ToolMessage,
     ToolName,
     WebSearchOptions,
@@ -30,6 +27,7 @@ from ..types import (
 from ._bedrock_media import Block
 from ._bedrock_models import name_of
 from ._parameters import refuse
+from ._typed_parameters import typed, typed_choice
 
 _NO_PARAMETERS: Mapping[str, object] = {"type": "object", "properties": {}}
 
@@ -44,24 +42,14 @@ def schema_of(request: ChatCompletionRequest, call: Call[object]) -> JsonSchema 
         return None
     if isinstance(asked, type):
         return format_of_type(asked).json_schema
-    typed = _typed(asked, "response_format", TextFormat | JsonObjectFormat | JsonSchemaFormat)
-    if isinstance(typed, JsonObjectFormat):
+    wanted = typed(asked, "response_format", TextFormat | JsonObjectFormat | JsonSchemaFormat)
+    if isinstance(wanted, JsonObjectFormat):
         refuse(call, "response_format of type 'json_object'", "give a json_schema")
-    if not isinstance(typed, JsonSchemaFormat):
+    if not isinstance(wanted, JsonSchemaFormat):
         return None
-    if typed.json_schema.schema is None:
+    if wanted.json_schema.schema is None:
         raise BadRequestError("response_format: Bedrock needs the schema of a json_schema")
-    return typed.json_schema
-
-
-def _typed(value: object, name: str, kind: object) -> object:
-    """A parameter that may be given as a mapping, as its struct."""
-    if not isinstance(value, Mapping):
-        return value
-    try:
-        return cast("object", msgspec.convert(value, kind))
-    except msgspec.ValidationError as error:
-        raise BadRequestError(f"{name}: {error}") from None
+    return wanted.json_schema
 
 
 def tools_of(request: ChatCompletionRequest, call: Call[object], *, schema_tool: bool) -> dict[str, object]:
@@ -72,7 +60,7 @@ def tools_of(request: ChatCompletionRequest, call: Call[object], *, schema_tool:
     """
     anthropic = name_of(call.route.model).vendor == "anthropic"
     tools = list(request.tools or ())
-    choice = _typed_choice(request.tool_choice)
+    choice = typed_choice(request.tool_choice)
     if isinstance(choice, AllowedToolsChoice):
         names = {_name(one) for one in choice.allowed_tools.tools}
         tools = [tool for tool in tools if not isinstance(tool, FunctionTool) or tool.function.name in names]
@@ -132,7 +120,7 @@ def _used(messages: Sequence[Message]) -> Iterator[str]:
 
 
 def _web_search(options: WebSearchOptions | Mapping[str, object], call: Call[object]) -> list[Block]:
-    options = cast("WebSearchOptions", _typed(options, "web_search_options", WebSearchOptions))
+    options = cast("WebSearchOptions", typed(options, "web_search_options", WebSearchOptions))
     name = name_of(call.route.model)
     if name.vendor != "amazon" or not name.name.startswith("nova"):
         refuse(call, f"web_search_options for {call.route.model!r}", "take one of Amazon's Nova models")
@@ -141,17 +129,6 @@ def _web_search(options: WebSearchOptions | Mapping[str, object], call: Call[obj
         if getattr(options, field) is not None:
             refuse(call, f"web_search_options.{field}", "leave it out")
     return [{"systemTool": {"name": "nova_grounding"}}]
-
-
-def _typed_choice(choice: object) -> object:
-    """A choice given as a mapping in OpenAI's form as a struct; in another form, as it is."""
-    if isinstance(choice, Mapping) and cast("Mapping[str, object]", choice).get("type") in (
-        "function",
-        "custom",
-        "allowed_tools",
-    ):
-        return _typed(cast("object", choice), "tool_choice", ToolChoice)
-    return cast("ToolChoice | Mapping[str, object] | str | None", choice)
 
 
 def _choice(choice: object) -> dict[str, object]:

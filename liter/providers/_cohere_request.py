@@ -23,6 +23,7 @@ from ..types import (
 from ._cohere_messages import conversation
 from ._cohere_reply import Block
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, supported
+from ._typed_parameters import typed
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -131,28 +132,18 @@ def _response_format(given: object) -> Block | None:
         return None
     if isinstance(given, type):
         return {"type": "json_object", "json_schema": format_of_type(given).json_schema.schema}
-    typed = _typed(given, "response_format", TextFormat | JsonObjectFormat | JsonSchemaFormat)
-    if isinstance(typed, JsonSchemaFormat):
-        schema = typed.json_schema.schema
+    wanted = typed(given, "response_format", TextFormat | JsonObjectFormat | JsonSchemaFormat)
+    if isinstance(wanted, JsonSchemaFormat):
+        schema = wanted.json_schema.schema
         return {"type": "json_object"} if schema is None else {"type": "json_object", "json_schema": schema}
-    return {"type": "json_object" if isinstance(typed, JsonObjectFormat) else "text"}
-
-
-def _typed(value: object, name: str, kind: object) -> object:
-    """A parameter that may be given as a mapping, as its struct."""
-    if not isinstance(value, Mapping):
-        return value
-    try:
-        return cast("object", msgspec.convert(value, kind))
-    except msgspec.ValidationError as error:
-        raise BadRequestError(f"{name}: {error}") from None
+    return {"type": "json_object" if isinstance(wanted, JsonObjectFormat) else "text"}
 
 
 def _tools(request: ChatCompletionRequest) -> Block:
     given: Sequence[object] = request.tools or ()
     choice = cast("object", request.tool_choice)
     if isinstance(choice, Mapping):
-        choice = _typed(cast("object", choice), "tool_choice", ToolChoice)
+        choice = typed(cast("object", choice), "tool_choice", ToolChoice)
     mode = choice if isinstance(choice, str) else None
     if isinstance(choice, FunctionToolChoice | CustomToolChoice):
         given, mode = _only(given, [choice]), "required"

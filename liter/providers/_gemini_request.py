@@ -20,8 +20,9 @@ from ._gemini_json import JsonObject
 from ._gemini_messages import Turns, split_system
 from ._gemini_models import BUDGETS, LEVELS
 from ._gemini_target import Target
-from ._gemini_tools import camel, is_googles_schema, tools_of, typed
+from ._gemini_tools import camel, is_googles_schema, tools_of
 from ._parameters import Mapped, Renamed, Rule, Unsupported, supported
+from ._typed_parameters import typed
 
 _ENCODER = msgspec.json.Encoder()
 

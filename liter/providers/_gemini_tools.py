@@ -4,8 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-import msgspec
-
 from .._errors import BadRequestError
 from ..types import (
     AllowedToolsChoice,
@@ -14,15 +12,14 @@ from ..types import (
     FunctionTool,
     FunctionToolChoice,
     Tool,
-    ToolChoice,
     WebSearchOptions,
 )
 from ._gemini_json import JsonObject
 from ._gemini_target import Target
+from ._typed_parameters import typed, typed_choice
 
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 _SNAKE = re.compile(r"_([a-z0-9])")
-_OUR_CHOICES = ("function", "custom", "allowed_tools")
 
 
 def tools_of(request: ChatCompletionRequest, target: Target) -> JsonObject:
@@ -33,7 +30,7 @@ def tools_of(request: ChatCompletionRequest, target: Target) -> JsonObject:
     :raises BadRequestError: a tool or a choice is of a kind that Gemini does not have
     """
     tools = list(request.tools or ())
-    choice = _typed_choice(request.tool_choice)
+    choice = typed_choice(request.tool_choice)
     if isinstance(choice, AllowedToolsChoice):
         tools, choice = _allowed(tools, choice)
     functions: list[JsonObject] = []
@@ -68,16 +65,6 @@ def camel(name: str) -> str:
     return _SNAKE.sub(lambda match: match.group(1).upper(), name)
 
 
-def typed(value: object, name: str, kind: object) -> object:
-    """A parameter that may be given as a mapping, as its struct. :raises BadRequestError: it is none"""
-    if not isinstance(value, Mapping):
-        return value
-    try:
-        return cast("object", msgspec.convert(value, kind))
-    except msgspec.ValidationError as error:
-        raise BadRequestError(f"{name}: {error}") from None
-
-
 def _function(tool: FunctionTool, where: str, target: Target) -> JsonObject:
     function = tool.function
     if tool.cache_control is not None:
@@ -102,12 +89,6 @@ def _search(options: WebSearchOptions | Mapping[str, object], target: Target) ->
         if getattr(options, name) is not None:
             target.cannot(f"web_search_options.{name}", "leave it out")
     return {"googleSearch": {}}
-
-
-def _typed_choice(choice: object) -> object:
-    if isinstance(choice, Mapping) and cast("Mapping[str, object]", choice).get("type") in _OUR_CHOICES:
-        return typed(cast("object", choice), "tool_choice", ToolChoice)
-    return cast("ToolChoice | Mapping[str, object] | str | None", choice)
 
 
 def _allowed(
