@@ -290,7 +290,8 @@ def test_its_promises_hold_for_every_history(policy: CircuitPolicy, steps: list[
         admission = circuit.admit(now)
         assert (admission is not None) == (ready <= now)
         if admission is None:
-            assert ready - now <= policy.max_open_seconds
+            # As it is added up: the difference of two rounded times may be a digit more than what was added.
+            assert ready <= now + policy.max_open_seconds
             assert circuit.state != "closed"
             continue
         under_way.append(admission)
