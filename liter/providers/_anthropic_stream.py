@@ -10,7 +10,7 @@ import msgspec
 
 from .._errors import StreamingError
 from .._http import ServerSentEvent
-from ..types import ChatCompletionChunk, ChunkChoice, Delta, FunctionCallDelta, ToolCallDelta, Usage, chunk_of_reply
+from ..types import ChatCompletionChunk, ChatCompletionResponse, ChunkChoice, Delta, FunctionCallDelta, ToolCallDelta
 from ._anthropic_messages import Block
 from ._anthropic_reply import (
     WireMessage,
@@ -24,9 +24,7 @@ from ._anthropic_reply import (
     read_reply,
     refusal_of,
 )
-from ._bookkeeping import says_nothing
-from ._classify import classify
-from ._codec import Framing
+from ._chat_decoder import ChatDecoder
 from ._lenient import decode_leniently
 
 
@@ -92,16 +90,11 @@ class _OpenBlock:
         return block
 
 
-class MessageStreamDecoder:
+class MessageStreamDecoder(ChatDecoder):
     """Decodes the events of one streamed message."""
 
-    framing: Framing = "sse"
-
     def __init__(self, provider: str, model: str) -> None:
-        self.done = False
-        self.usage: Usage | None = None
-        self._provider = provider
-        self._model = model
+        super().__init__(provider, model)
         self._message = WireMessage()
         self._told: WireUsage | None = None
         self._open: dict[int, _OpenBlock] = {}
@@ -117,9 +110,7 @@ class MessageStreamDecoder:
         try:
             told = decode_leniently(_EVENT, data, blocks=True)
         except msgspec.DecodeError as error:
-            raise StreamingError(
-                f"an event of the stream cannot be read: {error}", provider=self._provider, model=self._model, body=data
-            ) from error
+            raise self._unreadable(error, data) from error
         match told.type:
             case "content_block_delta":
                 return self._delta(told, data)
@@ -136,9 +127,9 @@ class MessageStreamDecoder:
                 self.done = True
                 return self._last(data)
             case "error":
-                raise classify(data, status=None, provider=self._provider, model=self._model)
+                raise self._reported(data)
             case "" if event.event == "error" or b'"error"' in data:
-                raise classify(data, status=None, provider=self._provider, model=self._model)
+                raise self._reported(data)
             case _:
                 return ()
 
@@ -260,25 +251,15 @@ class MessageStreamDecoder:
             id=self._message.id, model=self._message.model, choices=[ChunkChoice(delta=delta)]
         ).attach(raw=data)
 
-    def whole(self, body: bytes) -> Sequence[ChatCompletionChunk]:
-        """Decode a plain JSON body that came in place of a stream."""
-        reply = read_reply(body, provider=self._provider, model=self._model)
-        self.done = True
-        self.usage = reply.usage
-        return (chunk_of_reply(reply).attach(raw=body),)
-
-    def opening(self, event: object) -> bool:
-        """Whether a chunk says nothing yet."""
-        return says_nothing(event)
+    def _read(self, body: bytes) -> ChatCompletionResponse:
+        return read_reply(body, provider=self._provider, model=self._model)
 
     def end(self) -> Sequence[ChatCompletionChunk]:
         """The body has ended."""
         if self.done:
             return ()
         if not self._finished:
-            raise StreamingError(
-                "the stream ended before its end: message_stop never came", provider=self._provider, model=self._model
-            )
+            raise self._cut_off("message_stop never came")
         self.done = True
         return self._last(b"")
 

@@ -17,7 +17,7 @@ from msgspec.structs import force_setattr
 
 from .._contract import Call
 from .._http import Headers, HttpRequest, ServerSentEvent
-from ..types import ChatCompletionChunk, ChatCompletionRequest, ChatCompletionResponse, OcrResponse, chunk_of_reply
+from ..types import ChatCompletionChunk, ChatCompletionRequest, ChatCompletionResponse, OcrResponse
 from ._auth import Auth
 from ._azure_filters import FilterResults
 from ._batch import BatchForm
@@ -177,12 +177,8 @@ class ChatStreamDecoder(OpenAIStreamDecoder):
                 force_setattr(chunk, "native", native)
         return chunks
 
-    def whole(self, body: bytes) -> Sequence[ChatCompletionChunk]:
-        """Decode a plain JSON body that came in place of a stream."""
-        reply = _read_chat(body, provider=self._provider, model=self._model)
-        self.done = True
-        self.usage = reply.usage
-        return (chunk_of_reply(reply).attach(raw=body),)
+    def _read(self, body: bytes) -> ChatCompletionResponse:
+        return _read_chat(body, provider=self._provider, model=self._model)
 
 
 def _read_chat(body: bytes, *, provider: str, model: str) -> ChatCompletionResponse:

@@ -4,8 +4,6 @@
 ``stream``, with the names of betas in it; a stream's events come in the messages of AWS's event streams.
 """
 
-from binascii import Error as Base64Error
-from binascii import a2b_base64
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -13,18 +11,20 @@ import msgspec
 from msgspec.structs import replace
 
 from .._contract import Call
-from .._errors import BadRequestError, LlmError, StreamingError
+from .._errors import BadRequestError, LlmError
 from .._http import EventMessage, HttpRequest, ServerSentEvent
-from ..types import ChatCompletionChunk, ChatCompletionRequest, ChatCompletionResponse, Usage
+from ..types import ChatCompletionChunk, ChatCompletionRequest, ChatCompletionResponse
 from ._anthropic_reply import read_reply
 from ._anthropic_request import encode_chat
 from ._anthropic_stream import MessageStreamDecoder
+from ._bedrock_chunk import chunk_of
 from ._bedrock_errors import classify_exception
 from ._bedrock_hosts import host_of
 from ._bedrock_models import model_path, name_of
 from ._codec import Framing
 from ._headers import JSON, merged
 from ._lenient import decode_leniently
+from ._wire_decoder import WireDecoder
 
 if TYPE_CHECKING:
     from ._bedrock import Bedrock
@@ -40,16 +40,11 @@ _ENCODER = msgspec.json.Encoder()
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-class _Chunk(msgspec.Struct, frozen=True):
-    bytes: str = ""
-
-
 class _Opening(msgspec.Struct, frozen=True):
     type: str
     message: dict[str, object]
 
 
-_CHUNK = msgspec.json.Decoder(_Chunk)
 _OPENING = msgspec.json.Decoder(_Opening)
 
 
@@ -112,16 +107,13 @@ def _as_of(provider: str, decode: Callable[[], T]) -> T:
         raise
 
 
-class ClaudeStreamDecoder:
+class ClaudeStreamDecoder(WireDecoder):
     """Decodes one streamed reply: Anthropic's events out of AWS's messages."""
 
     framing: Framing = "eventstream"
 
     def __init__(self, provider: "Bedrock", model: str) -> None:
-        self.done = False
-        self.usage: Usage | None = None
-        self._provider = provider.name
-        self._model = model
+        super().__init__(provider.name, model)
         self._events = MessageStreamDecoder(_label(provider), model)
 
     def feed(self, message: EventMessage) -> Sequence[ChatCompletionChunk]:
@@ -131,14 +123,9 @@ class ClaudeStreamDecoder:
         if message.text(":event-type") != "chunk":
             return ()
         try:
-            data = a2b_base64(decode_leniently(_CHUNK, message.payload).bytes, strict_mode=True)
-        except (msgspec.DecodeError, Base64Error, ValueError) as error:
-            raise StreamingError(
-                f"an event of the stream cannot be read: {error}",
-                provider=self._provider,
-                model=self._model,
-                body=message.payload,
-            ) from error
+            data = chunk_of(message)
+        except (msgspec.DecodeError, ValueError) as error:
+            raise self._unreadable(error, message.payload) from error
         if b'"message_start"' in data:
             data = self._named(data)
         return self._decoded(lambda: self._events.feed(ServerSentEvent(data)))

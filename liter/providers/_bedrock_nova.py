@@ -1,22 +1,19 @@
 """Nova by InvokeModel: Converse's forms, but for a version in the body, names of counts, and events in AWS's chunks."""
 
-from binascii import Error as Base64Error
-from binascii import a2b_base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from .._contract import Call
-from .._errors import StreamingError
 from .._http import EventHeader, EventMessage, HttpRequest
 from ..types import ChatCompletionChunk
+from ._bedrock_chunk import chunk_of
 from ._bedrock_hosts import host_of
 from ._bedrock_models import model_path, name_of
 from ._bedrock_request import encode_converse
 from ._bedrock_stream import ConverseStreamDecoder
 from ._headers import JSON, merged
-from ._lenient import decode_leniently
 
 if TYPE_CHECKING:
     from ._bedrock import Bedrock
@@ -25,13 +22,6 @@ _VERSION = "messages-v1"
 
 _ENCODER = msgspec.json.Encoder()
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-class _Chunk(msgspec.Struct, frozen=True):
-    bytes: str = ""
-
-
-_CHUNK = msgspec.json.Decoder(_Chunk)
 
 
 def is_nova(model: str) -> bool:
@@ -64,14 +54,9 @@ class NovaStreamDecoder(ConverseStreamDecoder):
         if message.text(":message-type") != "event" or message.text(":event-type") != "chunk":
             return super().feed(message)
         try:
-            told = _FIELDS.decode(a2b_base64(decode_leniently(_CHUNK, message.payload).bytes, strict_mode=True))
-        except (msgspec.DecodeError, Base64Error, ValueError) as error:
-            raise StreamingError(
-                f"an event of the stream cannot be read: {error}",
-                provider=self._provider,
-                model=self._model,
-                body=message.payload,
-            ) from error
+            told = _FIELDS.decode(chunk_of(message))
+        except (msgspec.DecodeError, ValueError) as error:
+            raise self._unreadable(error, message.payload) from error
         return [
             chunk
             for name, payload in told.items()

@@ -12,9 +12,8 @@ from typing import cast
 
 import msgspec
 
-from .._errors import StreamingError
 from .._http import EventMessage
-from ..types import ChatCompletionChunk, ChunkChoice, Delta, FunctionCallDelta, ToolCallDelta, Usage, chunk_of_reply
+from ..types import ChatCompletionChunk, ChatCompletionResponse, ChunkChoice, Delta, FunctionCallDelta, ToolCallDelta
 from ._bedrock_errors import classify_exception
 from ._bedrock_media import Block
 from ._bedrock_reply import (
@@ -33,7 +32,7 @@ from ._bedrock_reply import (
     thought_of,
     usage_of,
 )
-from ._bookkeeping import says_nothing
+from ._chat_decoder import ChatDecoder
 from ._codec import Framing
 from ._count import count_of
 from ._lenient import decode_leniently
@@ -100,7 +99,7 @@ class _OpenBlock:
                 return {self.kind: start}
 
 
-class ConverseStreamDecoder:
+class ConverseStreamDecoder(ChatDecoder):
     """Decodes the messages of one streamed reply.
 
     :param schema_tool: name of the tool whose arguments are the reply's text
@@ -109,10 +108,7 @@ class ConverseStreamDecoder:
     framing: Framing = "eventstream"
 
     def __init__(self, provider: str, model: str, *, schema_tool: str | None = None) -> None:
-        self.done = False
-        self.usage: Usage | None = None
-        self._provider = provider
-        self._model = model
+        super().__init__(provider, model)
         self._open: dict[int, _OpenBlock] = {}
         self._blocks: dict[int, Block] = {}
         self._calls = 0
@@ -130,12 +126,7 @@ class ConverseStreamDecoder:
         try:
             told = decode_leniently(_OBJECT, payload)
         except msgspec.DecodeError as error:
-            raise StreamingError(
-                f"an event of the stream cannot be read: {error}",
-                provider=self._provider,
-                model=self._model,
-                body=payload,
-            ) from error
+            raise self._unreadable(error, payload) from error
         match message.text(":event-type"):
             case "contentBlockDelta":
                 return self._delta(told, payload)
@@ -261,27 +252,17 @@ class ConverseStreamDecoder:
     def _chunk(self, data: bytes, delta: Delta) -> ChatCompletionChunk:
         return ChatCompletionChunk(model=self._model, choices=[ChunkChoice(delta=delta)]).attach(raw=data)
 
-    def whole(self, body: bytes) -> Sequence[ChatCompletionChunk]:
-        """Decode a plain JSON body that came in place of a stream."""
-        reply = read_reply(
+    def _read(self, body: bytes) -> ChatCompletionResponse:
+        return read_reply(
             body, provider=self._provider, model=self._model, request_id=None, schema_tool=self._schema_tool
         )
-        self.done = True
-        self.usage = reply.usage
-        return (chunk_of_reply(reply).attach(raw=body),)
-
-    def opening(self, event: object) -> bool:
-        """Whether a chunk says nothing yet."""
-        return says_nothing(event)
 
     def end(self) -> Sequence[ChatCompletionChunk]:
         """The body has ended."""
         if self.done:
             return ()
         if not self._finished:
-            raise StreamingError(
-                "the stream ended before its end: messageStop never came", provider=self._provider, model=self._model
-            )
+            raise self._cut_off("messageStop never came")
         # Without metadata the usage stays unknown.
         self.done = True
         return (ChatCompletionChunk(model=self._model, native=self._native or None),) if self._native else ()

@@ -1,6 +1,6 @@
-"""Chunks that tell nothing yet: after them a refusal may still come."""
+"""Chunks and pieces that tell nothing yet: after them a refusal may still come."""
 
-from ..types import ChatCompletionChunk, ChunkChoice
+from ..types import ChatCompletionChunk, ChunkChoice, CompletionResponse
 
 
 def says_nothing(event: object) -> bool:
@@ -8,6 +8,13 @@ def says_nothing(event: object) -> bool:
     if not isinstance(event, ChatCompletionChunk) or event.usage is not None:
         return False
     return all(_says_nothing(choice) for choice in event.choices)
+
+
+def completes_nothing(event: object) -> bool:
+    """Whether a piece of a text completion has neither text nor a reason to end nor usage."""
+    if not isinstance(event, CompletionResponse) or event.usage is not None:
+        return False
+    return not any(choice.text or choice.finish_reason for choice in event.choices)
 
 
 def _says_nothing(choice: ChunkChoice) -> bool:

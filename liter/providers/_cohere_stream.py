@@ -9,12 +9,11 @@ from typing import cast
 
 import msgspec
 
-from .._errors import LlmError, StreamingError
+from .._errors import LlmError
 from .._http import ServerSentEvent
-from ..types import ChatCompletionChunk, ChunkChoice, Delta, FunctionCallDelta, ToolCallDelta, Usage, chunk_of_reply
-from ._bookkeeping import says_nothing
+from ..types import ChatCompletionChunk, ChatCompletionResponse, ChunkChoice, Delta, FunctionCallDelta, ToolCallDelta
+from ._chat_decoder import ChatDecoder
 from ._classify import classify
-from ._codec import Framing
 from ._cohere_reply import (
     Block,
     WireCall,
@@ -58,16 +57,11 @@ _EVENT = msgspec.json.Decoder(_Event)
 _NOTHING = _Message()
 
 
-class ChatStreamDecoder:
+class ChatStreamDecoder(ChatDecoder):
     """Decodes the events of one streamed chat."""
 
-    framing: Framing = "sse"
-
     def __init__(self, provider: str, model: str) -> None:
-        self.done = False
-        self.usage: Usage | None = None
-        self._provider = provider
-        self._model = model
+        super().__init__(provider, model)
         self._id = ""
         self._blocks: dict[int, Block] = {}
         self._fragments: dict[int, list[str]] = {}
@@ -84,10 +78,8 @@ class ChatStreamDecoder:
             told = decode_leniently(_EVENT, data, blocks=True)
         except msgspec.DecodeError as error:
             if event.event == "error":
-                raise classify(data, status=None, provider=self._provider, model=self._model) from None
-            raise StreamingError(
-                f"an event of the stream cannot be read: {error}", provider=self._provider, model=self._model, body=data
-            ) from error
+                raise self._reported(data) from None
+            raise self._unreadable(error, data) from error
         message = told.delta.message if told.delta is not None and told.delta.message is not None else _NOTHING
         match told.type:
             case "content-delta" | "content-start":
@@ -108,7 +100,7 @@ class ChatStreamDecoder:
                 return ()
             case _:
                 if event.event == "error" or not told.type:
-                    raise classify(data, status=None, provider=self._provider, model=self._model)
+                    raise self._reported(data)
                 # One that is newer than this: its data is in the chunk's ``raw``.
                 return (ChatCompletionChunk(id=self._id, model=self._model).attach(raw=data),)
 
@@ -203,21 +195,11 @@ class ChatStreamDecoder:
         chunk = ChatCompletionChunk(id=self._id, model=self._model, choices=[ChunkChoice(delta=delta)])
         return chunk.attach(raw=data)
 
-    def whole(self, body: bytes) -> Sequence[ChatCompletionChunk]:
-        """Decode a plain JSON body that came in place of a stream."""
-        reply = read_reply(body, provider=self._provider, model=self._model)
-        self.done = True
-        self.usage = reply.usage
-        return (chunk_of_reply(reply).attach(raw=body),)
-
-    def opening(self, event: object) -> bool:
-        """Whether a chunk says nothing yet."""
-        return says_nothing(event)
+    def _read(self, body: bytes) -> ChatCompletionResponse:
+        return read_reply(body, provider=self._provider, model=self._model)
 
     def end(self) -> Sequence[ChatCompletionChunk]:
         """The body has ended."""
         if not self.done:
-            raise StreamingError(
-                "the stream ended before its end: message-end never came", provider=self._provider, model=self._model
-            )
+            raise self._cut_off("message-end never came")
         return ()

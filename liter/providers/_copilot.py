@@ -16,7 +16,6 @@ from ..types import (
     ChatCompletionRequest,
     ChatCompletionResponse,
     Choice,
-    chunk_of_reply,
 )
 from ._auth import Auth
 from ._openai import OpenAI
@@ -82,12 +81,8 @@ class ChatStreamDecoder(OpenAIStreamDecoder):
             return super().feed(event)
         return [chunk.attach(raw=data) for chunk in super().feed(replace(event, data=data.replace(_THEIRS, _OURS)))]
 
-    def whole(self, body: bytes) -> Sequence[ChatCompletionChunk]:
-        """Decode a plain JSON body that came in place of a stream."""
-        reply = _read_chat(self._call, body)
-        self.done = True
-        self.usage = reply.usage
-        return (chunk_of_reply(reply).attach(raw=body),)
+    def _read(self, body: bytes) -> ChatCompletionResponse:
+        return _read_chat(self._call, body)
 
 
 def _decode_chat(provider: Copilot, call: Call[object], body: bytes, headers: Headers) -> ChatCompletionResponse:

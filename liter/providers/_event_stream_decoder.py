@@ -5,18 +5,16 @@ from typing import Generic, TypeVar, cast
 
 import msgspec
 
-from .._errors import StreamingError
 from .._http import ServerSentEvent
 from ..types import Usage
-from ._classify import classify
-from ._codec import Framing
 from ._lenient import decode_leniently
+from ._wire_decoder import WireDecoder
 
 W = TypeVar("W", bound=msgspec.Struct)
 E = TypeVar("E", bound=msgspec.Struct)
 
 
-class EventStreamDecoder(Generic[W, E]):
+class EventStreamDecoder(WireDecoder, Generic[W, E]):
     """Decodes events that say in ``type`` what they are.
 
     :param decoder: for one struct that has the wire's fields of all
@@ -24,8 +22,6 @@ class EventStreamDecoder(Generic[W, E]):
     :param last: how the ``type`` of the terminal event ends, such as ``".completed"``
     :param of_whole: makes the events of a plain JSON body that came in place of a stream
     """
-
-    framing: Framing = "sse"
 
     def __init__(
         self,
@@ -37,14 +33,11 @@ class EventStreamDecoder(Generic[W, E]):
         provider: str,
         model: str,
     ) -> None:
-        self.done = False
-        self.usage: Usage | None = None
+        super().__init__(provider, model)
         self._decoder = decoder
         self._make = make
         self._last = last
         self._of_whole = of_whole
-        self._provider = provider
-        self._model = model
 
     def feed(self, event: ServerSentEvent) -> Sequence[E]:
         """Decode one event."""
@@ -54,15 +47,10 @@ class EventStreamDecoder(Generic[W, E]):
         try:
             told = decode_leniently(self._decoder, event.data)
         except msgspec.DecodeError as error:
-            raise StreamingError(
-                f"the stream has an event that cannot be read: {error}",
-                provider=self._provider,
-                model=self._model,
-                body=event.data,
-            ) from error
+            raise self._unreadable(error, event.data) from error
         kind = cast("str", getattr(told, "type", ""))
         if kind == "error" or (not kind and b'"error"' in event.data) or event.event == "error":
-            raise classify(event.data, status=None, provider=self._provider, model=self._model)
+            raise self._reported(event.data)
         if kind.endswith(self._last):
             self.done = True
         made = self._make(told)
@@ -76,16 +64,8 @@ class EventStreamDecoder(Generic[W, E]):
         self.done = True
         return self._of_whole(body)
 
-    def opening(self, event: object) -> bool:
-        """Every event tells something."""
-        return False
-
     def end(self) -> Sequence[E]:
         """:raises StreamingError: the terminal event never came"""
         if not self.done:
-            raise StreamingError(
-                f"the stream ended before its {self._last.lstrip('.')!r} event",
-                provider=self._provider,
-                model=self._model,
-            )
+            raise self._cut_off(f"no {self._last.lstrip('.')!r} event came")
         return ()

@@ -6,11 +6,10 @@ known only at the end (the reason itself, sources, the native form, usage) is to
 
 from collections.abc import Iterable, Sequence
 
-from .._errors import LlmError, SerializationError, StreamingError
+from .._errors import LlmError, SerializationError
 from .._http import ServerSentEvent
-from ..types import ChatCompletionChunk, ChatCompletionResponse, ChunkChoice, Delta, Usage, accumulate
+from ..types import ChatCompletionChunk, ChatCompletionResponse, ChunkChoice, Delta, accumulate
 from ._bookkeeping import says_nothing
-from ._codec import Framing
 from ._gemini_candidate import Candidate
 from ._gemini_json import (
     JsonObject,
@@ -26,21 +25,17 @@ from ._gemini_json import (
 from ._gemini_models import facts_of
 from ._gemini_usage import searches_of, tier_of, usage_of
 from ._google_error import classify_google
+from ._wire_decoder import WireDecoder
 
 # What is told elsewhere.
 _TOLD = frozenset({"candidates", "modelVersion", "responseId", "usageMetadata"})
 
 
-class GenerateContentDecoder:
+class GenerateContentDecoder(WireDecoder):
     """Decodes the events of one streamed reply."""
 
-    framing: Framing = "sse"
-
     def __init__(self, provider: str, model: str) -> None:
-        self.done = False
-        self.usage: Usage | None = None
-        self._provider = provider
-        self._model = model
+        super().__init__(provider, model)
         self._id = ""
         self._version = ""
         self._created = 0
@@ -56,12 +51,7 @@ class GenerateContentDecoder:
         try:
             return [chunk for document in _documents(event.data) for chunk in self._take(document, event.data)]
         except (ValueError, RecursionError) as error:
-            raise StreamingError(
-                f"an event of the stream cannot be read: {error}",
-                provider=self._provider,
-                model=self._model,
-                body=event.data,
-            ) from error
+            raise self._unreadable(error, event.data) from error
 
     def _take(self, told: JsonObject, data: bytes) -> list[ChatCompletionChunk]:
         if "error" in told and "candidates" not in told:
@@ -146,9 +136,7 @@ class GenerateContentDecoder:
         if self.done:
             return ()
         if not self._candidates or any(candidate.finish is None for candidate in self._candidates.values()):
-            raise StreamingError(
-                "the stream ended before its end: no finish reason came", provider=self._provider, model=self._model
-            )
+            raise self._cut_off("no finish reason came")
         return self._close()
 
     def _close(self) -> Sequence[ChatCompletionChunk]:

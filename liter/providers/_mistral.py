@@ -7,7 +7,7 @@ from msgspec.structs import force_setattr
 
 from .._contract import Call
 from .._http import Headers, HttpRequest, ServerSentEvent
-from ..types import ChatCompletionChunk, ChatCompletionRequest, ChatCompletionResponse, chunk_of_reply
+from ..types import ChatCompletionChunk, ChatCompletionRequest, ChatCompletionResponse
 from ._batch import BatchForm
 from ._mistral_batches import BATCHES
 from ._mistral_batches import FORM as BATCH_FORM
@@ -76,12 +76,8 @@ class ChatStreamDecoder(OpenAIStreamDecoder):
                     force_setattr(delta, "native_content", state.native(self._provider))
         return chunks
 
-    def whole(self, body: bytes) -> Sequence[ChatCompletionChunk]:
-        """Decode a plain JSON body that came in place of a stream."""
-        reply = read_chat(body, provider=self._provider, model=self._model)
-        self.done = True
-        self.usage = reply.usage
-        return (chunk_of_reply(reply).attach(raw=body),)
+    def _read(self, body: bytes) -> ChatCompletionResponse:
+        return read_chat(body, provider=self._provider, model=self._model)
 
 
 def _content(told: Body, index: int) -> list[Block] | None:

@@ -19,9 +19,8 @@ from ..types import (
     ModerationRequest,
     ModerationResponse,
     OcrResponse,
-    Usage,
 )
-from ._codec import Framing
+from ._bookkeeping import completes_nothing
 from ._json_body import json_body
 from ._mistral_ocr import PARAMETERS as OCR_PARAMETERS
 from ._mistral_ocr import ocr_body, read_ocr
@@ -33,6 +32,7 @@ from ._openai_usage import normal_usage
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, supported
 from ._read import read_json
 from ._wire import OperationWire
+from ._wire_decoder import WireDecoder
 
 if TYPE_CHECKING:
     from ._mistral import Mistral
@@ -126,16 +126,11 @@ def _completion(reply: ChatCompletionResponse) -> CompletionResponse:
     )
 
 
-class CompletionStreamDecoder:
+class CompletionStreamDecoder(WireDecoder):
     """Decodes the pieces of a completion, which come like those of a chat."""
 
-    framing: Framing = "sse"
-
     def __init__(self, provider: str, model: str) -> None:
-        self.done = False
-        self.usage: Usage | None = None
-        self._provider = provider
-        self._model = model
+        super().__init__(provider, model)
         self._chat = ChatStreamDecoder(provider, model)
 
     def feed(self, event: ServerSentEvent) -> Sequence[CompletionResponse]:
@@ -151,10 +146,8 @@ class CompletionStreamDecoder:
         return (reply,)
 
     def opening(self, event: object) -> bool:
-        """A piece without text, reason or usage tells nothing yet."""
-        if not isinstance(event, CompletionResponse) or event.usage is not None:
-            return False
-        return not any(choice.text or choice.finish_reason for choice in event.choices)
+        """Whether a piece says nothing yet."""
+        return completes_nothing(event)
 
     def end(self) -> Sequence[CompletionResponse]:
         """:raises StreamingError: neither the end mark nor a reason to end came for every choice"""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from .._errors import SerializationError, StreamingError
+from .._errors import SerializationError
 from ..types import (
     AssistantMessage,
     ChatCompletionChunk,
@@ -21,9 +21,8 @@ from ..types import (
     ToolCall,
     ToolCallDelta,
     Usage,
-    chunk_of_reply,
 )
-from ._bookkeeping import says_nothing
+from ._chat_decoder import ChatDecoder
 from ._classify import classify
 from ._codec import Framing
 from ._lenient import decode_leniently
@@ -146,16 +145,13 @@ def _native(told: _Reply) -> dict[str, object] | None:
     return native or None
 
 
-class ChatStreamDecoder:
+class ChatStreamDecoder(ChatDecoder):
     """Decodes the lines of one streamed chat."""
 
     framing: Framing = "lines"
 
     def __init__(self, provider: str, model: str) -> None:
-        self.done = False
-        self.usage: Usage | None = None
-        self._provider = provider
-        self._model = model
+        super().__init__(provider, model)
         self._calls = 0
 
     def feed(self, line: bytes) -> Sequence[ChatCompletionChunk]:
@@ -163,11 +159,9 @@ class ChatStreamDecoder:
         try:
             told = decode_leniently(_REPLY, line)
         except msgspec.DecodeError as error:
-            raise StreamingError(
-                f"a line of the stream cannot be read: {error}", provider=self._provider, model=self._model, body=line
-            ) from error
+            raise self._unreadable(error, line) from error
         if told.error is not None or (told.message is None and not told.done):
-            raise classify(line, status=None, provider=self._provider, model=self._model)
+            raise self._reported(line)
         message = _SILENT if told.message is None else told.message
         calls = [
             ToolCallDelta(
@@ -195,21 +189,11 @@ class ChatStreamDecoder:
         last = ChatCompletionChunk(created=created, model=told.model, usage=self.usage, native=_native(told))
         return (chunk, last.attach(raw=line))
 
-    def whole(self, body: bytes) -> Sequence[ChatCompletionChunk]:
-        """Decode a plain JSON body that came in place of a stream."""
-        reply = read_chat(body, provider=self._provider, model=self._model)
-        self.done = True
-        self.usage = reply.usage
-        return (chunk_of_reply(reply).attach(raw=body),)
-
-    def opening(self, event: object) -> bool:
-        """Whether a chunk says nothing yet."""
-        return says_nothing(event)
+    def _read(self, body: bytes) -> ChatCompletionResponse:
+        return read_chat(body, provider=self._provider, model=self._model)
 
     def end(self) -> Sequence[ChatCompletionChunk]:
         """The body has ended."""
         if not self.done:
-            raise StreamingError(
-                "the stream ended before its end: no line was the last", provider=self._provider, model=self._model
-            )
+            raise self._cut_off("no line was the last")
         return ()

@@ -6,14 +6,13 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from .._contract import Call
-from .._errors import StreamingError
 from .._http import Headers, ServerSentEvent
-from ..types import CompletionResponse, Usage
-from ._classify import classify
-from ._codec import Framing
+from ..types import CompletionResponse
+from ._bookkeeping import completes_nothing
 from ._lenient import decode_leniently
 from ._openai_usage import normal_usage
 from ._read import read_json
+from ._wire_decoder import WireDecoder
 
 _COMPLETION = msgspec.json.Decoder(CompletionResponse)
 
@@ -33,14 +32,11 @@ def _normal(told: CompletionResponse, body: bytes) -> CompletionResponse:
     return told
 
 
-class CompletionStreamDecoder:
+class CompletionStreamDecoder(WireDecoder):
     """Decodes the pieces of a text completion. The stream ends with ``[DONE]``, or with every choice finished."""
 
-    framing: Framing = "sse"
-
     def __init__(self, call: Call[object]) -> None:
-        self.done = False
-        self.usage: Usage | None = None
+        super().__init__(call.route.provider, call.route.model)
         self._call = call
         self._open: set[int] = set()
         self._finished = False
@@ -51,18 +47,12 @@ class CompletionStreamDecoder:
         if data.strip() == b"[DONE]":
             self.done = True
             return ()
-        route = self._call.route
         if b'"error"' in data and b'"choices"' not in data:
-            raise classify(data, status=None, provider=route.provider, model=route.model)
+            raise self._reported(data)
         try:
             piece = _normal(decode_leniently(_COMPLETION, data), data)
         except msgspec.DecodeError as error:
-            raise StreamingError(
-                f"the stream has an event that cannot be read: {error}",
-                provider=route.provider,
-                model=route.model,
-                body=data,
-            ) from error
+            raise self._unreadable(error, data) from error
         for choice in piece.choices:
             if choice.finish_reason is None:
                 self._open.add(choice.index)
@@ -81,16 +71,12 @@ class CompletionStreamDecoder:
         return (reply,)
 
     def opening(self, event: object) -> bool:
-        """A piece without text, reason or usage tells nothing yet."""
-        if not isinstance(event, CompletionResponse) or event.usage is not None:
-            return False
-        return not any(choice.text or choice.finish_reason for choice in event.choices)
+        """Whether a piece says nothing yet."""
+        return completes_nothing(event)
 
     def end(self) -> Sequence[CompletionResponse]:
         """:raises StreamingError: neither the end mark nor a reason to end came for every choice"""
         if not self.done and (self._open or not self._finished):
-            raise StreamingError(
-                "the stream ended before its end mark", provider=self._call.route.provider, model=self._call.route.model
-            )
+            raise self._cut_off("neither [DONE] nor every finish reason came")
         self.done = True
         return ()

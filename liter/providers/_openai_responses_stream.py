@@ -8,13 +8,11 @@ from msgspec import convert
 from msgspec.structs import force_setattr
 
 from .._contract import Call
-from .._errors import StreamingError
 from .._http import ServerSentEvent
-from ..types import ResponseEvent, Usage
-from ._classify import classify
-from ._codec import Framing
+from ..types import ResponseEvent
 from ._lenient import decode_leniently
 from ._openai_responses_reply import failure, read_response, response_of, usage_part
+from ._wire_decoder import WireDecoder
 
 JsonObject = dict[str, object]
 
@@ -55,14 +53,11 @@ _OPENING = frozenset({"response.created", "response.in_progress", "response.queu
 _LAST = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 
 
-class ResponseStreamDecoder:
+class ResponseStreamDecoder(WireDecoder):
     """Decodes the events of one response. It ends with an event that has the whole of it."""
 
-    framing: Framing = "sse"
-
     def __init__(self, call: Call[object]) -> None:
-        self.done = False
-        self.usage: Usage | None = None
+        super().__init__(call.route.provider, call.route.model)
         self._call = call
 
     def feed(self, framed: ServerSentEvent) -> Sequence[ResponseEvent]:
@@ -71,19 +66,13 @@ class ResponseStreamDecoder:
         if data.strip() == b"[DONE]":
             # Some gateways send it after the last event.
             return ()
-        route = self._call.route
         try:
             told = decode_leniently(_EVENT, data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise StreamingError(
-                f"the stream has an event that cannot be read: {error}",
-                provider=route.provider,
-                model=route.model or None,
-                body=data,
-            ) from error
+            raise self._unreadable(error, data) from error
         kind = told.type or (framed.event if framed.event != "message" else "")
         if kind == "error" or (not told.type and told.response is None and b'"error"' in data):
-            raise classify(_error_body(data), status=None, provider=route.provider, model=route.model or None)
+            raise self._reported(_error_body(data))
         response = None
         if told.response is not None:
             response = response_of(told.response, _usage(data))
@@ -111,11 +100,7 @@ class ResponseStreamDecoder:
     def end(self) -> Sequence[ResponseEvent]:
         """:raises StreamingError: the last event never came"""
         if not self.done:
-            raise StreamingError(
-                "the stream ended before the response did",
-                provider=self._call.route.provider,
-                model=self._call.route.model or None,
-            )
+            raise self._cut_off("the last event of the response never came")
         return ()
 
 

@@ -6,12 +6,9 @@ from typing import cast
 import msgspec
 from msgspec.structs import force_setattr
 
-from .._errors import StreamingError
 from .._http import ServerSentEvent
-from ..types import ChatCompletionChunk, ChunkChoice, Delta, Usage, chunk_of_reply
-from ._bookkeeping import says_nothing
-from ._classify import classify
-from ._codec import Framing
+from ..types import ChatCompletionChunk, ChatCompletionResponse, ChunkChoice, Delta
+from ._chat_decoder import ChatDecoder
 from ._lenient import decode_leniently
 from ._openai_reply import finish_reason, read_reply
 from ._openai_usage import normal_usage
@@ -32,19 +29,14 @@ _ODD: "msgspec.json.Decoder[ChatCompletionChunk]" = msgspec.json.Decoder(_OddChu
 _ANY = msgspec.json.Decoder(dict[str, object])
 
 
-class ChatStreamDecoder:
+class ChatStreamDecoder(ChatDecoder):
     """Decodes the events of one streamed chat completion.
 
     The stream ends with ``[DONE]``. Imitators that never send it end properly when each choice had its finish reason.
     """
 
-    framing: Framing = "sse"
-
     def __init__(self, provider: str, model: str) -> None:
-        self.done = False
-        self.usage: Usage | None = None
-        self._provider = provider
-        self._model = model
+        super().__init__(provider, model)
         self._called: set[int] = set()
         self._unfinished: set[int] = set()
         self._finished = False
@@ -64,10 +56,8 @@ class ChatStreamDecoder:
                 self.done = True
                 return ()
             if event.event == "error":
-                raise classify(data, status=None, provider=self._provider, model=self._model) from None
-            raise StreamingError(
-                f"an event of the stream cannot be read: {error}", provider=self._provider, model=self._model, body=data
-            ) from error
+                raise self._reported(data) from None
+            raise self._unreadable(error, data) from error
         chunk.attach(raw=data)
         if chunk.usage is not None:
             self.usage = normal_usage(chunk.usage, data, service_tier=chunk.service_tier)
@@ -111,20 +101,12 @@ class ChatStreamDecoder:
             if isinstance(choice, Mapping) and cast("Mapping[str, object]", choice).get("error"):
                 # As OpenRouter has it, too.
                 data = msgspec.json.encode({"error": cast("Mapping[str, object]", choice)["error"]})
-                raise classify(data, status=None, provider=self._provider, model=self._model)
+                raise self._reported(data)
         if told.get("error") or (told.keys() & {"detail", "message", "errors", "base_resp"} and "choices" not in told):
-            raise classify(data, status=None, provider=self._provider, model=self._model)
+            raise self._reported(data)
 
-    def whole(self, body: bytes) -> Sequence[ChatCompletionChunk]:
-        """Decode a plain JSON body that came in place of a stream."""
-        reply = read_reply(body, provider=self._provider, model=self._model)
-        self.done = True
-        self.usage = reply.usage
-        return (chunk_of_reply(reply).attach(raw=body),)
-
-    def opening(self, event: object) -> bool:
-        """Whether a chunk says nothing yet: a role, an empty text, the results of filters on the prompt."""
-        return says_nothing(event)
+    def _read(self, body: bytes) -> ChatCompletionResponse:
+        return read_reply(body, provider=self._provider, model=self._model)
 
     def end(self) -> Sequence[ChatCompletionChunk]:
         """The body has ended."""
@@ -133,8 +115,4 @@ class ChatStreamDecoder:
             return ()
         # What broke it off may stand beside the last choices.
         self._raise_error(self._latest)
-        raise StreamingError(
-            "the stream ended before its end: neither a finish reason nor [DONE] came",
-            provider=self._provider,
-            model=self._model,
-        )
+        raise self._cut_off("neither a finish reason nor [DONE] came")
