@@ -29,9 +29,10 @@ class StreamDecoder(Protocol[R_co]):
 
     @property
     def framing(self) -> Framing: ...
-
-    done: bool
-    usage: Usage | None
+    @property
+    def done(self) -> bool: ...
+    @property
+    def usage(self) -> Usage | None: ...
 
     @property
     def feed(self) -> Callable[[Never], Sequence[R_co]]:

@@ -161,8 +161,8 @@ class GenerateContentDecoder(WireDecoder):
     def _chunk(self, choice: ChunkChoice) -> ChatCompletionChunk:
         return ChatCompletionChunk(id=self._id, created=self._created, model=self._version, choices=[choice])
 
-    def _reported(self, data: bytes) -> LlmError:
-        return classify_google(data, status=None, provider=self._provider, model=self._model)
+    def _reported(self, body: bytes) -> LlmError:
+        return classify_google(body, status=None, provider=self._provider, model=self._model)
 
 
 def read_reply(body: bytes, *, provider: str, model: str) -> ChatCompletionResponse:
