@@ -30,8 +30,8 @@ class Concurrency:
     so about 1 per round of answers. An overload multiplies it by 0.7, once for all calls then under way. This is TCP's
     AIMD (RFC 5681; 0.7 is from RFC 9438), as in Netflix's concurrency-limits. Overload is, on entering, a
     ``RateLimitedError`` that is no used-up quota, a ``ServiceUnavailableError``, the provider's own timeout, and
-    whatever took longer than ``max_latency``. Other errors and cancellations tell nothing. Calls under way keep
-    their permits when the limit shrinks.
+    whatever took longer than ``max_latency``. Other errors and cancellations tell nothing, nor does what a layer
+    further in refuses or answers. Calls under way keep their permits when the limit shrinks.
 
     :param limit: how many at once, 1 or more
     :param max_waiting: how many may wait in line; 0 lets none wait, ``None`` all
@@ -273,17 +273,19 @@ class _Permit(Generic[R]):
             except BaseException:
                 concurrency.release()
                 raise
-        admitted, began = concurrency.admit(), anyio.current_time()
+        admitted, began, sent = concurrency.admit(), anyio.current_time(), len(self._call.attempts)
         try:
             reply = await self._scope.__aenter__()
         except BaseException as error:
             try:
-                if isinstance(error, LlmError):
+                # A refusal by a layer further in says nothing about the provider: it was not asked.
+                if isinstance(error, LlmError) and len(self._call.attempts) > sent:
                     concurrency.learn(admitted, anyio.current_time() - began, error)
             finally:
                 concurrency.release()
             raise
-        concurrency.learn(admitted, anyio.current_time() - began, None)
+        if reply.origin == "provider":
+            concurrency.learn(admitted, anyio.current_time() - began, None)
         return reply
 
     async def __aexit__(

@@ -23,7 +23,7 @@ from liter._errors import (
     ServerError,
     ServiceUnavailableError,
 )
-from liter.middleware import Concurrency, Retry
+from liter.middleware import Concurrency, Limit, Mock, RateLimit, Retry
 from liter.middleware._adaptive_limit import AdaptiveLimit
 from liter.testing import Outcome, ScriptedHandler, VirtualTimeLoop, check_layer
 
@@ -498,6 +498,25 @@ async def test_slow_answers_are_an_overload(
     layer = Concurrency(10, adaptive=True, max_latency=max_latency)
     await _use(layer, make_call(), ScriptedHandler(outcome), 100.0)
     assert (layer.limit, layer.in_use) == (limit, 0)
+
+
+@pytest.mark.anyio
+async def test_what_layers_further_in_do_tells_nothing(make_call: MakeCall) -> None:
+    """What a limit further in refuses, and what a mock answers, neither lowers the limit nor raises it."""
+    layer = Concurrency(10, adaptive=True, max_limit=20, max_latency=1.0)
+    refusing = RateLimit(Limit(1, "requests"), on_limit="refuse")
+    handler = Stack([layer, refusing], ScriptedHandler("whole"))
+    async with handler(make_call()):
+        pass
+    for _ in range(3):
+        with pytest.raises(RateLimitedError, match="local_rate_limit"):
+            async with handler(make_call()):
+                pass
+    full = Concurrency(1, adaptive=True, max_limit=20)
+    for _ in range(3):
+        async with Stack([full, Mock("mocked")], ScriptedHandler("unused"))(make_call()):
+            pass
+    assert (layer.limit, full.limit) == (10, 1)
 
 
 @pytest.mark.anyio
