@@ -23,8 +23,8 @@ class RateLimit:
 
     All limits of a call are taken as one: it takes from each, or from none. Tokens are taken by an estimate, and
     corrected by the usage that the provider reports when the reply's scope closes. A refused request keeps its tokens
-    no longer; one that was not sent, or that a layer further in answered, gives back all. What was cut off without
-    usage stays as estimated.
+    no longer; one that was not sent, or that a layer further in answered, gives back all. What was cut off stays as
+    estimated, but for the input, where that was reported by then.
 
     The line is kept for calls with all limits in common. A wait spends the call's own time: one that would not be over
     before ``call.enter_by`` is not begun. Between processes that share a store nobody is first.
@@ -176,7 +176,9 @@ class _Admitted(Generic[R]):
                 if reply.origin != "provider":
                     kept = Demand()
                 else:
-                    kept = ticket.demand if reply.usage is None else ticket.demand.settled(reply.usage)
+                    kept = ticket.demand
+                    if reply.usage is not None:
+                        kept = kept.settled(reply.usage, whole=reply.finished)
                 if not self._gate.settle_nowait(ticket, kept, self._loop.now()):
                     await self._gate.settle(self._call, ticket, kept)
 

@@ -22,7 +22,12 @@ class Buckets:
     __slots__ = ("_by", "_by_route", "_known", "_limits")
 
     def __init__(self, limits: Sequence[Limit]) -> None:
-        self._limits = tuple(limits)
+        # Two functions may have one name, as lambdas do, and give their groups the same ones.
+        names = [limit.name for limit in limits]
+        self._limits = [
+            (limit, name if names.count(name) == 1 else f"{name}:{place}")
+            for place, (limit, name) in enumerate(zip(limits, names, strict=True))
+        ]
         self._by = tuple(dict.fromkeys(limit.by for limit in limits))
         self._known: dict[tuple[Group, ...], _Known] = {}
         # Where the route alone tells the group, and a client looks each route up once.
@@ -60,7 +65,7 @@ class Buckets:
             self._known.clear()
         group = dict(zip(self._by, groups, strict=True))
         buckets: list[tuple[Unit, Bucket]] = [
-            (limit.unit, limit.bucket(group[limit.by], 0.0)) for limit in self._limits
+            (limit.unit, limit.bucket(group[limit.by], name)) for limit, name in self._limits
         ]
         known: _Known = (
             tuple([bucket.key for _, bucket in buckets]),

@@ -259,10 +259,13 @@ class Gate:
         if not self._counts_tokens:
             return Demand(requests=1.0)
         tokens = policy.estimate(call)
-        for count in tokens:
-            if not 0 <= count < math.inf:
-                raise ValueError(f"estimate must return input and output tokens, numbers from 0 on, not {tokens!r}")
-        return Demand(requests=1.0, input_tokens=float(tokens[0]), output_tokens=float(tokens[1]))
+        try:
+            given, asked = tokens
+            if 0 <= given < math.inf and 0 <= asked < math.inf:
+                return Demand(requests=1.0, input_tokens=float(given), output_tokens=float(asked))
+        except (TypeError, ValueError):  # no pair, or not of numbers
+            pass
+        raise ValueError(f"estimate must return input and output tokens, numbers from 0 on, not {tokens!r}")
 
     def _pacer(self, owner: str) -> Pacer:
         pacer = self._pacers.get(owner)

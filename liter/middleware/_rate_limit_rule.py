@@ -16,7 +16,7 @@ from ..types import Usage
 
 # What calls have in common that share a bucket.
 Group = tuple[str | Secret | None, ...]
-By = tuple[str, ...] | Callable[[Call[object]], str]
+By = tuple[str, ...] | Callable[[Call[object]], str | None]
 
 Period = Literal["second", "minute", "hour", "day"]
 
@@ -47,7 +47,8 @@ class Limit(msgspec.Struct, frozen=True):
     :param unit: ``"requests"``, ``"tokens"`` (input and output together), ``"input_tokens"``, ``"output_tokens"``
     :param per: ``"second"``, ``"minute"``, ``"hour"`` or ``"day"``
     :param by: whose calls share it: names out of ``"provider"`` (its address included), ``"model"``, ``"key"`` (a
-        hash of the API key) and ``"tag:<name>"``; or a function of the call that returns a name; ``()`` is all calls
+        hash of the API key; one that comes from a source is no other than the next) and ``"tag:<name>"``; or a
+        function of the call that returns a name, ``None`` for calls without one; ``()`` is all calls
     :param burst: what may go through at once after a time without calls; ``amount`` by default
     :raises ValueError: a number that is not above 0, or a name that means nothing
     """
@@ -85,12 +86,18 @@ class Limit(msgspec.Struct, frozen=True):
         """What a full bucket holds."""
         return self.amount if self.burst is None else self.burst
 
-    def bucket(self, group: "Group", amount: float) -> Bucket:
-        """Make the bucket of a group of calls, see :func:`group_of`."""
-        kind = "function" if callable(self.by) else ",".join(self.by)
-        # All that makes a limit what it is: one that was changed begins anew, beside the old one.
-        key = f"liter:limit:{self.unit}:{self.amount:g}/{self.per}:{self.capacity:g}:{kind}:{digest(group)}"
-        return Bucket(key=key, capacity=self.capacity, refill=self.refill, amount=amount)
+    @property
+    def name(self) -> str:
+        """All that makes a limit what it is: one that was changed begins anew, beside the old one."""
+        kind = f"by {_named(self.by)}" if callable(self.by) else ",".join(self.by)
+        return f"{self.unit}:{self.amount:g}/{self.per}:{self.capacity:g}:{kind}"
+
+    def bucket(self, group: "Group", name: str) -> Bucket:
+        """Make the bucket of a group of calls, see :func:`group_of`, of which nothing is wanted.
+
+        :param name: that of the limit, or another where several have the same
+        """
+        return Bucket(key=f"liter:limit:{name}:{digest(group)}", capacity=self.capacity, refill=self.refill, amount=0.0)
 
     def __str__(self) -> str:
         amount = f"{self.amount:g}" if self.amount < _MANY else f"{self.amount:,.15g}"
@@ -98,9 +105,9 @@ class Limit(msgspec.Struct, frozen=True):
         return f"{amount} {self.unit} per {self.per}{whose}"
 
 
-def _named(by: By) -> str:
+def _named(by: tuple[str, ...] | Callable[[Call[object]], object]) -> str:
     if callable(by):
-        return getattr(by, "__name__", "a function")
+        return getattr(by, "__name__", type(by).__name__)
     return " and ".join(by) or "all calls"
 
 
@@ -120,12 +127,16 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
         amount: float = getattr(self, unit)
         return amount
 
-    def settled(self, usage: Usage) -> "Demand":
-        """The same request, with the tokens that it turned out to take."""
+    def settled(self, usage: Usage, *, whole: bool) -> "Demand":
+        """The same request, with the tokens that it turned out to take.
+
+        :param whole: whether the reply was read to its end; else output may have been made that was not reported yet
+        """
+        output = float(usage.completion_tokens)
         return Demand(
             requests=self.requests,
             input_tokens=float(usage.prompt_tokens),
-            output_tokens=float(usage.completion_tokens),
+            output_tokens=output if whole else max(output, self.output_tokens),
         )
 
 
@@ -162,7 +173,15 @@ def account(call: Call[object]) -> str:
 
 def group_of(call: Call[object], by: By) -> Group:
     """Tell which group a call is in, by what a limit's ``by`` names."""
-    return (by(call),) if callable(by) else tuple([_part(call, name) for name in by])
+    return (_name_by(by, call),) if callable(by) else tuple([_part(call, name) for name in by])
+
+
+def _name_by(by: Callable[[Call[object]], object], call: Call[object]) -> str | None:
+    name = by(call)
+    # None is the name of those without one, as with a tag.
+    if name is not None and not isinstance(name, str):
+        raise ValueError(f"by: {_named(by)} must return a name as a str, not {name!r}")
+    return name
 
 
 def digest(parts: Sequence[str | Secret | None]) -> str:

@@ -210,6 +210,36 @@ async def test_by(
 
 
 @pytest.mark.anyio
+async def test_limits_by_several_functions(make_call: MakeCall) -> None:
+    """Each has groups of its own, also where they are called the same; one limit is the same in every layer."""
+    limits = [Limit(2, "requests", by=lambda call: call.tags["user"]), Limit(2, "requests", by=lambda call: "1")]
+    store = MemoryStore()
+    for layer in (RateLimit(*limits, store=store, on_limit="refuse"), RateLimit(*limits, store=store)):
+        call = make_call(tags={"user": "1"})
+        assert await send(layer, call) == call.started
+    with pytest.raises(RateLimitedError):
+        await send(layer, make_call(tags={"user": "2"}, timeouts=Timeouts(total=1.0)))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", [5, ["a"]])
+async def test_a_function_that_gives_no_name(make_call: MakeCall, name: object) -> None:
+    """It is a ValueError that says which, and None is the name of calls without one."""
+
+    def by_user(call: Call[object]) -> str | None:
+        return call.tags.get("user", name)  # type: ignore[call-overload,no-any-return] # wrong on purpose
+
+    layer = RateLimit(Limit(1, "requests", by=by_user), on_limit="refuse")
+    with pytest.raises(ValueError, match="by: by_user must return a name as a str, not"):
+        await send(layer, make_call())
+    nameless = RateLimit(Limit(1, "requests", by=lambda call: call.tags.get("user")), on_limit="refuse")
+    await send(nameless, make_call(tags={"user": "ann"}))
+    await send(nameless, make_call())
+    with pytest.raises(RateLimitedError):
+        await send(nameless, make_call())
+
+
+@pytest.mark.anyio
 async def test_the_key_is_nowhere(make_call: MakeCall) -> None:
     """The store never sees an API key, only a hash of it."""
 
@@ -343,7 +373,7 @@ async def test_time_passes_in_line(make_call: MakeCall) -> None:
 
 
 def bucket_of(limit: Limit, call: Call[object], amount: float) -> Bucket:
-    return limit.bucket(group_of(call, limit.by), amount)
+    return msgspec.structs.replace(limit.bucket(group_of(call, limit.by), limit.name), amount=amount)
 
 
 @pytest.mark.anyio
@@ -420,6 +450,18 @@ async def test_a_stream_left_early_keeps_the_estimate(make_call: MakeCall) -> No
         async for _ in reply:
             break
     assert await wait_for_next(layer, make_call()) == pytest.approx(60.0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("told", "left"), [(tokens(10, 1), 40.0), (tokens(10, 45), 55.0)])
+async def test_the_output_of_a_cut_stream_is_not_known(make_call: MakeCall, told: Usage, left: float) -> None:
+    """Its input is, where a provider told it at the start; of its output no less is counted than was estimated."""
+    layer = RateLimit(Limit(60, "tokens"), estimate=estimate(30, 30))
+    async with layer(make_call(stream=True), handler(Outcome(events=["a", "b"]))) as reply:
+        async for _ in reply:
+            reply.usage = told
+            break
+    assert await wait_for_next(layer, make_call()) == pytest.approx(left)
 
 
 @pytest.mark.anyio
@@ -556,11 +598,14 @@ async def test_a_raising_estimate_fails_its_call_alone(make_call: MakeCall) -> N
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("wrong", [(-1.0, 0.0), (0.0, float("nan")), (float("inf"), 0.0)])
-async def test_an_estimate_that_is_no_number(make_call: MakeCall, wrong: tuple[float, float]) -> None:
-    """An estimate below zero, or that is no number, is a ValueError that names it."""
+@pytest.mark.parametrize(
+    "wrong", [(-1.0, 0.0), (0.0, float("nan")), (float("inf"), 0.0), 5.0, None, (1.0,), (1.0, 2.0, 3.0), ("1", 2.0)]
+)
+async def test_an_estimate_that_is_no_number(make_call: MakeCall, wrong: object) -> None:
+    """An estimate below zero, or that is no pair of numbers, is a ValueError that names it."""
+    layer = RateLimit(Limit(2, "tokens"), estimate=lambda call: wrong)  # type: ignore[arg-type,return-value] # wrong
     with pytest.raises(ValueError, match="estimate must return"):
-        await send(RateLimit(Limit(2, "tokens"), estimate=estimate(*wrong)), make_call())
+        await send(layer, make_call())
 
 
 # A store that fails
