@@ -18,7 +18,8 @@ from ..types import (
 from ._anthropic_batches import BATCHES
 from ._anthropic_batches import FORM as BATCH_FORM
 from ._anthropic_files import FILES
-from ._anthropic_reply import read_models, read_reply
+from ._anthropic_listing import read_models
+from ._anthropic_reply import read_reply
 from ._anthropic_request import PARAMETERS, encode_chat, encode_count
 from ._anthropic_stream import MessageStreamDecoder
 from ._auth import Auth
@@ -118,7 +119,7 @@ def _encode_list_models(provider: Anthropic, call: Call[object]) -> HttpRequest:
 
 
 def _decode_models(provider: Anthropic, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:
-    return read_models(body, provider=provider.name)
+    return read_models(call, body)
 
 
 _WIRES: Mapping[str, OperationWire[Any, Any]] = {

@@ -1,7 +1,6 @@
 """Anthropic's message batches: a list of requests in the body, results as lines."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
@@ -26,6 +25,7 @@ from ._headers import merged
 from ._paging import page_query
 from ._parameters import refuse
 from ._read import read_json
+from ._unix_time import unix_time_of
 from ._wire import OperationWire
 
 if TYPE_CHECKING:
@@ -155,13 +155,6 @@ def _encode_create(provider: "Anthropic", call: Call[object]) -> HttpRequest:
     )
 
 
-def _time(text: str | None) -> int | None:
-    try:
-        return None if text is None else int(datetime.fromisoformat(text).timestamp())
-    except (ValueError, OverflowError):
-        return None
-
-
 def _status(told: _Batch) -> str:
     if told.processing_status == "canceling":
         return "cancelling"
@@ -174,7 +167,7 @@ def _status(told: _Batch) -> str:
 
 
 def _batch(told: _Batch, provider: str) -> BatchObject:
-    counts, status, ended = told.request_counts, _status(told), _time(told.ended_at)
+    counts, status, ended = told.request_counts, _status(told), unix_time_of(told.ended_at)
     failed = counts.errored + counts.canceled + counts.expired
     native = {name: value for name, value in msgspec.to_builtins(told).items() if name not in _FIELDS}
     return BatchObject(
@@ -182,13 +175,13 @@ def _batch(told: _Batch, provider: str) -> BatchObject:
         endpoint=_ENDPOINT,
         status=status,
         completion_window="24h",
-        created_at=_time(told.created_at) or 0,
-        in_progress_at=_time(told.created_at),
-        expires_at=_time(told.expires_at),
+        created_at=unix_time_of(told.created_at) or 0,
+        in_progress_at=unix_time_of(told.created_at),
+        expires_at=unix_time_of(told.expires_at),
         completed_at=ended if status == "completed" else None,
         expired_at=ended if status == "expired" else None,
         cancelled_at=ended if status == "cancelled" else None,
-        cancelling_at=_time(told.cancel_initiated_at),
+        cancelling_at=unix_time_of(told.cancel_initiated_at),
         request_counts=BatchCounts(
             total=counts.processing + counts.succeeded + failed, completed=counts.succeeded, failed=failed
         ),

@@ -1,7 +1,6 @@
 """Files as Anthropic keeps them. Facts from its API reference and recorded traffic."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
@@ -26,6 +25,7 @@ from ._headers import merged
 from ._openai_files import from_byte
 from ._parameters import refuse
 from ._read import read_json
+from ._unix_time import unix_time_of
 from ._wire import OperationWire
 
 if TYPE_CHECKING:
@@ -128,19 +128,12 @@ def _file(told: _File) -> FileObject:
     return FileObject(
         id=told.id,
         bytes=told.size_bytes,
-        created_at=_unix_time(told.created_at) or 0,
-        expires_at=_unix_time(told.expires_at),
+        created_at=unix_time_of(told.created_at) or 0,
+        expires_at=unix_time_of(told.expires_at),
         filename=told.filename,
         media_type=told.mime_type,
         native=None if told.downloadable is None else {"downloadable": told.downloadable},
     )
-
-
-def _unix_time(text: str | None) -> int | None:
-    try:
-        return int(datetime.fromisoformat(text or "").timestamp())
-    except (ValueError, OverflowError):
-        return None
 
 
 def _decode_file(provider: "Anthropic", call: Call[object], body: bytes, headers: Headers) -> FileObject:

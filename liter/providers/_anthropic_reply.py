@@ -1,33 +1,27 @@
 """Replies of Anthropic's as OpenAI's: whole ones, and the blocks that streams build up."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import cast
 
 import msgspec
 from msgspec.structs import replace
 
-from .._errors import SerializationError
 from ..types import (
     Annotation,
     AssistantMessage,
     ChatCompletionResponse,
     Choice,
-    CompletionTokensDetails,
     DocumentCitation,
     FunctionCall,
-    Model,
-    ModelsListResponse,
     NativeContent,
-    PromptTokensDetails,
     ToolCall,
     UrlCitation,
-    Usage,
 )
 from ._anthropic_messages import Block
+from ._anthropic_usage import WireUsage, normal_usage
 from ._classify import classify
-from ._count import count_of
 from ._lenient import decode_leniently
+from ._read import unreadable
 
 FINISH_REASONS: Mapping[str, str] = {
     "end_turn": "stop",
@@ -43,54 +37,6 @@ _NATIVE_FIELDS = ("container", "context_management", "stop_details")
 
 # What a message in OpenAI's form says without loss, in the order in which it goes back.
 _PLACES = {"thinking": 0, "redacted_thinking": 0, "text": 1, "tool_use": 2}
-
-
-class CacheCreation(msgspec.Struct, frozen=True):
-    """Cache writes, by how long they are kept."""
-
-    ephemeral_5m_input_tokens: int | None = None
-    ephemeral_1h_input_tokens: int | None = None
-
-
-class OutputDetails(msgspec.Struct, frozen=True):
-    """Parts of the output."""
-
-    thinking_tokens: int | None = None
-
-
-class Iteration(msgspec.Struct, frozen=True):
-    """One of several runs of a model behind one reply."""
-
-    type: str = ""
-    model: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation: CacheCreation | None = None
-
-
-class WireUsage(msgspec.Struct, frozen=True):
-    """Usage as Anthropic reports it."""
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation: CacheCreation | None = None
-    output_tokens_details: OutputDetails | None = None
-    server_tool_use: dict[str, object] | None = None
-    service_tier: str | None = None
-    speed: str | None = None
-    inference_geo: str | None = None
-    iterations: list[Iteration] | None = None
-
-    def updated(self, later: "WireUsage") -> "WireUsage":
-        """With what a later report tells in place of what was told before."""
-        told = {name: value for name in later.__struct_fields__ if (value := getattr(later, name)) is not None}
-        # Counts grow. Imitators that know a count at the beginning alone tell 0 at the end.
-        told = {name: value for name, value in told.items() if value != 0 or not getattr(self, name)}
-        return replace(self, **told)
 
 
 class WireMessage(msgspec.Struct, frozen=True):
@@ -109,21 +55,7 @@ class WireMessage(msgspec.Struct, frozen=True):
     usage: WireUsage | None = None
 
 
-class _WireModel(msgspec.Struct, frozen=True):
-    id: str
-    display_name: str | None = None
-    created_at: str | None = None
-    max_input_tokens: int | None = None
-    max_tokens: int | None = None
-
-
-class _WireModels(msgspec.Struct, frozen=True):
-    data: list[_WireModel] = []
-    has_more: bool | None = None
-
-
 _MESSAGE = msgspec.json.Decoder(WireMessage)
-_MODELS = msgspec.json.Decoder(_WireModels)
 
 
 def read_reply(body: bytes, *, provider: str, model: str) -> ChatCompletionResponse:
@@ -135,9 +67,7 @@ def read_reply(body: bytes, *, provider: str, model: str) -> ChatCompletionRespo
     try:
         told = decode_leniently(_MESSAGE, body, blocks=True)
     except msgspec.DecodeError as error:
-        raise SerializationError(
-            f"the reply is no message: {error}", status=200, provider=provider, model=model, body=body
-        ) from error
+        raise unreadable(body, "a message", error, provider=provider, model=model) from error
     if told.content is None:
         raise classify(body, status=None, provider=provider, model=model)
     content = told.content
@@ -162,39 +92,6 @@ def read_reply(body: bytes, *, provider: str, model: str) -> ChatCompletionRespo
     )
 
 
-def read_models(body: bytes, *, provider: str) -> ModelsListResponse:
-    """Decode a list of models.
-
-    :raises SerializationError: it cannot be read
-    """
-    try:
-        told = decode_leniently(_MODELS, body)
-    except msgspec.DecodeError as error:
-        raise SerializationError(
-            f"the reply is no list of models: {error}", status=200, provider=provider, body=body
-        ) from error
-    models = [
-        Model(
-            id=model.id,
-            created=_unix_time(model.created_at),
-            owned_by="anthropic",
-            display_name=model.display_name,
-            context_window=model.max_input_tokens,
-            max_output_tokens=model.max_tokens,
-        )
-        for model in told.data
-    ]
-    last = models[-1].id if models else None
-    return ModelsListResponse(data=models, has_more=told.has_more, next_after=last if told.has_more else None)
-
-
-def _unix_time(text: str | None) -> int | None:
-    try:
-        return None if text is None else int(datetime.fromisoformat(text).timestamp())
-    except (ValueError, OverflowError):
-        return None
-
-
 def finish_reason(stop_reason: str | None) -> str | None:
     """OpenAI's word for why a reply ended; Anthropic's own where there is none."""
     return None if stop_reason is None else FINISH_REASONS.get(stop_reason.lower(), stop_reason)
@@ -210,61 +107,6 @@ def refusal_of(details: Mapping[str, object] | None) -> str | None:
     """The explanation of a refusal, where there is one."""
     explanation = (details or {}).get("explanation")
     return explanation if isinstance(explanation, str) else None
-
-
-def normal_usage(told: WireUsage) -> Usage:
-    """Bring usage to the normal form: Anthropic counts cached input apart, and compaction only by itself.
-
-    Runs of other models (advisors) have another price, and stand beside the totals.
-    """
-    runs: list[WireUsage | Iteration] = [told]
-    others: dict[str, list[Iteration]] = {}
-    unreported = () if told.input_tokens is not None else ("prompt_tokens",)
-    for run in told.iterations or ():
-        if run.type == "compaction":
-            runs.append(run)
-        elif run.type != "message" and run.model is not None:
-            others.setdefault(run.model, []).append(run)
-    return replace(
-        _sum(runs),
-        server_tool_use=_uses(told.server_tool_use),
-        unreported=unreported,
-        others={model: _sum(passes) for model, passes in others.items()} or None,
-        service_tier=told.service_tier,
-        speed=told.speed,
-        inference_geo=told.inference_geo,
-    )
-
-
-def _uses(told: Mapping[str, object] | None) -> dict[str, int] | None:
-    if told is None:
-        return None
-    counts = {name: count_of(value) for name, value in told.items()}
-    return {name: count for name, count in counts.items() if count is not None}
-
-
-def _sum(runs: Sequence[WireUsage | Iteration]) -> Usage:
-    reads = sum(run.cache_read_input_tokens or 0 for run in runs)
-    writes = sum(run.cache_creation_input_tokens or 0 for run in runs)
-    hours = [run.cache_creation.ephemeral_1h_input_tokens for run in runs if run.cache_creation is not None]
-    kept = [hour for hour in hours if hour is not None]
-    prompt = sum(run.input_tokens or 0 for run in runs) + reads + writes
-    completion = sum(run.output_tokens or 0 for run in runs)
-    cached = any(run.cache_read_input_tokens is not None or run.cache_creation_input_tokens is not None for run in runs)
-    first = runs[0]
-    details = first.output_tokens_details if isinstance(first, WireUsage) else None
-    thinking = None if details is None else details.thinking_tokens
-    return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=prompt + completion,
-        prompt_tokens_details=PromptTokensDetails(
-            cached_tokens=reads, cache_write_tokens=writes, cache_write_1h_tokens=sum(kept) if kept else None
-        )
-        if cached
-        else None,
-        completion_tokens_details=None if thinking is None else CompletionTokensDetails(reasoning_tokens=thinking),
-    )
 
 
 def message_of(blocks: Sequence[Block], provider: str) -> AssistantMessage:

@@ -14,16 +14,15 @@ from ..types import ChatCompletionChunk, ChatCompletionResponse, ChunkChoice, De
 from ._anthropic_messages import Block
 from ._anthropic_reply import (
     WireMessage,
-    WireUsage,
     annotations_of,
     arguments_of,
     finish_reason,
     native_content,
     native_fields,
-    normal_usage,
     read_reply,
     refusal_of,
 )
+from ._anthropic_usage import WireUsage, normal_usage
 from ._chat_decoder import ChatDecoder
 from ._lenient import decode_leniently
 

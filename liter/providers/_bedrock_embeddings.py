@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from .._contract import Call
-from .._errors import BadRequestError, SerializationError
+from .._errors import BadRequestError
 from .._http import Headers, HttpRequest
 from ..types import Embedding, EmbeddingRequest, EmbeddingResponse, Vector
 from ._bedrock_invoke import invoke, picture, usage_of
 from ._bedrock_models import name_of
 from ._parameters import Mapped, Rule, Unsupported, refuse, supported
-from ._read import read_json
+from ._read import read_json, unreadable
 from ._wire import OperationWire
 
 if TYPE_CHECKING:
@@ -148,13 +148,7 @@ def _decode(provider: "Bedrock", call: Call[object], body: bytes, headers: Heade
     try:
         data = [Embedding(index=index, embedding=_vector(one)) for index, one in enumerate(_vectors(told))]
     except ValueError as error:
-        raise SerializationError(
-            f"the reply is not a list of embeddings: {error}",
-            status=200,
-            provider=provider.name,
-            model=call.route.model,
-            body=body,
-        ) from error
+        raise unreadable(body, "a list of embeddings", error, provider=provider.name, model=call.route.model) from error
     return EmbeddingResponse(data=data, model=call.route.model, usage=usage_of(headers, told.inputTextTokenCount))
 
 

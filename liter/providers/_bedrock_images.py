@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from .._contract import Call
-from .._errors import BadRequestError, ContentPolicyError, SerializationError
+from .._errors import BadRequestError, ContentPolicyError
 from .._http import Headers, HttpRequest
 from ..types import Image, ImageGenerationRequest, ImagesResponse
 from ._bedrock_invoke import invoke
@@ -16,6 +16,7 @@ from ._bedrock_models import name_of
 from ._classify import classify
 from ._lenient import decode_leniently
 from ._parameters import Mapped, Rule, Unsupported, refuse, supported
+from ._read import unreadable
 from ._wire import OperationWire
 
 if TYPE_CHECKING:
@@ -136,9 +137,7 @@ def _decode(provider: "Bedrock", call: Call[object], body: bytes, headers: Heade
             reasons[0], status=200, provider=provider_name, model=model, body=body, code="content_filtered"
         )
     if told.images is None:
-        raise SerializationError(
-            "the reply is not a list of images", status=200, provider=provider_name, model=model, body=body
-        )
+        raise unreadable(body, "a list of images", "it has none", provider=provider_name, model=model)
     native = {name: getattr(told, name) for name in ("error", "finish_reasons", "seeds") if getattr(told, name)}
     return ImagesResponse(data=[Image(b64_json=one) for one in images], native=native or None)
 

@@ -5,7 +5,6 @@ from typing import cast
 
 import msgspec
 
-from .._errors import SerializationError
 from ..types import (
     Annotation,
     AssistantMessage,
@@ -24,6 +23,7 @@ from ._bedrock_messages import hidden_thought, text_of
 from ._classify import classify
 from ._count import count_of
 from ._lenient import decode_leniently
+from ._read import unreadable
 
 FINISH_REASONS: Mapping[str, str] = {
     "end_turn": "stop",
@@ -56,9 +56,7 @@ def read_reply(
     try:
         told = decode_leniently(_OBJECT, body)
     except msgspec.DecodeError as error:
-        raise SerializationError(
-            f"the reply is no message: {error}", status=200, provider=provider, model=model, body=body
-        ) from error
+        raise unreadable(body, "a message", error, provider=provider, model=model) from error
     content = mapping(mapping(told.get("output")).get("message")).get("content")
     if not isinstance(content, list):
         raise classify(body, status=None, provider=provider, model=model)

@@ -68,7 +68,7 @@ def _encode_list_models(provider: Cohere, call: Call[object]) -> HttpRequest:
 
 
 def _decode_models(provider: Cohere, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:
-    return read_models(body, provider=provider.name)
+    return read_models(call, body)
 
 
 _WIRES: Mapping[str, OperationWire[Any, Any]] = {

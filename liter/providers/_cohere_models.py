@@ -2,9 +2,9 @@
 
 import msgspec
 
-from .._errors import SerializationError
+from .._contract import Call
 from ..types import Model, ModelsListResponse
-from ._lenient import decode_leniently
+from ._read import read_json
 
 
 class _WireModel(msgspec.Struct, frozen=True):
@@ -20,21 +20,16 @@ class _WireModels(msgspec.Struct, frozen=True):
 _MODELS = msgspec.json.Decoder(_WireModels)
 
 
-def read_models(body: bytes, *, provider: str) -> ModelsListResponse:
+def read_models(call: Call[object], body: bytes) -> ModelsListResponse:
     """Decode a list of models.
 
     :raises SerializationError: it cannot be read
     """
-    try:
-        told = decode_leniently(_MODELS, body)
-    except msgspec.DecodeError as error:
-        raise SerializationError(
-            f"the reply is no list of models: {error}", status=200, provider=provider, body=body
-        ) from error
+    told = read_json(call, body, _MODELS, "a list of models")
     models = [
         Model(
             id=model.name,
-            owned_by=provider,
+            owned_by=call.route.provider,
             context_window=int(model.context_length) if model.context_length else None,
         )
         for model in told.models

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from .._contract import Call
-from .._errors import BadRequestError, SerializationError
+from .._errors import BadRequestError
 from .._http import Headers, HttpRequest
 from ..types import (
     CountTokensRequest,
@@ -27,7 +27,7 @@ from ._form_body import form_body
 from ._headers import JSON, merged
 from ._openai_transcriptions import read_transcription
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, supported
-from ._read import read_json
+from ._read import read_json, unreadable
 from ._wire import OperationWire
 
 if TYPE_CHECKING:
@@ -163,9 +163,7 @@ def _decode_embeddings(provider: "Cohere", call: Call[object], body: bytes, head
             for index, vector in enumerate(vectors)
         ]
     except ValueError as error:
-        raise SerializationError(
-            f"a vector cannot be read: {error}", status=200, provider=provider.name, model=call.route.model, body=body
-        ) from error
+        raise unreadable(body, "a list of embeddings", error, provider=provider.name, model=call.route.model) from error
     return EmbeddingResponse(data=data, model=call.route.model, usage=_usage(told.meta))
 
 

@@ -5,7 +5,6 @@ from typing import cast
 
 import msgspec
 
-from .._errors import SerializationError
 from ..types import (
     Annotation,
     AssistantMessage,
@@ -25,6 +24,7 @@ from ..types import (
 from ._classify import classify
 from ._count import count_of, number_of
 from ._lenient import decode_leniently
+from ._read import unreadable
 
 Block = dict[str, object]
 
@@ -98,9 +98,7 @@ def read_reply(body: bytes, *, provider: str, model: str) -> ChatCompletionRespo
     try:
         told = decode_leniently(_REPLY, body, blocks=True)
     except msgspec.DecodeError as error:
-        raise SerializationError(
-            f"the reply is no chat: {error}", status=200, provider=provider, model=model, body=body
-        ) from error
+        raise unreadable(body, "a chat", error, provider=provider, model=model) from error
     if not isinstance(told.message, _WireMessage):
         raise classify(body, status=None, provider=provider, model=model)
     content = told.message.content or []

@@ -111,7 +111,7 @@ def _encode_list_models(provider: Gemini, call: Call[object]) -> HttpRequest:
 
 
 def _decode_models(provider: Gemini, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:
-    return read_models(body, provider=provider.name)
+    return read_models(call, body)
 
 
 def _post(provider: Gemini, call: Call[object], method: str, body: bytes) -> HttpRequest:

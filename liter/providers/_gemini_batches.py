@@ -7,7 +7,7 @@ from urllib.parse import quote
 import msgspec
 
 from .._contract import Call
-from .._errors import BadRequestError, SerializationError
+from .._errors import BadRequestError
 from .._form import Enclosed
 from .._http import Headers, HttpRequest
 from ..types import (
@@ -24,12 +24,23 @@ from ..types import (
 )
 from ._batch import BatchForm, BatchItem, BatchLine, ResultDocument, ResultLines, ResultReader
 from ._gemini_files import version_of
-from ._gemini_json import JsonObject, count_of, decode_json, fields_of, objects_of, text_of, unix_time_of, word_of
+from ._gemini_json import (
+    JsonObject,
+    count_of,
+    decode_json,
+    fields_of,
+    objects_of,
+    read_fields,
+    text_of,
+    unix_time_of,
+    word_of,
+)
 from ._gemini_request import model_path
 from ._google_status import HTTP_STATUS
 from ._headers import GET, JSON, merged
 from ._paging import page_query
 from ._parameters import refuse
+from ._read import unreadable
 from ._wire import OperationWire
 
 if TYPE_CHECKING:
@@ -103,15 +114,6 @@ def _encode_create(provider: "Gemini", call: Call[object]) -> HttpRequest:
     return msgspec.structs.replace(made, upload=form)
 
 
-def _read(call: Call[object], body: bytes, what: str) -> JsonObject:
-    try:
-        return fields_of(decode_json(body))
-    except ValueError as error:
-        raise SerializationError(
-            f"the reply is not {what}: {error}", status=200, provider=call.route.provider, body=body
-        ) from error
-
-
 def _output(told: JsonObject) -> JsonObject:
     """Where the results are: in the operation's response, or in what is told of it."""
     return fields_of(told.get("response")) or fields_of(fields_of(told.get("metadata")).get("output"))
@@ -122,7 +124,7 @@ def _batch(told: JsonObject, provider: str) -> BatchObject:
     state = word_of(facts.get("state")) or ""
     stats = fields_of(facts.get("batchStats"))
     status = _STATUS.get(state.rpartition("STATE_")[2], "in_progress")
-    ended = unix_time_of(facts.get("endTime")) or None
+    ended = unix_time_of(facts.get("endTime"))
     failure = fields_of(told.get("error"))
     code = failure.get("code")
     return BatchObject(
@@ -135,7 +137,7 @@ def _batch(told: JsonObject, provider: str) -> BatchObject:
         else [],
         input_file_id=text_of(fields_of(facts.get("inputConfig")).get("fileName")),
         output_file_id=text_of(_output(told).get("responsesFile")),
-        created_at=unix_time_of(facts.get("createTime")),
+        created_at=unix_time_of(facts.get("createTime")) or 0,
         completed_at=ended if status == "completed" else None,
         failed_at=ended if status == "failed" else None,
         expired_at=ended if status == "expired" else None,
@@ -152,11 +154,9 @@ def _batch(told: JsonObject, provider: str) -> BatchObject:
 
 
 def _decode_batch(provider: "Gemini", call: Call[object], body: bytes, headers: Headers) -> BatchObject:
-    told = _read(call, body, "a batch")
+    told = read_fields(call, body, "a batch")
     if "name" not in told:
-        raise SerializationError(
-            "the reply is not a batch: it has no name", status=200, provider=provider.name, body=body
-        )
+        raise unreadable(body, "a batch", "it has no name", provider=provider.name)
     return _batch(told, provider.name)
 
 
@@ -166,7 +166,7 @@ def _decode_cancel(provider: "Gemini", call: Call[object], body: bytes, headers:
 
 
 def _decode_page(provider: "Gemini", call: Call[object], body: bytes, headers: Headers) -> BatchesPage:
-    told = _read(call, body, "a list of batches")
+    told = read_fields(call, body, "a list of batches")
     following = text_of(told.get("nextPageToken")) or None
     data = [_batch(one, provider.name) for one in objects_of(told.get("operations"))]
     return BatchesPage(data=data, has_more=following is not None, next_after=following)

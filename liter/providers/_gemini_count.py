@@ -5,11 +5,11 @@ from typing import cast
 import msgspec
 
 from .._contract import Call
-from .._errors import SerializationError
 from ..types import ChatCompletionRequest, CountTokensRequest, TokenCount
-from ._gemini_json import count_of, decode_json, fields_of
+from ._gemini_json import count_of, read_fields
 from ._gemini_request import chat_body
 from ._gemini_target import Target
+from ._read import unreadable
 
 _ENCODER = msgspec.json.Encoder()
 _RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -36,16 +36,7 @@ def read_count(call: Call[object], body: bytes) -> TokenCount:
 
     :raises SerializationError: there is none
     """
-    try:
-        count = count_of(fields_of(decode_json(body)).get("totalTokens"))
-    except ValueError:
-        count = None
+    count = count_of(read_fields(call, body, "a count of tokens").get("totalTokens"))
     if count is None:
-        raise SerializationError(
-            "the reply is no count of tokens",
-            status=200,
-            provider=call.route.provider,
-            model=call.route.model,
-            body=body,
-        )
+        raise unreadable(body, "a count of tokens", "it has none", provider=call.route.provider, model=call.route.model)
     return TokenCount(input_tokens=count, model=call.route.model)

@@ -8,7 +8,6 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from .._contract import Call
-from .._errors import SerializationError
 from .._form import Related
 from .._http import Headers, HttpRequest
 from ..types import (
@@ -21,9 +20,10 @@ from ..types import (
     ListFilesRequest,
     RetrieveFileRequest,
 )
-from ._gemini_json import JsonObject, count_of, decode_json, fields_of, objects_of, text_of, unix_time_of
+from ._gemini_json import JsonObject, count_of, fields_of, objects_of, read_fields, text_of, unix_time_of
 from ._headers import GET, merged
 from ._parameters import refuse
+from ._read import unreadable
 from ._wire import OperationWire
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ def _file(told: JsonObject) -> FileObject:
     return FileObject(
         id=text_of(told.get("name")) or "",
         bytes=count_of(told.get("sizeBytes")) or 0,
-        created_at=unix_time_of(told.get("createTime")),
-        expires_at=unix_time_of(told.get("expirationTime")) or None,
+        created_at=unix_time_of(told.get("createTime")) or 0,
+        expires_at=unix_time_of(told.get("expirationTime")),
         filename=text_of(told.get("displayName")) or "",
         status=text_of(told.get("state")),
         media_type=text_of(told.get("mimeType")),
@@ -99,27 +99,16 @@ def _file(told: JsonObject) -> FileObject:
     )
 
 
-def _read(call: Call[object], body: bytes, what: str) -> JsonObject:
-    try:
-        return fields_of(decode_json(body))
-    except ValueError as error:
-        raise SerializationError(
-            f"the reply is not {what}: {error}", status=200, provider=call.route.provider, body=body
-        ) from error
-
-
 def _decode_file(provider: "Gemini", call: Call[object], body: bytes, headers: Headers) -> FileObject:
-    told = _read(call, body, "a file")
+    told = read_fields(call, body, "a file")
     file = fields_of(told.get("file")) or told
     if "name" not in file:
-        raise SerializationError(
-            "the reply is not a file: it has no name", status=200, provider=provider.name, body=body
-        )
+        raise unreadable(body, "a file", "it has no name", provider=provider.name)
     return _file(file)
 
 
 def _decode_page(provider: "Gemini", call: Call[object], body: bytes, headers: Headers) -> FilesPage:
-    told = _read(call, body, "a list of files")
+    told = read_fields(call, body, "a list of files")
     following = text_of(told.get("nextPageToken")) or None
     data = [_file(one) for one in objects_of(told.get("files"))]
     return FilesPage(data=data, has_more=following is not None, next_after=following)

@@ -8,9 +8,9 @@ from typing import cast
 import msgspec
 
 from .._contract import Call
-from .._errors import BadRequestError, ContentPolicyError, SerializationError
+from .._errors import BadRequestError, ContentPolicyError
 from ..types import Image, ImageGenerationRequest, ImagesResponse, Usage
-from ._gemini_json import JsonObject, decode_json, fields_of, objects_of, text_of
+from ._gemini_json import JsonObject, fields_of, objects_of, read_fields, text_of
 from ._gemini_request import merged
 from ._gemini_stream import read_reply
 from ._gemini_target import Target
@@ -144,12 +144,7 @@ def _read_reply(call: Call[object], body: bytes) -> ImagesResponse:
 
 def _read_predictions(call: Call[object], body: bytes) -> ImagesResponse:
     provider, model = call.route.provider, call.route.model
-    try:
-        told = fields_of(decode_json(body))
-    except ValueError as error:
-        raise SerializationError(
-            f"the reply is no list of images: {error}", status=200, provider=provider, model=model, body=body
-        ) from error
+    told = read_fields(call, body, "a list of images")
     if "error" in told:
         raise classify_google(body, status=None, provider=provider, model=model)
     predictions = objects_of(told.get("predictions"))

@@ -1,11 +1,13 @@
 """Reads Google's JSON field by field: what has another form than expected reads as absent, and nothing raises."""
 
-from datetime import datetime
 from typing import cast
 
 import msgspec
 
+from .._contract import Call
 from ._count import count_of as count_of
+from ._read import unreadable
+from ._unix_time import unix_time_of as unix_time_of
 
 JsonObject = dict[str, object]
 
@@ -21,6 +23,14 @@ def decode_json(body: bytes) -> object:
         raise ValueError(str(error)) from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def read_fields(call: Call[object], body: bytes, what: str) -> JsonObject:
+    """Decode a whole reply, which should be ``what``. :raises SerializationError: it is not JSON"""
+    try:
+        return fields_of(decode_json(body))
+    except ValueError as error:
+        raise unreadable(body, what, error, provider=call.route.provider, model=call.route.model) from error
 
 
 def fields_of(value: object) -> JsonObject:
@@ -53,14 +63,6 @@ def word_of(value: object) -> str | None:
     if isinstance(value, bool):
         return None
     return str(value) if isinstance(value, int) else text_of(value)
-
-
-def unix_time_of(value: object) -> int:
-    """A time in RFC 3339 as Unix time, in seconds; 0 where it is none."""
-    try:
-        return int(datetime.fromisoformat(text_of(value) or "").timestamp())
-    except (ValueError, OverflowError):
-        return 0
 
 
 def number_of(value: object) -> float | None:

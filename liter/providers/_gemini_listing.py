@@ -1,22 +1,16 @@
 """The models that Google lists."""
 
-from .._errors import SerializationError
+from .._contract import Call
 from ..types import Model, ModelsListResponse
-from ._gemini_json import JsonObject, count_of, decode_json, fields_of, objects_of, text_of
+from ._gemini_json import JsonObject, count_of, objects_of, read_fields, text_of
 
 
-def read_models(body: bytes, *, provider: str) -> ModelsListResponse:
+def read_models(call: Call[object], body: bytes) -> ModelsListResponse:
     """Decode a list of models: those of the Gemini API, or of a publisher on Vertex AI.
 
     :raises SerializationError: it cannot be read
     """
-    try:
-        told = decode_json(body)
-    except ValueError as error:
-        raise SerializationError(
-            f"the reply is no list of models: {error}", status=200, provider=provider, body=body
-        ) from error
-    listing = fields_of(told)
+    listing = read_fields(call, body, "a list of models")
     models = [_model(one) for name in ("models", "publisherModels") for one in objects_of(listing.get(name))]
     following = text_of(listing.get("nextPageToken")) or None
     return ModelsListResponse(data=models, has_more=following is not None, next_after=following)

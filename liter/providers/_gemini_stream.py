@@ -6,7 +6,7 @@ known only at the end (the reason itself, sources, the native form, usage) is to
 
 from collections.abc import Iterable, Sequence
 
-from .._errors import LlmError, SerializationError
+from .._errors import LlmError
 from .._http import ServerSentEvent
 from ..types import ChatCompletionChunk, ChatCompletionResponse, ChunkChoice, Delta, accumulate
 from ._bookkeeping import says_nothing
@@ -25,6 +25,7 @@ from ._gemini_json import (
 from ._gemini_models import facts_of
 from ._gemini_usage import searches_of, tier_of, usage_of
 from ._google_error import classify_google
+from ._read import unreadable
 from ._wire_decoder import WireDecoder
 
 # What is told elsewhere.
@@ -58,7 +59,7 @@ class GenerateContentDecoder(WireDecoder):
             raise self._reported(data)
         self._id = self._id or text_of(told.get("responseId")) or ""
         self._version = text_of(told.get("modelVersion")) or self._version
-        self._created = self._created or unix_time_of(told.get("createTime"))
+        self._created = self._created or unix_time_of(told.get("createTime")) or 0
         for name, value in told.items():
             if name not in _TOLD and value is not None:
                 known, new = fields_of(self._native.get(name)), fields_of(value)
@@ -119,12 +120,8 @@ class GenerateContentDecoder(WireDecoder):
             chunks = [chunk for document in documents for chunk in self._take(document, body)]
             return [*chunks, *self._close()]
         except (ValueError, RecursionError) as error:
-            raise SerializationError(
-                f"the reply is none of generateContent: {error}",
-                status=200,
-                provider=self._provider,
-                model=self._model,
-                body=body,
+            raise unreadable(
+                body, "one of generateContent", error, provider=self._provider, model=self._model
             ) from error
 
     def opening(self, event: object) -> bool:

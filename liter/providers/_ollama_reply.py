@@ -2,11 +2,9 @@
 
 import zlib
 from collections.abc import Sequence
-from datetime import datetime
 
 import msgspec
 
-from .._errors import SerializationError
 from ..types import (
     AssistantMessage,
     ChatCompletionChunk,
@@ -26,6 +24,8 @@ from ._chat_decoder import ChatDecoder
 from ._classify import classify
 from ._codec import Framing
 from ._lenient import decode_leniently
+from ._read import unreadable
+from ._unix_time import unix_time_of
 
 # Nanoseconds of what was done, which OpenAI's form has no place for.
 _DURATIONS = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
@@ -77,9 +77,7 @@ def read_chat(body: bytes, *, provider: str, model: str) -> ChatCompletionRespon
     try:
         told = decode_leniently(_REPLY, body)
     except msgspec.DecodeError as error:
-        raise SerializationError(
-            f"the reply is no chat: {error}", status=200, provider=provider, model=model, body=body
-        ) from error
+        raise unreadable(body, "a chat", error, provider=provider, model=model) from error
     if told.message is None:
         raise classify(body, status=None, provider=provider, model=model)
     calls = [
@@ -96,7 +94,7 @@ def read_chat(body: bytes, *, provider: str, model: str) -> ChatCompletionRespon
         logprobs=None if told.logprobs is None else Logprobs(content=told.logprobs),
     )
     return ChatCompletionResponse(
-        created=_seconds(told.created_at),
+        created=unix_time_of(told.created_at) or 0,
         model=told.model,
         choices=[choice],
         usage=_usage(told),
@@ -116,13 +114,6 @@ def _call_id(told: _Reply, call: _Call, index: int) -> str:
 
 def _reason(reason: str | None, *, called: bool) -> str | None:
     return "tool_calls" if called and reason == "stop" else reason
-
-
-def _seconds(text: str | None) -> int:
-    try:
-        return 0 if text is None else int(datetime.fromisoformat(text).timestamp())
-    except (ValueError, OverflowError):
-        return 0
 
 
 def _usage(told: _Reply) -> Usage | None:
@@ -180,7 +171,7 @@ class ChatStreamDecoder(ChatDecoder):
             native_finish_reason=told.done_reason,
             logprobs=None if told.logprobs is None else Logprobs(content=told.logprobs),
         )
-        created = _seconds(told.created_at)
+        created = unix_time_of(told.created_at) or 0
         chunk = ChatCompletionChunk(created=created, model=told.model, choices=[choice]).attach(raw=line)
         if not told.done:
             return (chunk,)

@@ -4,11 +4,11 @@ import msgspec
 from msgspec.structs import replace
 
 from .._contract import Call
-from .._errors import SerializationError
 from .._http import Headers
 from ..types import Embedding, EmbeddingResponse, Usage, Vector
 from ._lenient import decode_leniently
 from ._openai_usage import normal_usage
+from ._read import unreadable
 
 
 class _Embedding(msgspec.Struct):
@@ -38,13 +38,7 @@ def read_embeddings(call: Call[object], body: bytes, headers: Headers) -> Embedd
         told = _bare(body) if body.lstrip()[:1] == b"[" else decode_leniently(_REPLY, body)
         data = [Embedding(index=one.index, embedding=_vector(one)) for one in told.data]
     except (msgspec.DecodeError, ValueError) as error:
-        raise SerializationError(
-            f"the reply is no list of embeddings: {error}",
-            status=200,
-            provider=provider,
-            model=call.route.model,
-            body=body,
-        ) from error
+        raise unreadable(body, "a list of embeddings", error, provider=provider, model=call.route.model) from error
     return EmbeddingResponse(object=told.object, data=data, model=told.model, usage=input_usage(told.usage, body))
 
 

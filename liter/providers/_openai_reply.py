@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import msgspec
 from msgspec.structs import force_setattr, replace
 
-from .._errors import SerializationError
 from ..types import ChatCompletionResponse, Choice, ModelsListResponse, RefusalPart
 from ._classify import classify
 from ._lenient import decode_leniently
 from ._openai_usage import normal_usage
+from ._read import unreadable
 
 _CHAT = msgspec.json.Decoder(ChatCompletionResponse)
 _MODELS = msgspec.json.Decoder(ModelsListResponse)
@@ -59,9 +59,7 @@ def read_reply(body: bytes, *, provider: str, model: str) -> ChatCompletionRespo
         if told is not None and not told.keys() & _TELLING:
             raise msgspec.ValidationError("it has no choices")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SerializationError(
-            f"the reply is no chat completion: {error}", status=200, provider=provider, model=model, body=body
-        ) from error
+        raise unreadable(body, "a chat completion", error, provider=provider, model=model) from error
     if told is not None and (told.get("error") or "choices" not in told):
         raise classify(body, status=None, provider=provider, model=model)
     for choice in reply.choices:
@@ -99,6 +97,4 @@ def read_models(body: bytes, *, provider: str) -> ModelsListResponse:
     try:
         return decode_leniently(_MODELS, b'{"data":' + body + b"}" if body.lstrip()[:1] == b"[" else body)
     except msgspec.DecodeError as error:
-        raise SerializationError(
-            f"the reply is no list of models: {error}", status=200, provider=provider, body=body
-        ) from error
+        raise unreadable(body, "a list of models", error, provider=provider) from error

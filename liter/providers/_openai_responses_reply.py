@@ -9,13 +9,13 @@ import msgspec
 from msgspec.structs import replace
 
 from .._contract import Call
-from .._errors import SerializationError
 from ..types import ResponseObject, Usage
 from ._classify import classify
 from ._count import count_of
 from ._input_output_usage import InputOutputUsage
 from ._lenient import convert_leniently
 from ._openai_usage import cost_of, tools_of
+from ._read import unreadable
 
 JsonObject = dict[str, object]
 
@@ -52,15 +52,11 @@ def read_response(call: Call[object], body: bytes, *, failed_raises: bool) -> Re
     try:
         fields = _ANY.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SerializationError(
-            f"the reply is no response: {error}", status=200, provider=provider, model=model, body=body
-        ) from error
+        raise unreadable(body, "a response", error, provider=provider, model=model) from error
     if "output" not in fields and fields.get("object") != "response":
         if fields.get("error") or fields.get("detail") or fields.get("message"):
             raise classify(body, status=None, provider=provider, model=model)
-        raise SerializationError(
-            "the reply is no response: it has no output", status=200, provider=provider, model=model, body=body
-        )
+        raise unreadable(body, "a response", "it has no output", provider=provider, model=model)
     response = response_of(fields, usage_part(body))
     if failed_raises and response.status == "failed" and response.error:
         raise failure(call, response)

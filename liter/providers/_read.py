@@ -31,9 +31,7 @@ def read_json(call: Call[object], body: bytes, decoder: "msgspec.json.Decoder[T]
     except msgspec.DecodeError as error:
         if _is_error(body):
             raise classify(body, status=None, provider=provider, model=model) from None
-        raise SerializationError(
-            f"the reply is not {what}: {error}", status=200, provider=provider, model=model, body=body
-        ) from error
+        raise unreadable(body, what, error, provider=provider, model=model) from error
     if b'"error"' in body[:512] and _is_error(body):
         raise classify(body, status=None, provider=provider, model=model)
     return told
@@ -47,13 +45,14 @@ def read_plainly(call: Call[object], body: bytes, decoder: "msgspec.json.Decoder
     try:
         return decode_leniently(decoder, body)
     except msgspec.DecodeError as error:
-        raise SerializationError(
-            f"the reply is not {what}: {error}",
-            status=200,
-            provider=call.route.provider,
-            model=call.route.model or None,
-            body=body,
-        ) from error
+        raise unreadable(body, what, error, provider=call.route.provider, model=call.route.model) from error
+
+
+def unreadable(body: bytes, what: str, why: object, *, provider: str, model: str | None = None) -> SerializationError:
+    """Make the error of a successful answer that is not ``what`` it should be, as in "a list of embeddings"."""
+    return SerializationError(
+        f"the reply is not {what}: {why}", status=200, provider=provider, model=model or None, body=body
+    )
 
 
 def _is_error(body: bytes) -> bool:

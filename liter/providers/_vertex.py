@@ -231,7 +231,7 @@ def _encode_list_models(provider: Vertex, call: Call[object]) -> HttpRequest:
 
 
 def _decode_models(provider: Vertex, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:
-    return read_models(body, provider=provider.name)
+    return read_models(call, body)
 
 
 def _post_google(call: Call[object], method: str, body: bytes) -> HttpRequest:

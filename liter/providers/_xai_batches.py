@@ -1,7 +1,6 @@
 """xAI's batches: OpenAI's files of requests in, pages of results out, and no word for how far they are but counts."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
@@ -25,6 +24,7 @@ from ._openai_operations import read_bytes
 from ._paging import page_query
 from ._parameters import refuse
 from ._read import read_json
+from ._unix_time import unix_time_of
 from ._wire import OperationWire
 
 if TYPE_CHECKING:
@@ -102,15 +102,6 @@ def _encode_create(provider: "OpenAI", call: Call[object]) -> HttpRequest:
     return batches_request(provider, call, "POST", body=_ENCODER.encode(body))
 
 
-def _time(text: str | None) -> int | None:
-    try:
-        told = None if text is None else datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        return None
-    # Days alone have no zone.
-    return None if told is None else int((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp())
-
-
 def _status(told: _Batch, state: _State) -> str:
     cancelled = told.cancel_time is not None or told.cancel_by_xai_message is not None
     if state.num_pending:
@@ -131,9 +122,9 @@ def _batch(told: _Batch, provider: str) -> BatchObject:
         endpoint=_ENDPOINT,
         status=status,
         errors=[BatchError(message=message)] if message else [],
-        created_at=_time(told.create_time) or 0,
-        expires_at=_time(told.expire_time),
-        cancelling_at=_time(told.cancel_time),
+        created_at=unix_time_of(told.create_time) or 0,
+        expires_at=unix_time_of(told.expire_time),
+        cancelling_at=unix_time_of(told.cancel_time),
         request_counts=BatchCounts(
             total=state.num_requests, completed=state.num_success, failed=state.num_error + state.num_cancelled
         ),

@@ -422,7 +422,7 @@ def test_a_whole_body_in_place_of_a_stream():
 @pytest.mark.parametrize("body", [b"", b"[]", b"nonsense", b'{"output": ', b"\xff"])
 def test_a_body_that_cannot_be_read(body):
     """It is told as such."""
-    with pytest.raises(SerializationError, match="the reply is no message"):
+    with pytest.raises(SerializationError, match="the reply is not a message"):
         PROVIDER.decode(CALL, body)
     with pytest.raises(StreamingError, match="cannot be read"):
         PROVIDER.open_stream(CALL).feed(EventMessage(event("x").headers, body))

@@ -139,7 +139,7 @@ def test_vectors_of_other_types(make):
     assert vectors(int8=[[1, -2]]) == [[1.0, -2.0]]
     assert vectors(int8=[[1]], float=[[0.25]]) == [[0.25]]
     assert vectors() == []
-    with pytest.raises(SerializationError, match="a vector cannot be read"):
+    with pytest.raises(SerializationError, match="the reply is not a list of embeddings"):
         vectors(base64=["AAA"])
 
 
