@@ -35,7 +35,8 @@ class Cache:
 
     Identical is what agrees in all that is sent: operation, provider, model, address, headers and every field of
     the request, those in ``extra_body`` included; and in the API key, and the tags named by ``tags``. Streams are
-    kept apart from whole replies.
+    kept apart from whole replies. Where the key comes from a source (a function, a file, a cloud's login), it is that
+    very object that must be the same, as nobody knows whose key it will give: processes then share no answers.
 
     A reply out of the cache has ``origin="cache"``, no headers and no raw bytes, and the usage that was reported
     when it was made; no attempt is on record for it. It costs 0, and ``saved`` tells what it cost when it was made.
@@ -58,7 +59,7 @@ class Cache:
         without the tag are a group of their own
     :param ignore: fields of the request that do not matter, such as ``"user"`` or ``"metadata"``
     :param ignore_headers: names of headers of the call that do not matter, such as those of a trace
-    :param share_keys: whether calls with different API keys share answers
+    :param share_keys: whether calls with different API keys, or sources of them, share answers
     :param replay: how a stream comes out of the cache: ``"at_once"``, or ``"timed"`` as it came in, which is taken
         down by a ``"timed"`` cache only
     :param max_bytes: a larger answer is not kept; it bounds what a stream takes in memory until it is

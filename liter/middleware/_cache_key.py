@@ -1,6 +1,8 @@
 """Under which name an answer is kept: a hash of all that may change it."""
 
 import hashlib
+import os
+import weakref
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
@@ -10,11 +12,11 @@ from typing import cast
 import msgspec
 from msgspec.structs import astuple
 
-from .._contract import Call
+from .._contract import Call, CredentialSource
 from ..types import format_of_type
 
 # Raise it when what is kept, or what is hashed, changes its form: older entries are then not found.
-_FORM = "liter:cache:3:"
+_FORM = "liter:cache:4:"
 
 # What is sent is the model of the route. The request has it as the caller wrote it, with a provider's prefix or
 # without, and the call may have been sent elsewhere since.
@@ -33,7 +35,7 @@ class KeyMaker(msgspec.Struct, frozen=True, kw_only=True):
     :param tags: the tags that tell callers apart
     :param ignore: fields of the request that are left out
     :param ignore_headers: headers of the call that are left out, in lower case
-    :param share_keys: whether the API key is left out, too
+    :param share_keys: whether the API key, or the source that it comes from, is left out, too
     """
 
     tags: tuple[str, ...]
@@ -42,9 +44,15 @@ class KeyMaker(msgspec.Struct, frozen=True, kw_only=True):
     share_keys: bool
 
     def key(self, call: Call[object]) -> str | None:
-        """Make the key of a call; ``None`` when its request cannot be written as JSON."""
+        """Make the key of a call; ``None`` when its request cannot be written as JSON, or its account has no name."""
         request, route = call.request, call.route
         form, told = _fields(type(request), self.ignore)
+        account: str | None = None
+        if not self.share_keys:
+            if route.api_key is not None:
+                account = route.api_key.reveal()
+            elif route.credentials is not None and (account := _name_of(route.credentials)) is None:
+                return None
         whole = (
             form,
             call.operation,
@@ -52,7 +60,8 @@ class KeyMaker(msgspec.Struct, frozen=True, kw_only=True):
             route.provider,
             route.model,
             route.base_url,
-            None if self.share_keys or route.api_key is None else route.api_key.reveal(),
+            route.settings,
+            account,
             self.tags,
             tuple(map(call.tags.get, self.tags)),
             # Sorted by name alone: the order of those with the same name has a meaning.
@@ -79,6 +88,20 @@ def _fields(kind: type[msgspec.Struct], ignore: frozenset[str]) -> tuple[str, tu
     names = [name for name in kind.__struct_fields__ if name != _TOLD_BY_ROUTE and name not in ignore]
     form = hashlib.sha256(" ".join([kind.__name__, *names]).encode()).hexdigest()
     return form, tuple([name in names for name in kind.__struct_fields__])
+
+
+# What a source will give is not known before it is asked, which is no business of a cache's, and two that look alike
+# may log in to two accounts. So each has a name of its own. Processes that were forked share their sources.
+_names: weakref.WeakKeyDictionary[CredentialSource, str] = weakref.WeakKeyDictionary()
+
+
+def _name_of(source: CredentialSource) -> str | None:
+    """Name a source of credentials; ``None`` when it is of a kind that cannot be told apart safely."""
+    try:
+        name = _names.get(source)
+        return _names.setdefault(source, os.urandom(16).hex()) if name is None else name
+    except TypeError:  # no weak reference to it, or no hash
+        return None
 
 
 def _name(header: tuple[bytes, bytes]) -> bytes:

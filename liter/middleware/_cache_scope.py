@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+# Outcomes of the attempt whose reply is entered, or was read to its end.
+_ANSWERED = ("ok", "open")
+
 
 class CachedScope(Generic[R]):
     """The scope of a hit, which has nothing open, or of a request that is recorded."""
@@ -194,5 +197,8 @@ class CachedScope(Generic[R]):
 
 
 def _last(call: Call[R]) -> Attempt | None:
-    """Whose answer a reply is."""
-    return call.attempts[-1] if call.attempts else None
+    """Whose answer a reply is: the last attempt's, but for one that lost a race to an earlier one."""
+    attempts = call.attempts
+    if not attempts or attempts[-1].outcome in _ANSWERED:
+        return attempts[-1] if attempts else None
+    return next((attempt for attempt in reversed(attempts) if attempt.outcome in _ANSWERED), attempts[-1])

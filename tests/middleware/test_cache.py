@@ -1,8 +1,9 @@
 """``Cache``: what is answered from it, what is kept, and what its store's failures do."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
-from typing import cast
+from typing import TypeVar, cast
 
 import anyio
 import msgspec
@@ -13,7 +14,7 @@ from liter._contract import Call, Route, Stack, Timeouts
 from liter._errors import LlmError, RateLimitedError, ServerError, StreamingError
 from liter._reply import Reply
 from liter._secret import Secret
-from liter.middleware import Cache, CacheHit, CacheMiss, CacheStoreFailed, Concurrency, Hooks, Retry
+from liter.middleware import Cache, CacheHit, CacheMiss, CacheStoreFailed, Concurrency, Hedge, Hooks, Retry
 from liter.money import Cost, Price, PriceBook
 from liter.stores import Bucket, MemoryStore, StoreError, Taken
 from liter.testing import (
@@ -28,6 +29,7 @@ from liter.types import ChatCompletionRequest, Usage, UserMessage
 
 from ._cache_events import but_misses
 
+R = TypeVar("R")
 MakeCall = Callable[..., Call[object]]
 
 QUESTION = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Where do rivers begin?"}]}
@@ -690,6 +692,29 @@ async def test_a_hit_tells_what_it_saved(streamed: bool) -> None:
     hit = told[-1]
     assert isinstance(hit, CacheHit)
     assert (hit.saved, hit.saved_cost) == (usage, response.saved)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("streamed", [False, True], ids=["unary", "stream"])
+async def test_a_hit_saved_what_the_winner_of_a_race_cost(make_call: MakeCall, streamed: bool) -> None:
+    """The attempt on record last is not always the one that answered: the loser made nothing of the answer."""
+    prices = PriceBook().with_({"scripted/scripted": Price(input=1), "scripted/dear": Price(input=100)}, version="test")
+    usage = Usage(prompt_tokens=1_000_000, total_tokens=1_000_000)
+    answer = {"events": ["a"]} if streamed else {"value": "a"}
+    script = ScriptedHandler(Outcome(delay=2.0, usage=usage, **answer), Outcome(value="late", delay=20.0))  # type: ignore[arg-type]
+
+    def second_elsewhere(call: Call[R]) -> AbstractAsyncContextManager[Reply[R]]:
+        return script(call.to("dear") if call.attempts else call)
+
+    handler = Stack([Cache(prices=prices), Hedge(1.0)], second_elsewhere)
+    call = make_call(stream=streamed)
+    async with handler(call) as reply:
+        if streamed:
+            assert [event async for event in reply] == ["a"]
+    assert [attempt.model for attempt in call.attempts] == ["scripted", "dear"]
+    async with handler(make_call(stream=streamed)) as reply:
+        assert reply.saved is not None
+        assert reply.saved.total == 1
 
 
 @pytest.mark.anyio

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from liter._contract import Call, Route
 from liter._secret import Secret
+from liter.credentials import FromEnvironment
 from liter.middleware._cache_key import KeyMaker
 from liter.types import ChatCompletionRequest, ListModelsRequest, UserMessage
 
@@ -102,6 +103,7 @@ def test_every_parameter_is_in_the_key(name: str) -> None:
         {"route": msgspec.structs.replace(ROUTE, provider="other")},
         {"route": msgspec.structs.replace(ROUTE, model="other")},
         {"route": msgspec.structs.replace(ROUTE, base_url="https://other.example/v1")},
+        {"route": msgspec.structs.replace(ROUTE, settings={"engine_id": "of one's own"})},
         {"route": msgspec.structs.replace(ROUTE, api_key=Secret("sk-two"))},
         {"route": msgspec.structs.replace(ROUTE, api_key=None)},
         {"tags": {"tenant": "a"}},
@@ -152,6 +154,25 @@ def test_accounts_share_only_when_told_to() -> None:
     assert sharing.key(make_call(tags={"tenant": "a"})) != sharing.key(make_call(route=other))
 
 
+def test_sources_of_keys_are_accounts() -> None:
+    """Where a key comes from a source, another source is another account; one that cannot be told apart has no key."""
+
+    class Unhashable(FromEnvironment):
+        __hash__ = None  # type: ignore[assignment]
+
+    one, two = FromEnvironment("ONE"), FromEnvironment("ONE")
+    routes = [
+        msgspec.structs.replace(ROUTE, api_key=None, credentials=source)
+        for source in (None, one, two, Unhashable("ONE"))
+    ]
+    keys = [KEYS.key(make_call(route=route)) for route in routes]
+    assert keys[3] is None
+    assert len(set(keys)) == 4
+    assert keys[1] == KEYS.key(make_call(route=routes[1]))
+    sharing = msgspec.structs.replace(KEYS, share_keys=True)
+    assert len({sharing.key(make_call(route=route)) for route in [ROUTE, *routes]}) == 1
+
+
 def test_tags_do_not_trade_places() -> None:
     """A value of one tag is not the same under another, and only those named count."""
     both = msgspec.structs.replace(KEYS, tags=("tenant", "region"))
@@ -190,7 +211,7 @@ def test_the_key_is_a_hash_alone() -> None:
     key = KEYS.key(make_call())
     assert key is not None
     prefix, _, digest = key.rpartition(":")
-    assert prefix == "liter:cache:3"
+    assert prefix == "liter:cache:4"
     assert len(digest) == 64
     assert set(digest) <= set("0123456789abcdef")
 
@@ -217,7 +238,7 @@ def test_the_key_is_the_same_in_every_process() -> None:
         for seed in ("1", "2")
     }
     assert len(keys) == 1
-    assert keys.pop().startswith("liter:cache:3:")
+    assert keys.pop().startswith("liter:cache:4:")
 
 
 _json = st.recursive(
