@@ -14,12 +14,14 @@ from ._errors import (
     LlmError,
     LlmTimeoutError,
     NetworkError,
+    NotFoundError,
     RateLimitedError,
     SerializationError,
     ServerError,
     ServiceUnavailableError,
     StreamingError,
 )
+from ._kept import is_on_what_is_kept
 from ._loop import EventLoop
 from ._reply import Reply
 
@@ -85,7 +87,8 @@ class CircuitScope(Generic[R]):
     :param loop: the event loop that runs this
     :param share: what lets other processes know
     :ivar entered: time at which entering succeeded, or failed, by the clock that all loops have in common
-    :ivar blamed: entering failed by the provider's fault
+    :ivar blamed: it is the provider's fault that entering failed, or that the stream broke
+    :ivar sent: false when entering failed before a request of this call was on the wire
     :ivar recovered: entering closed the circuit
     """
 
@@ -101,6 +104,7 @@ class CircuitScope(Generic[R]):
         "blamed",
         "entered",
         "recovered",
+        "sent",
     )
 
     def __init__(
@@ -120,6 +124,7 @@ class CircuitScope(Generic[R]):
         self._share = share
         self.entered = -math.inf
         self.blamed = False
+        self.sent = True
         self.recovered = False
 
     async def __aenter__(self) -> Reply[R]:
@@ -129,7 +134,9 @@ class CircuitScope(Generic[R]):
             self._scope = self._call_next(call)
             self._reply = reply = await self._scope.__aenter__()
         except BaseException as error:
-            self.blamed = isinstance(error, self._faults) and len(call.attempts) > before
+            # Open ones are others' of the same call, as in a race.
+            self.sent = any(attempt.outcome != "open" for attempt in call.attempts[before:])
+            self.blamed = self.sent and self._is_fault(error)
             if self.blamed:
                 self.entered = self._loop.now()
                 await self._failed(cast("LlmError", error))
@@ -158,8 +165,17 @@ class CircuitScope(Generic[R]):
         finally:
             broken = self._reply.error
             if isinstance(broken, self._faults):
+                self.blamed = True
                 with anyio.move_on_after(_GRACE, shield=True):
                     await self._failed(broken)
+
+    def _is_fault(self, error: BaseException) -> bool:
+        if isinstance(error, NotFoundError):
+            # It may be something that somebody else has made, and not the model.
+            call = self._call
+            if is_on_what_is_kept(call) or getattr(call.request, "previous_response_id", None) is not None:
+                return False
+        return isinstance(error, self._faults)
 
     async def _failed(self, error: LlmError) -> None:
         call = self._call

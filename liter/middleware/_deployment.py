@@ -8,7 +8,7 @@ from msgspec.structs import force_setattr, replace
 
 from .._circuit import Circuit
 from .._circuit_share import CircuitShare
-from .._contract import Call
+from .._contract import Attempt, Call
 from .._http import parse_base_url, same_origin
 from .._key import check_key
 from .._secret import Secret
@@ -129,19 +129,24 @@ class Health:
         self.share: CircuitShare | None = share
         self.unary: Estimate = Estimate()
         self.stream: Estimate = Estimate()
-        # A set, as adding and discarding are atomic: a finalizer in any thread may be what ends a call.
-        self._in_flight: set[object] = set()
+        # A dictionary, as its steps are atomic: a finalizer in any thread may be what ends a call. It has the calls'
+        # records of attempts, which tell them apart.
+        self._in_flight: dict[object, list[Attempt]] = {}
 
     @property
     def in_flight(self) -> int:
         """Calls that are under way, up to the end of their replies."""
         return len(self._in_flight)
 
-    def begin(self, scope: object) -> None:
-        self._in_flight.add(scope)
+    def begin(self, scope: object, attempts: list[Attempt]) -> None:
+        self._in_flight[scope] = attempts
 
     def end(self, scope: object) -> None:
-        self._in_flight.discard(scope)
+        self._in_flight.pop(scope, None)
+
+    def serves(self, attempts: list[Attempt]) -> bool:
+        """Whether the call with this record of attempts is under way here."""
+        return any(others is attempts for others in list(self._in_flight.values()))
 
     def estimate(self, *, stream: bool) -> Estimate:
         return self.stream if stream else self.unary

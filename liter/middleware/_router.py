@@ -1,5 +1,6 @@
 """Several deployments behind one model's name."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -13,11 +14,12 @@ import msgspec
 from .._circuit import Admission, Circuit, CircuitPolicy
 from .._circuit_scope import FAULTS, CircuitScope
 from .._circuit_share import CircuitShare, check_on_store_error
-from .._contract import Attempt, Call, Handler
+from .._contract import Attempt, Call, Handler, Route
 from .._errors import (
     AuthenticationError,
     EndpointNotSupportedError,
     LlmError,
+    NotFoundError,
     RateLimitedError,
     ServiceUnavailableError,
 )
@@ -34,8 +36,15 @@ from ._router_pools import check_pools, check_prices
 
 R = TypeVar("R")
 
-# Failed attempts that are remembered, so that the next attempt of the same call goes elsewhere.
+# Calls that had a failure and are remembered, so that their next attempts go elsewhere.
 _REMEMBERED = 1024
+
+
+# What is not found at a deployment is the deployment.
+_FAULTS = (*FAULTS, NotFoundError)
+
+# Of one with a key of its own.
+_FAULTS_WITH_KEY = (*_FAULTS, AuthenticationError)
 
 
 class Picked(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,9 +83,11 @@ class Router:
 
     With ``sticky``, calls with that tag go by its value, the same to the same deployment: a warm prompt cache.
 
-    One deployment is tried for each attempt: place it inside ``Retry``, which then goes on with another one. For
-    that, an error of a deployment while another can take the call asks for no wait (``retry_after=None``), and
-    is retryable even if it is an exhausted quota, or a refusal of the deployment's own key.
+    One deployment is sent each attempt: place it inside ``Retry``, which then goes on with another one. For that, an
+    error of a deployment while another can take the call asks for no wait (``retry_after=None``), and is retryable even
+    if it is an exhausted quota, a model that is not there, or a refused key while another one logs in with its own. An
+    attempt that is made while others of the same call wait (a hedge) goes where none of them is. Where a layer further
+    in refuses to send anything for now, as a limit of that deployment does, the next one is asked at once.
 
     Each deployment has a circuit, see :class:`CircuitPolicy`; a ``Retry-After`` takes it out for that long. The
     listeners of a call are told :class:`Picked`, :class:`CircuitOpened`, :class:`CircuitClosed` and
@@ -99,9 +110,9 @@ class Router:
     """
 
     __slots__ = (
+        "_avoided",
         "_balance",
         "_costs",
-        "_failed",
         "_healths",
         "_lock",
         "_pools",
@@ -143,7 +154,9 @@ class Router:
         self._balance = Balance(strategy, random or Random(), self._costs)
         # Reentrant, as a finalizer may run in the middle of a step of its thread.
         self._lock = RLock()
-        self._failed: OrderedDict[int, tuple[Attempt, Health]] = OrderedDict()
+        # By the identity of a call's record of attempts, which all copies of the call have in common. Kept with it, so
+        # that it stays its own.
+        self._avoided: OrderedDict[int, tuple[list[Attempt], dict[Health, float]]] = OrderedDict()
         # A deployment may be in several pools; it is up or down in all of them.
         self._healths: dict[tuple[object, ...], Health] = {}
         self._pools = {name: self._members(deployments) for name, deployments in pools.items()}
@@ -187,9 +200,14 @@ class Router:
         value = call.tags.get(self.sticky) if self.sticky is not None else None
         with self._lock:
             ready = [member for member in members if member.health.circuit.is_ready(now)]
-            failed = self._failed_for(call) if call.attempts else None
+            avoided = self._avoided_by(call) if self._avoided else None
             while ready:
-                fresh = ([member for member in ready if member.health not in failed] or ready) if failed else ready
+                fresh = ready
+                if avoided:
+                    fresh = [member for member in ready if avoided.get(member.health, now) <= now] or ready
+                if call.attempt > 1:
+                    # Raced, or after a stream that goes on elsewhere: not to where this very call is still waiting.
+                    fresh = [member for member in fresh if not member.health.serves(call.attempts)] or fresh
                 member = stick(fresh, value) if value is not None else self._balance.choose(fresh, call)
                 try:
                     routed = member.deployment.routed(call)
@@ -204,29 +222,69 @@ class Router:
         raise self._all_out(pool, call, now)
 
     def note_failure(
-        self, pool: str, health: Health, call: Call[R], error: LlmError, attempts: Sequence[Attempt], now: float
+        self, pool: str, member: Member, asked: Call[R], sent: Call[R], error: LlmError, now: float
     ) -> None:
-        """Remember who failed the call, and tell by the error when the pool as a whole can take it again."""
-        with self._lock:
-            for attempt in attempts:
-                self._failed[id(attempt)] = attempt, health
-            while len(self._failed) > _REMEMBERED:
-                self._failed.popitem(last=False)
-            failed = self._failed_for(call)
-        members = self._pools[pool]
-        back = {member.health: member.health.circuit.ready_at(now) - now for member in members}
-        if any(wait == 0 for other, wait in back.items() if other not in failed):
+        """Remember who failed a call, and tell by the error when the pool as a whole can take it again.
+
+        :param asked: the call to the pool, and ``sent``, the same on its way to the deployment
+        """
+        avoided = self.avoid(asked, member.health, math.inf)
+        waits = self._waits(pool, asked, avoided, now)
+        if isinstance(error, AuthenticationError):
+            # Who logs in in the same way would be refused, too.
+            for other, route, _ in waits:
+                if _login(route) == _login(sent.route):
+                    avoided = self.avoid(asked, other.health, math.inf)
+        if any(wait == 0 and avoided.get(other.health, now) <= now for other, _, wait in waits):
             if error.retry_after is not None:
                 error.add_note(f"it asked for {error.retry_after:g} s, but pool {pool!r} has another deployment")
                 error.retry_after = None
-            if isinstance(error, RateLimitedError | AuthenticationError):
+            if isinstance(error, RateLimitedError | AuthenticationError | NotFoundError):
                 error.retryable = True
         elif error.retry_after is not None:
-            error.retry_after = min(back.values())
+            error.retry_after = min(wait for _, _, wait in waits)
 
-    def _failed_for(self, call: Call[R]) -> set[Health]:
-        known = [self._failed.get(id(attempt)) for attempt in call.attempts]
-        return {entry[1] for entry, attempt in zip(known, call.attempts, strict=True) if entry and entry[0] is attempt}
+    def note_refusal(self, pool: str, member: Member, asked: Call[R], error: LlmError, now: float) -> bool:
+        """Remember where a layer further in let nothing through. Returns whether another deployment can be asked."""
+        wait = error.retry_after
+        avoided = self.avoid(asked, member.health, now + wait if wait else math.inf)
+        waits = self._waits(pool, asked, avoided, now)
+        if any(wait == 0 and avoided.get(other.health, now) <= now for other, _, wait in waits):
+            return True
+        if wait is not None:
+            error.retry_after = min(wait for _, _, wait in waits)
+        return False
+
+    def avoid(self, call: Call[R], health: Health, until: float) -> dict[Health, float]:
+        """Have further attempts of a call go elsewhere until then, as long as there is anywhere else.
+
+        Returns all that the call avoids.
+        """
+        with self._lock:
+            _, avoided = self._avoided.setdefault(id(call.attempts), (call.attempts, {}))
+            avoided[health] = until
+            while len(self._avoided) > _REMEMBERED:
+                self._avoided.popitem(last=False)
+            return avoided.copy()
+
+    def _avoided_by(self, call: Call[R]) -> dict[Health, float] | None:
+        known = self._avoided.get(id(call.attempts))
+        return None if known is None else known[1]
+
+    def _waits(
+        self, pool: str, call: Call[R], avoided: Mapping[Health, float], now: float
+    ) -> list[tuple[Member, Route, float]]:
+        """The deployments that offer the operation, and the seconds until each can take the call."""
+        waits: list[tuple[Member, Route, float]] = []
+        for member in self._pools[pool]:
+            try:
+                route = member.deployment.routed(call).route
+            except EndpointNotSupportedError:
+                continue
+            refused_until = avoided.get(member.health, now)
+            ready_at = member.health.circuit.ready_at(now)
+            waits.append((member, route, max(ready_at, refused_until if refused_until < math.inf else now) - now))
+        return waits
 
     def _all_out(self, pool: str, call: Call[R], now: float) -> LlmError:
         able: list[Member] = []
@@ -295,39 +353,49 @@ class _Routed(Generic[R]):
         self._call_next = call_next
 
     async def __aenter__(self) -> Reply[R]:
-        loop = self._call.loop or EventLoop.current()
+        router, asked = self._router, self._call
+        loop = asked.loop or EventLoop.current()
         began = loop.now()
-        if self._router.store is not None:
-            await self._router.look(self._pool, self._call, began)
+        if router.store is not None:
+            await router.look(self._pool, asked, began)
             began = loop.now()
-        member, admission, call = self._router.pick(self._pool, self._call, began)
-        self._health = health = member.health
-        estimate = health.estimate(stream=call.stream)
-        faults = FAULTS if member.deployment.api_key is None else (*FAULTS, AuthenticationError)
-        self._scope = scope = CircuitScope(admission, call, self._call_next, loop, faults, health.share)
-        health.begin(self)
-        before = len(call.attempts)
-        try:
-            if call.listeners:
-                picked = Picked(call=call, pool=self._pool, deployment=member.deployment)
-                await call.notify(picked)
-                began = loop.now()
-            reply = await scope.__aenter__()
-        except BaseException as error:
-            health.end(self)
-            admission.withdraw()
-            if scope.blamed and isinstance(error, LlmError):
-                estimate.failed(scope.entered - began)
-                self._router.note_failure(self._pool, health, call, error, call.attempts[before:], scope.entered)
-            elif not isinstance(error, GeneratorExit):  # which may come when no event loop runs
-                estimate.given_up(loop.now() - began)
-            raise
-        if scope.recovered:
-            health.unary.forget()
-            health.stream.forget()
-        if reply.origin == "provider":
-            estimate.succeeded(scope.entered - began)
-        return reply
+        asked_already = 0
+        while True:
+            member, admission, call = router.pick(self._pool, asked, began)
+            self._health = health = member.health
+            estimate = health.estimate(stream=call.stream)
+            faults = _FAULTS if member.deployment.api_key is None else _FAULTS_WITH_KEY
+            self._scope = scope = CircuitScope(admission, call, self._call_next, loop, faults, health.share)
+            health.begin(self, call.attempts)
+            try:
+                if call.listeners:
+                    picked = Picked(call=call, pool=self._pool, deployment=member.deployment)
+                    await call.notify(picked)
+                    began = loop.now()
+                reply = await scope.__aenter__()
+            except BaseException as error:
+                health.end(self)
+                admission.withdraw()
+                if scope.blamed and isinstance(error, LlmError):
+                    estimate.failed(scope.entered - began)
+                    router.note_failure(self._pool, member, asked, call, error, scope.entered)
+                elif isinstance(error, AuthenticationError):
+                    router.note_failure(self._pool, member, asked, call, error, loop.now())
+                elif isinstance(error, LlmError) and error.retryable and not scope.sent:
+                    # Each is asked once: a wait of no time must not go round in circles.
+                    began, asked_already = loop.now(), asked_already + 1
+                    another = router.note_refusal(self._pool, member, asked, error, began)
+                    if another and asked_already < len(router.models[self._pool]):
+                        continue
+                elif not isinstance(error, GeneratorExit):  # which may come when no event loop runs
+                    estimate.given_up(loop.now() - began)
+                raise
+            if scope.recovered:
+                health.unary.forget()
+                health.stream.forget()
+            if reply.origin == "provider":
+                estimate.succeeded(scope.entered - began)
+            return reply
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -336,3 +404,11 @@ class _Routed(Generic[R]):
             return await self._scope.__aexit__(kind, error, traceback)
         finally:
             self._health.end(self)
+            if self._scope.blamed:
+                # Its stream broke: what may follow it goes elsewhere.
+                self._health.estimate(stream=self._call.stream).failed(0.0)
+                self._router.avoid(self._call, self._health, math.inf)
+
+
+def _login(route: Route) -> tuple[object, ...]:
+    return route.provider, route.base_url, route.api_key, route.credentials
