@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 R_co = TypeVar("R_co", covariant=True)
 
 Listener = Callable[[object], Awaitable[None] | None]
+CacheMode = Literal["use", "refresh", "off"]
 
 
 # Headers that a caller may have set to log in at one provider, and that no other may see.
@@ -144,6 +145,8 @@ class Call(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     :param attempts: the record that all copies of this call share; the exchange appends to it
     :param unsupported: what becomes of a parameter that the provider does not take: ``"raise"`` BadRequestError,
         or ``"drop"`` it with a warning in the log
+    :param cache: what a cache does with it: ``"use"`` it, ``"refresh"`` makes the request and keeps its answer,
+        ``"off"`` neither looks up nor keeps
     :param prices: the client's price book, for layers that have none of their own; ``None`` is ``PriceBook.default()``
     :param watchers: who sees each attempt, see :class:`AttemptWatcher`
     :param gates: who is asked before each attempt, see :class:`AttemptGate`
@@ -164,6 +167,7 @@ class Call(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
     waited: float = 0.0
     attempts: list[Attempt] = []
     unsupported: Literal["raise", "drop"] = "raise"
+    cache: CacheMode = "use"
     prices: "PriceBook | None" = None
     watchers: tuple[AttemptWatcher, ...] = ()
     gates: tuple[AttemptGate, ...] = ()

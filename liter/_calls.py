@@ -11,7 +11,7 @@ from ._contract import Attempt, Call, Reply, Stack, Timeouts
 from ._errors import LlmError
 from ._http import Headers, encode_headers
 from ._loop import EventLoop
-from ._options import CallOptions, check_timeout, check_unsupported, resolve_timeout
+from ._options import CallOptions, check_cache, check_timeout, check_unsupported, resolve_timeout
 from ._routing import RouteTable
 from .money import Cost, PriceBook
 
@@ -97,6 +97,8 @@ class Calls:
         if options.unsupported is not None:
             check_unsupported(options.unsupported)
             unsupported = options.unsupported
+        if options.cache is not None:
+            check_cache(options.cache)
         route = self._routes.route(model, operation, options)
         loop = EventLoop.current()
         return Call(
@@ -110,6 +112,7 @@ class Calls:
             headers=encode_headers(options.extra_headers) if options.extra_headers else (),
             tags=options.tags or _NO_TAGS,
             unsupported=unsupported,
+            cache=options.cache or "use",
             prices=self._prices,
             loop=loop,
         )

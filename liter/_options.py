@@ -1,10 +1,11 @@
 """Options of a call that are not part of its request."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
+from ._call import CacheMode
 from ._contract import Timeouts
 from ._key import ApiKey
 
@@ -19,6 +20,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param tags: labels for layers, hooks and telemetry
     :param unsupported: instead of the client's: whether a parameter that the provider does not take is an error
         (``"raise"``), or is dropped with a warning in the log (``"drop"``)
+    :param cache: what a ``Cache`` layer does with the call: ``"use"`` it, the default; ``"refresh"`` makes the request
+        and keeps its answer; ``"off"`` neither looks up nor keeps
     """
 
     timeout: float | Timeouts | None = None
@@ -27,6 +30,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str | None = None
     tags: Mapping[str, str] | None = None
     unsupported: Literal["raise", "drop"] | None = None
+    cache: CacheMode | None = None
 
 
 DEFAULTS = CallOptions()
@@ -68,3 +72,12 @@ def check_unsupported(unsupported: str) -> None:
     """
     if unsupported not in ("raise", "drop"):
         raise ValueError(f"unsupported must be 'raise' or 'drop', not {unsupported!r}")
+
+
+def check_cache(cache: str) -> None:
+    """Check what a cache is to do with a call.
+
+    :raises ValueError: it is none of the three
+    """
+    if cache not in get_args(CacheMode):
+        raise ValueError(f"cache must be 'use', 'refresh' or 'off', not {cache!r}")

@@ -27,8 +27,6 @@ R = TypeVar("R")
 # Seconds. About what a short answer of a model takes: a store that needs longer saves nothing, and is gone around.
 _PATIENCE = 2.0
 
-_MODES = ("use", "refresh", "off")
-
 
 class Cache:
     """Give the answer to an earlier call to every later one that is identical, for ``ttl`` seconds.
@@ -48,8 +46,8 @@ class Cache:
     one time, one request is made and all are given its answer; if it fails or is cancelled, the next in line makes its
     own. Streams do not wait for each other: one is read at the pace of its consumer, who may be slow, or leave.
 
-    The tag ``cache`` controls a single call: ``"use"`` (the default), ``"refresh"`` makes the request and keeps
-    its answer, ``"off"`` does neither look up nor keep.
+    A single call is controlled by its option ``cache``: ``"use"`` (the default), ``"refresh"`` makes the request and
+    keeps its answer, ``"off"`` does neither look up nor keep.
 
     Place it outside ``Retry`` and every limit: a hit then costs none of them.
 
@@ -68,7 +66,7 @@ class Cache:
     :param prices: by what hits tell the money they saved; by default the client's, or ``PriceBook.default()``
     :param on_store_error: what a failed look-up does to its call, see :class:`CacheStoreFailed`: ``"open"`` makes
         the request, ``"closed"`` raises the ``StoreError``
-    :raises ValueError: an argument out of range; on calling, a tag ``cache`` that is none of the three
+    :raises ValueError: an argument out of range
     :raises LlmTimeoutError: with ``limit="cache"``, on entering: the call's time passed in line
     """
 
@@ -136,11 +134,8 @@ class Cache:
         return len(self._flights)
 
     def __call__(self, call: Call[R], call_next: Handler) -> AbstractAsyncContextManager[Reply[R]]:
-        mode = call.tags.get("cache", "use")
-        if mode not in _MODES:
-            raise ValueError(f"the tag 'cache' must be one of {', '.join(_MODES)}, not {mode!r}")
-        kept = is_on_what_is_kept(cast("Call[object]", call))
-        key = None if mode == "off" or kept else self._keys.key(call)
+        passes_by = call.cache == "off" or is_on_what_is_kept(cast("Call[object]", call))
+        key = None if passes_by else self._keys.key(call)
         if key is None:
             return call_next(call)
         return CachedScope(self, self._flights, key, call, call_next)

@@ -56,7 +56,7 @@ class CachedScope(Generic[R]):
         call = self._call
         self._loop = loop = call.loop or EventLoop.current()
         self._began = loop.time()
-        if call.tags.get("cache") == "refresh":
+        if call.cache == "refresh":
             return await (self._record() if call.stream else self._request(None))
         if call.stream:
             return await self._record() if self._has_none() else await self._find(None) or await self._record()

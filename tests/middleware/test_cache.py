@@ -123,7 +123,7 @@ async def read(layer: Cache, call: Call[object], handler: ScriptedHandler) -> tu
 @pytest.mark.parametrize("mode", ["use", "refresh", "off"])
 def test_keeps_the_contract(make_layer: Callable[[], Cache], mode: str) -> None:
     """A cache keeps the layer contract, whether it answers, records or does nothing."""
-    call = msgspec.structs.replace(KIT_CALL, tags={"cache": mode})
+    call = msgspec.structs.replace(KIT_CALL, cache=mode)
     check_layer(make_layer, call=call, may_answer=True)
 
 
@@ -194,7 +194,7 @@ async def test_the_ttl_holds_for_all_that_is_kept(make_call: MakeCall, streamed:
     """An answer lives for ``ttl`` seconds from when it was kept, whichever way it came to be."""
     layer = Cache(ttl=10)
     handler = ScriptedHandler(["one"] if streamed else "whole")
-    await read(layer, make_call(stream=streamed, tags={"cache": mode}), handler)
+    await read(layer, make_call(stream=streamed, cache=mode), handler)
     await anyio.sleep(9.99)
     assert (await read(layer, make_call(stream=streamed), handler))[1] == "cache"
     await anyio.sleep(0.02)
@@ -263,7 +263,7 @@ async def test_a_refresh_makes_the_request_and_keeps_the_answer(make_call: MakeC
     layer = Cache()
     handler = ScriptedHandler("old", "new")
     await read(layer, make_call(), handler)
-    assert await read(layer, make_call(tags={"cache": "refresh"}), handler) == ("new", "provider")
+    assert await read(layer, make_call(cache="refresh"), handler) == ("new", "provider")
     assert await read(layer, make_call(), handler) == ("new", "cache")
 
 
@@ -273,7 +273,7 @@ async def test_a_refreshed_stream_replaces_what_is_kept(make_call: MakeCall) -> 
     layer = Cache()
     handler = ScriptedHandler(["old"], ["new"])
     await read(layer, make_call(stream=True), handler)
-    assert await read(layer, make_call(stream=True, tags={"cache": "refresh"}), handler) == (["new"], "provider")
+    assert await read(layer, make_call(stream=True, cache="refresh"), handler) == (["new"], "provider")
     assert await read(layer, make_call(stream=True), handler) == (["new"], "cache")
 
 
@@ -285,17 +285,26 @@ async def test_off_neither_looks_up_nor_keeps(make_call: MakeCall, streamed: boo
     layer = Cache(store=store)
     handler = ScriptedHandler(["one"] if streamed else "whole")
     for _ in range(2):
-        assert (await read(layer, make_call(stream=streamed, tags={"cache": "off"}), handler))[1] == "provider"
+        assert (await read(layer, make_call(stream=streamed, cache="off"), handler))[1] == "provider"
     assert store.told == []
 
 
 @pytest.mark.anyio
-async def test_an_unknown_mode_is_refused(make_call: MakeCall) -> None:
-    """A misspelt tag is an error that names what there is, before anything is done."""
-    handler = ScriptedHandler("whole")
-    with pytest.raises(ValueError, match="the tag 'cache' must be one of use, refresh, off, not 'no-store'"):
-        Cache()(make_call(tags={"cache": "no-store"}), handler)
-    assert handler.calls == []
+async def test_the_option_of_a_call() -> None:
+    """Each method takes ``cache``; a misspelt one is an error that names what there is, before any I/O."""
+    provider = Simulator(reply="In the hills.")
+    async with (
+        provider.serve_memory() as network,
+        LlmClient(api_key="sk-test", network_backend=network, middleware=[Cache()]) as client,
+    ):
+        origins = [
+            (await client.embed(model="text-embedding-3-small", input="rivers", cache=mode)).origin
+            for mode in ("off", "use", "use", "refresh", "use")
+        ]
+        with pytest.raises(ValueError, match="cache must be 'use', 'refresh' or 'off', not 'no-store'"):
+            await client.chat(**QUESTION, cache="no-store")  # type: ignore[arg-type] # misspelt
+    assert origins == ["provider", "provider", "cache", "provider", "cache"]
+    assert len(provider.requests) == 3
 
 
 @pytest.mark.anyio
@@ -447,7 +456,7 @@ async def test_a_store_with_times_serves_both_kinds_of_replay(make_call: MakeCal
     timed, at_once = Cache(store=store, replay="timed"), Cache(store=store)
     handler = ScriptedHandler(Outcome(events=["one", "two"], delay=1, interval=1))
     for recorder, reader, seconds in ((timed, at_once, 0.0), (at_once, timed, 0.0), (timed, timed, 2.0)):
-        await read(recorder, make_call(stream=True, tags={"cache": "refresh"}), handler)
+        await read(recorder, make_call(stream=True, cache="refresh"), handler)
         began = anyio.current_time()
         assert await read(reader, make_call(stream=True), handler) == (["one", "two"], "cache")
         assert anyio.current_time() - began == seconds
@@ -654,7 +663,7 @@ async def test_tells_a_miss(make_call: MakeCall, streamed: bool) -> None:
     call = make_call(stream=streamed, listeners=(told.append,))
     await read(layer, call, ScriptedHandler(["one"] if streamed else "whole"))
     assert told == [CacheMiss(call=call)]
-    refresh = msgspec.structs.replace(call, tags={"cache": "refresh"})
+    refresh = msgspec.structs.replace(call, cache="refresh")
     await read(layer, refresh, ScriptedHandler(["one"] if streamed else "whole"))
     assert told == [CacheMiss(call=call)]
 

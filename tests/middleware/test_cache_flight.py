@@ -97,10 +97,10 @@ async def test_different_calls_do_not_wait_for_each_other(make_call: MakeCall) -
     handler = ScriptedHandler(Outcome(value="whole", delay=5))
     crowd = Crowd(layer, handler, make_call)
     async with anyio.create_task_group() as tasks:
-        for number, tags in enumerate(
-            ({"tenant": "a"}, {"tenant": "b"}, {"tenant": "a", "cache": "refresh"}, {"tenant": "a", "cache": "off"})
-        ):
-            tasks.start_soon(lambda number=number, tags=tags: crowd.one(number, tags=tags))
+        for number, (tenant, mode) in enumerate((("a", "use"), ("b", "use"), ("a", "refresh"), ("a", "off"))):
+            tasks.start_soon(
+                lambda number=number, tenant=tenant, mode=mode: crowd.one(number, tags={"tenant": tenant}, cache=mode)
+            )
     assert [origin for _, origin, _ in crowd.ends.values()] == ["provider"] * 4
     assert len({time for _, _, time in crowd.ends.values()}) == 1
 

@@ -123,7 +123,8 @@ def test_where_and_for_whom_is_in_the_key(other: dict[str, object]) -> None:
     [
         {"started": 5.0},
         {"attempt": 2, "waited": 1.0},
-        {"tags": {"user": "x", "cache": "use"}},
+        {"tags": {"user": "x"}},
+        {"cache": "refresh"},
         {"headers": ((b"idempotency-key", b"0123"),)},
         {"request": ChatCompletionRequest(model="openai/gpt-4o", messages=[UserMessage(content="Hi")])},
         {"request": make_request(user=None)},

@@ -60,7 +60,7 @@ async def read(layer: Cache, call: Call[object], handler: ScriptedHandler) -> tu
 @pytest.mark.parametrize("fails", [False, True], ids=["embeds", "fails"])
 def test_keeps_the_contract(mode: str, fails: bool) -> None:
     """A semantic cache keeps the layer contract, whether its embedding works or not."""
-    call: Call[object] = Call(operation="chat", request=asks("x" if fails else "0"), route=ROUTE, tags={"cache": mode})
+    call: Call[object] = Call(operation="chat", request=asks("x" if fails else "0"), route=ROUTE, cache=mode)
     check_layer(lambda: Cache(semantic=Semantic(Embedding(), 0.9)), call=call, may_answer=True)
 
 
@@ -197,7 +197,7 @@ async def test_no_mode_but_use_embeds(make_call: MakeCall, mode: str) -> None:
     layer = Cache(semantic=Semantic(embed))
     handler = ScriptedHandler("whole")
     await read(layer, make_call(request=asks("0")), handler)
-    assert (await read(layer, make_call(request=asks("1"), tags={"cache": mode}), handler))[1] == "provider"
+    assert (await read(layer, make_call(request=asks("1"), cache=mode), handler))[1] == "provider"
     assert embed.texts == ["0"]
 
 

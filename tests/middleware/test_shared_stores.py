@@ -204,7 +204,7 @@ async def test_a_server_that_is_gone_and_back(
     await anyio.sleep(1.1)  # a circuit looks again after a second
     for layer, kind in zip(layers, kinds, strict=True):
         heard: list[object] = []
-        error = await enter(layer, make_call(tags={"cache": "use"}, listeners=(heard.append,)))
+        error = await enter(layer, make_call(cache="use", listeners=(heard.append,)))
         failed = [event for event in heard if isinstance(event, kind)]
         assert failed
         assert failed[0].goes_on is (on_store_error == "open")

@@ -91,7 +91,7 @@ async def chat(client: LlmClient) -> None:
     LlmClient(prices=book, middleware=[CostTracking(), Retry()])
 
     request = liter.ChatCompletionRequest(model="gpt-4o", messages=[liter.UserMessage(content="hi")], max_tokens=5)
-    again = await client.chat(request, timeout=5, tags={"tenant": "a"}, extra_headers={"x-a": "1"})
+    again = await client.chat(request, timeout=5, tags={"tenant": "a"}, extra_headers={"x-a": "1"}, cache="refresh")
     assert_type(again, ChatCompletionResponse)
 
     typed = await client.chat(
