@@ -101,6 +101,17 @@ async def test_content_comes_whole_and_in_pieces() -> None:
             await client.file_content(file_id=file.id)
 
 
+async def test_content_is_asked_for_as_the_caller_says() -> None:
+    """A type that the caller accepts takes the place of any, and of nothing else."""
+    simulator = Simulator()
+    async with serving(simulator) as client:
+        file = await client.create_file(file=BIG, filename="big.bin")
+        await client.file_content(file_id=file.id, extra_headers={"accept": "application/pdf"})
+        plain, own = simulator.requests[0].headers, simulator.requests[-1].headers
+        assert own["accept"] == "application/pdf"
+        assert own["authorization"] == plain["authorization"]
+
+
 @pytest.mark.realtime
 async def test_a_download_that_breaks_off_goes_on_from_there(tmp_path: Path) -> None:
     """In one call, and after a call that failed; what is there already is not fetched again."""

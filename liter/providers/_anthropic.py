@@ -7,7 +7,6 @@ import msgspec
 
 from .._contract import Call
 from .._http import Headers, HttpRequest, RawHeaders
-from .._secret import Secret
 from ..types import (
     ChatCompletionRequest,
     ChatCompletionResponse,
@@ -24,20 +23,12 @@ from ._anthropic_request import PARAMETERS, encode_chat, encode_count
 from ._anthropic_stream import MessageStreamDecoder
 from ._auth import Auth
 from ._batch import BatchForm
-from ._headers import bearer, merged
+from ._headers import GET, JSON, STREAM, bearer
 from ._paging import page_query
 from ._read import read_json
 from ._wire import OperationWire, WireProvider
 
-_VERSION: RawHeaders = ((b"anthropic-version", b"2023-06-01"),)
-_JSON: RawHeaders = ((b"content-type", b"application/json"), (b"accept", b"application/json"), *_VERSION)
-_STREAM: RawHeaders = (
-    (b"content-type", b"application/json"),
-    (b"accept", b"text/event-stream"),
-    (b"accept-encoding", b"identity"),
-    *_VERSION,
-)
-_GET: RawHeaders = ((b"accept", b"application/json"), *_VERSION)
+_VERSION = (b"anthropic-version", b"2023-06-01")
 
 # Tokens of a login, unlike keys, go into the authorization header.
 _LOGIN_TOKEN = "sk-ant-oat"  # noqa: S105 # the beginning of every one, no token
@@ -71,20 +62,16 @@ class Anthropic(WireProvider, frozen=True, kw_only=True):
         """A list in the body."""
         return BATCH_FORM
 
-    def key_headers(self, key: Secret | None) -> RawHeaders:
-        """How a key goes into a request: tokens of a login otherwise than keys."""
-        return _key(self, key)
+    def key_headers(self, call: Call[object]) -> RawHeaders:
+        """The headers that tell who asks, and the version of the API."""
+        key = call.route.api_key
+        login = key and key.reveal().startswith(_LOGIN_TOKEN)
+        return (_VERSION, *(bearer(key) if login else self.auth.headers(key)))
 
 
 def _encode_chat(provider: Anthropic, call: Call[object]) -> HttpRequest:
-    request, route = cast("ChatCompletionRequest", call.request), call.route
-    return HttpRequest(
-        method="POST",
-        base_url=route.base_url,
-        path="/messages",
-        headers=merged((_STREAM if call.stream else _JSON) + _key(provider, route.api_key), call.headers),
-        body=encode_chat(request, call, provider=provider.name),
-    )
+    body = encode_chat(cast("ChatCompletionRequest", call.request), call, provider=provider.name)
+    return provider.request(call, "POST", call.route.base_url, "/messages", STREAM if call.stream else JSON, body=body)
 
 
 def _decode_chat(provider: Anthropic, call: Call[object], body: bytes, headers: Headers) -> ChatCompletionResponse:
@@ -96,14 +83,8 @@ def _open_chat_stream(provider: Anthropic, call: Call[object]) -> MessageStreamD
 
 
 def _encode_count(provider: Anthropic, call: Call[object]) -> HttpRequest:
-    route = call.route
-    return HttpRequest(
-        method="POST",
-        base_url=route.base_url,
-        path="/messages/count_tokens",
-        headers=merged(_JSON + _key(provider, route.api_key), call.headers),
-        body=encode_count(cast("CountTokensRequest", call.request), call, provider=provider.name),
-    )
+    body = encode_count(cast("CountTokensRequest", call.request), call, provider=provider.name)
+    return provider.request(call, "POST", call.route.base_url, "/messages/count_tokens", JSON, body=body)
 
 
 def _decode_count(provider: Anthropic, call: Call[object], body: bytes, headers: Headers) -> TokenCount:
@@ -112,10 +93,8 @@ def _decode_count(provider: Anthropic, call: Call[object], body: bytes, headers:
 
 
 def _encode_list_models(provider: Anthropic, call: Call[object]) -> HttpRequest:
-    route = call.route
-    headers = merged(_GET + _key(provider, route.api_key), call.headers)
     path = "/models?" + page_query(call, limit="limit", most=1000, after="after_id")
-    return HttpRequest(method="GET", base_url=route.base_url, path=path, headers=headers)
+    return provider.request(call, "GET", call.route.base_url, path, GET)
 
 
 def _decode_models(provider: Anthropic, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:
@@ -131,9 +110,3 @@ _WIRES: Mapping[str, OperationWire[Any, Any]] = {
     **BATCHES,
     **FILES,
 }
-
-
-def _key(provider: Anthropic, key: Secret | None) -> RawHeaders:
-    if key and key.reveal().startswith(_LOGIN_TOKEN):
-        return bearer(key)
-    return provider.auth.headers(key)

@@ -9,19 +9,19 @@ import msgspec
 from .._contract import Call
 from .._errors import BadRequestError
 from .._form import Enclosed
-from .._http import Headers, HttpRequest, RawHeaders
+from .._http import Headers, HttpRequest
 from ..types import (
     BatchCounts,
     BatchesPage,
     BatchInput,
     BatchObject,
     BatchResultsRequest,
-    BinaryContent,
     CreateBatchRequest,
-    RetrieveBatchRequest,
 )
 from ._batch import UNREADABLE, BatchForm, BatchItem, BatchLine, ResultLines, ResultReader
-from ._headers import merged
+from ._bytes_stream import read_bytes
+from ._headers import GET, JSON
+from ._openai_batches import batch_path
 from ._paging import page_query
 from ._parameters import refuse
 from ._read import read_json
@@ -109,27 +109,9 @@ def _item(item: BatchItem) -> bytes:
 FORM = BatchForm(inline=True, by_id=True, item=_item, endpoints={"chat": _ENDPOINT}, custom_id="[A-Za-z0-9_-]{1,64}")
 
 
-def _headers(provider: "Anthropic", call: Call[object], own: RawHeaders) -> RawHeaders:
-    version = ((b"anthropic-version", b"2023-06-01"),)
-    return merged(own + version + provider.key_headers(call.route.api_key), call.headers)
-
-
 def _request(provider: "Anthropic", call: Call[object], method: str, rest: str) -> HttpRequest:
     body = b"{}" if method == "POST" else b""
-    own: RawHeaders = ((b"accept", b"application/json"),)
-    if body:
-        own += ((b"content-type", b"application/json"),)
-    return HttpRequest(
-        method=method,
-        base_url=call.route.base_url,
-        path=_PATH + rest,
-        headers=_headers(provider, call, own),
-        body=body,
-    )
-
-
-def _id(call: Call[object]) -> str:
-    return "/" + quote(cast("RetrieveBatchRequest", call.request).batch_id, safe="")
+    return provider.request(call, method, call.route.base_url, _PATH + rest, JSON if body else GET, body=body)
 
 
 def _encode_create(provider: "Anthropic", call: Call[object]) -> HttpRequest:
@@ -145,14 +127,8 @@ def _encode_create(provider: "Anthropic", call: Call[object]) -> HttpRequest:
     extra = _ENCODER.encode(asked.extra_body or {})[1:-1]
     after = b"]" + (b"," + extra if extra else b"") + b"}"
     form = Enclosed(b'{"requests":[', requests.file, after, progress=asked.progress)
-    own = ((b"content-type", form.content_type), (b"accept", b"application/json"))
-    return HttpRequest(
-        method="POST",
-        base_url=call.route.base_url,
-        path=_PATH,
-        headers=_headers(provider, call, own),
-        upload=form,
-    )
+    own = ((b"content-type", form.content_type), *GET)
+    return provider.request(call, "POST", call.route.base_url, _PATH, own, upload=form)
 
 
 def _status(told: _Batch) -> str:
@@ -204,8 +180,8 @@ def _decode_page(provider: "Anthropic", call: Call[object], body: bytes, headers
 def _encode_results(provider: "Anthropic", call: Call[object]) -> HttpRequest:
     batch = cast("BatchResultsRequest", call.request).batch
     # By its id, not by the URL that the batch tells: a key goes nowhere else.
-    made = _request(provider, call, "GET", f"/{quote(batch.id, safe='')}/results")
-    return msgspec.structs.replace(made, headers=_headers(provider, call, ((b"accept", b"application/x-jsonl"),)))
+    path = f"{_PATH}/{quote(batch.id, safe='')}/results"
+    return provider.request(call, "GET", call.route.base_url, path, ((b"accept", b"application/x-jsonl"),))
 
 
 def _open_lines(provider: "Anthropic", call: Call[object]) -> ResultLines:
@@ -232,17 +208,14 @@ def _read_line(reader: ResultReader, line: bytes) -> BatchLine:
             return reader.unserved(told.custom_id, "expired")
 
 
-def _decode_results(provider: "Anthropic", call: Call[object], body: bytes, headers: Headers) -> BinaryContent:
-    return BinaryContent(body)
-
-
 BATCHES: Mapping[str, OperationWire[Any, Any]] = {
     "create_batch": OperationWire(encode=_encode_create, decode=_decode_batch),
     "retrieve_batch": OperationWire(
-        encode=lambda provider, call: _request(provider, call, "GET", _id(call)), decode=_decode_batch
+        encode=lambda provider, call: _request(provider, call, "GET", batch_path(call)), decode=_decode_batch
     ),
     "cancel_batch": OperationWire(
-        encode=lambda provider, call: _request(provider, call, "POST", _id(call) + "/cancel"), decode=_decode_batch
+        encode=lambda provider, call: _request(provider, call, "POST", batch_path(call) + "/cancel"),
+        decode=_decode_batch,
     ),
     "list_batches": OperationWire(
         encode=lambda provider, call: _request(
@@ -250,5 +223,5 @@ BATCHES: Mapping[str, OperationWire[Any, Any]] = {
         ),
         decode=_decode_page,
     ),
-    "batch_results": OperationWire(encode=_encode_results, decode=_decode_results, open_stream=_open_lines),
+    "batch_results": OperationWire(encode=_encode_results, decode=read_bytes, open_stream=_open_lines),
 }

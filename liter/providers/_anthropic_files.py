@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote, urlencode
 
 import msgspec
+from msgspec.structs import replace
 
 from .._contract import Call
 from .._form import Form
 from .._http import Headers, HttpRequest, RawHeaders
 from ..types import (
-    BinaryContent,
     CreateFileRequest,
     File,
     FileContentRequest,
@@ -18,11 +17,11 @@ from ..types import (
     FileObject,
     FilesPage,
     ListFilesRequest,
-    RetrieveFileRequest,
 )
-from ._bytes_stream import BytesDecoder
-from ._headers import merged
-from ._openai_files import from_byte
+from ._bytes_stream import BytesDecoder, read_bytes
+from ._headers import GET, content_from
+from ._openai_files import file_path
+from ._paging import query_of
 from ._parameters import refuse
 from ._read import read_json
 from ._unix_time import unix_time_of
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
 _BETA = b"anthropic-beta"
 _FILES_BETA = b"files-api-2025-04-14"
-# The accept header stands first, where ``from_byte`` looks for it.
-_HEADERS: RawHeaders = ((b"accept", b"application/json"), (b"anthropic-version", b"2023-06-01"))
 
 
 class _File(msgspec.Struct):
@@ -62,26 +59,21 @@ _PAGE = msgspec.json.Decoder(_Page)
 _DELETED = msgspec.json.Decoder(_Deleted)
 
 
-def _request(provider: "Anthropic", call: Call[object], method: str, path: str = "", query: str = "") -> HttpRequest:
-    return HttpRequest(
-        method=method,
-        base_url=call.route.base_url,
-        path=f"/files{path}" + (f"?{query}" if query else ""),
-        headers=_headers(provider, call, _HEADERS),
-    )
-
-
-def _headers(provider: "Anthropic", call: Call[object], own: RawHeaders) -> RawHeaders:
-    """All headers of a request. The caller's betas stand beside the one that files need."""
+def _request(
+    provider: "Anthropic",
+    call: Call[object],
+    method: str,
+    path: str = "",
+    headers: RawHeaders = GET,
+    upload: Form | None = None,
+) -> HttpRequest:
+    # The caller's betas stand beside the one that files need.
     betas = [value for name, value in call.headers if name == _BETA]
     if not any(_FILES_BETA in value for value in betas):
         betas.append(_FILES_BETA)
-    others = tuple(pair for pair in call.headers if pair[0] != _BETA)
-    return (*merged(own + provider.key_headers(call.route.api_key), others), (_BETA, b",".join(betas)))
-
-
-def _id(call: Call[object]) -> str:
-    return "/" + quote(cast("RetrieveFileRequest", call.request).file_id, safe="")
+    others = (pair for pair in call.headers if pair[0] != _BETA)
+    call = replace(call, headers=(*others, (_BETA, b",".join(betas))))
+    return provider.request(call, method, call.route.base_url, f"/files{path}", headers, upload=upload)
 
 
 def _encode_create(provider: "Anthropic", call: Call[object]) -> HttpRequest:
@@ -95,13 +87,7 @@ def _encode_create(provider: "Anthropic", call: Call[object]) -> HttpRequest:
             fields.append(("expires_in_seconds", str(asked.expires_after["seconds"])))
     fields += [(name, _text(value)) for name, value in (asked.extra_body or {}).items()]
     form = Form(fields, progress=asked.progress)
-    return HttpRequest(
-        method="POST",
-        base_url=call.route.base_url,
-        path="/files",
-        headers=_headers(provider, call, (*_HEADERS, (b"content-type", form.content_type))),
-        upload=form,
-    )
+    return _request(provider, call, "POST", headers=((b"content-type", form.content_type), *GET), upload=form)
 
 
 def _text(value: object) -> str:
@@ -113,15 +99,12 @@ def _encode_list(provider: "Anthropic", call: Call[object]) -> HttpRequest:
     for name in ("purpose", "order"):
         if getattr(asked, name) is not None:
             refuse(call, f"{name!r}", "leave it out")
-    query = {"limit": asked.limit, "after_id": asked.after}
-    return _request(
-        provider, call, "GET", query=urlencode({name: value for name, value in query.items() if value is not None})
-    )
+    return _request(provider, call, "GET", query_of(limit=asked.limit, after_id=asked.after))
 
 
 def _encode_content(provider: "Anthropic", call: Call[object]) -> HttpRequest:
-    made = _request(provider, call, "GET", _id(call) + "/content")
-    return from_byte(made, cast("FileContentRequest", call.request).start)
+    start = cast("FileContentRequest", call.request).start
+    return _request(provider, call, "GET", file_path(call) + "/content", content_from(start))
 
 
 def _file(told: _File) -> FileObject:
@@ -154,15 +137,15 @@ def _decode_deletion(provider: "Anthropic", call: Call[object], body: bytes, hea
 FILES: Mapping[str, OperationWire[Any, Any]] = {
     "create_file": OperationWire(encode=_encode_create, decode=_decode_file),
     "retrieve_file": OperationWire(
-        encode=lambda provider, call: _request(provider, call, "GET", _id(call)), decode=_decode_file
+        encode=lambda provider, call: _request(provider, call, "GET", file_path(call)), decode=_decode_file
     ),
     "delete_file": OperationWire(
-        encode=lambda provider, call: _request(provider, call, "DELETE", _id(call)), decode=_decode_deletion
+        encode=lambda provider, call: _request(provider, call, "DELETE", file_path(call)), decode=_decode_deletion
     ),
     "list_files": OperationWire(encode=_encode_list, decode=_decode_page),
     "file_content": OperationWire(
         encode=_encode_content,
-        decode=lambda provider, call, body, headers: BinaryContent(body),
+        decode=read_bytes,
         open_stream=lambda provider, call: BytesDecoder(),
     ),
 }

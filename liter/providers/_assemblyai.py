@@ -10,14 +10,14 @@ from .._contract import Call
 from .._errors import ServerError
 from .._http import Headers, HttpRequest
 from ..types import File, TranscribedSegment, TranscribedWord, TranscriptionRequest, TranscriptionResponse, Usage
-from ._headers import JSON, merged
+from ._headers import GET, JSON
+from ._json_body import body_of
 from ._openai import OpenAI
 from ._parameters import Mapped, Rule, Unsupported, refuse, supported
 from ._polling import ask_after, ask_again
 from ._read import read_plainly
 from ._wire import FollowUp, OperationWire
 
-_ENCODER = msgspec.json.Encoder()
 # The domain of its hosts: chats have another than recordings.
 _HOSTS = "assemblyai.com"
 
@@ -60,16 +60,8 @@ _JOB = msgspec.json.Decoder(_Job)
 def _post(provider: OpenAI, call: Call[object], end: str, body: bytes = b"", upload: File | None = None) -> HttpRequest:
     base_url, path = provider.locate(call, "/v2/transcript")
     place = base_url + path
-    kind = ((b"content-type", b"application/octet-stream"), (b"accept", b"application/json"))
-    headers = (kind if upload is not None else JSON) + provider.auth.headers(call.route.api_key)
-    return HttpRequest(
-        method="POST",
-        base_url=place.removesuffix("/transcript"),
-        path=end,
-        headers=merged(headers, call.headers),
-        body=body,
-        upload=upload,
-    )
+    headers = JSON if upload is None else ((b"content-type", b"application/octet-stream"), *GET)
+    return provider.request(call, "POST", place.removesuffix("/transcript"), end, headers, body=body, upload=upload)
 
 
 def _encode(provider: OpenAI, call: Call[object]) -> HttpRequest:
@@ -89,7 +81,7 @@ def _job(request: TranscriptionRequest, call: Call[object], address: str) -> byt
         body["language_code"] = request.language
     if request.response_format == "diarized_json":
         body["speaker_labels"] = True
-    return _ENCODER.encode({**body, **(request.extra_body or {})})
+    return body_of(body, request.extra_body)
 
 
 def _follow(

@@ -24,7 +24,7 @@ from ._bedrock_request import PARAMETERS, encode_converse
 from ._bedrock_stream import ConverseStreamDecoder
 from ._bedrock_tools import schema_of
 from ._codec import StreamDecoder
-from ._headers import JSON, merged
+from ._headers import JSON
 from ._inline import remote_urls
 from ._wire import OperationWire, WireProvider
 
@@ -96,14 +96,10 @@ def _encode_chat(provider: Bedrock, call: Call[object]) -> HttpRequest:
     call = _named(call, model)
     if invokes:
         return encode_nova(provider, call, model)
-    route = call.route
-    return HttpRequest(
-        method="POST",
-        base_url=host_of(route.base_url),
-        path=model_path(model, "converse-stream" if call.stream else "converse"),
-        headers=merged((_STREAM if call.stream else JSON) + provider.auth.headers(route.api_key), call.headers),
-        body=encode_converse(call, schema_tool=provider.structured_output == "tool"),
-    )
+    path = model_path(model, "converse-stream" if call.stream else "converse")
+    headers = _STREAM if call.stream else JSON
+    body = encode_converse(call, schema_tool=provider.structured_output == "tool")
+    return provider.request(call, "POST", host_of(call.route.base_url), path, headers, body=body)
 
 
 def _named(call: Call[object], model: str) -> Call[object]:

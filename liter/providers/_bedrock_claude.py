@@ -22,7 +22,7 @@ from ._bedrock_errors import classify_exception
 from ._bedrock_hosts import host_of
 from ._bedrock_models import model_path, name_of
 from ._codec import Framing
-from ._headers import JSON, merged
+from ._headers import JSON
 from ._lenient import decode_leniently
 from ._wire_decoder import WireDecoder
 
@@ -76,15 +76,9 @@ def encode_claude(provider: "Bedrock", call: Call[object], model: str) -> HttpRe
     fields.update(_FIELDS.decode(encode_chat(request, spoken, provider=_label(provider))))
     fields.pop("model")
     fields.pop("stream", None)
-    return HttpRequest(
-        method="POST",
-        base_url=host_of(route.base_url),
-        path=model_path(model, "invoke-with-response-stream" if call.stream else "invoke"),
-        headers=merged(
-            JSON + provider.auth.headers(route.api_key), tuple(pair for pair in call.headers if pair[0] != _BETAS)
-        ),
-        body=_ENCODER.encode(fields),
-    )
+    path = model_path(model, "invoke-with-response-stream" if call.stream else "invoke")
+    call = replace(call, headers=tuple(pair for pair in call.headers if pair[0] != _BETAS))
+    return provider.request(call, "POST", host_of(route.base_url), path, JSON, body=_ENCODER.encode(fields))
 
 
 def _label(provider: "Bedrock") -> str:

@@ -12,7 +12,7 @@ from .._http import Headers, HttpRequest
 from ..types import Usage
 from ._bedrock_hosts import host_of
 from ._bedrock_models import model_path
-from ._headers import JSON, merged
+from ._headers import JSON
 
 if TYPE_CHECKING:
     from ._bedrock import Bedrock
@@ -27,13 +27,7 @@ def post(
 ) -> HttpRequest:
     """Make a request with a JSON body to one of Bedrock's services."""
     route = call.route
-    return HttpRequest(
-        method="POST",
-        base_url=host_of(route.base_url, service),
-        path=path,
-        headers=merged(JSON + provider.auth.headers(route.api_key), call.headers),
-        body=_ENCODER.encode(body),
-    )
+    return provider.request(call, "POST", host_of(route.base_url, service), path, JSON, body=_ENCODER.encode(body))
 
 
 def invoke(

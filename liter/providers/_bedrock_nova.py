@@ -13,7 +13,7 @@ from ._bedrock_hosts import host_of
 from ._bedrock_models import model_path, name_of
 from ._bedrock_request import encode_converse
 from ._bedrock_stream import ConverseStreamDecoder
-from ._headers import JSON, merged
+from ._headers import JSON
 
 if TYPE_CHECKING:
     from ._bedrock import Bedrock
@@ -37,13 +37,8 @@ def encode_nova(provider: "Bedrock", call: Call[object], model: str) -> HttpRequ
     """
     route = call.route
     fields: dict[str, object] = {"schemaVersion": _VERSION, **_FIELDS.decode(encode_converse(call, schema_tool=False))}
-    return HttpRequest(
-        method="POST",
-        base_url=host_of(route.base_url),
-        path=model_path(model, "invoke-with-response-stream" if call.stream else "invoke"),
-        headers=merged(JSON + provider.auth.headers(route.api_key), call.headers),
-        body=_ENCODER.encode(fields),
-    )
+    path = model_path(model, "invoke-with-response-stream" if call.stream else "invoke")
+    return provider.request(call, "POST", host_of(route.base_url), path, JSON, body=_ENCODER.encode(fields))
 
 
 class NovaStreamDecoder(ConverseStreamDecoder):

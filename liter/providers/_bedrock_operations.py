@@ -23,7 +23,7 @@ from ._bedrock_hosts import host_of, partition_of, region_of
 from ._bedrock_invoke import post
 from ._bedrock_models import model_path
 from ._bedrock_request import encode_converse
-from ._headers import GET, merged
+from ._headers import GET
 from ._parameters import Mapped, Rule, Unsupported, supported
 from ._read import read_json
 from ._wire import OperationWire
@@ -143,12 +143,7 @@ def _decode_count(provider: "Bedrock", call: Call[object], body: bytes, headers:
 
 def _encode_list_models(provider: "Bedrock", call: Call[object]) -> HttpRequest:
     route = call.route
-    return HttpRequest(
-        method="GET",
-        base_url=host_of(route.base_url, "bedrock"),
-        path="/foundation-models",
-        headers=merged(GET + provider.auth.headers(route.api_key), call.headers),
-    )
+    return provider.request(call, "GET", host_of(route.base_url, "bedrock"), "/foundation-models", GET)
 
 
 def _decode_models(provider: "Bedrock", call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:

@@ -2,8 +2,15 @@
 
 from collections.abc import Sequence
 
-from ..types import Usage
+from .._contract import Call
+from .._http import Headers
+from ..types import BinaryContent, Usage
 from ._codec import Framing
+
+
+def read_bytes(provider: object, call: Call[object], body: bytes, headers: Headers) -> BinaryContent:
+    """Take a whole body as it is."""
+    return BinaryContent(body)
 
 
 class BytesDecoder:

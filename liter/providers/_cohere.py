@@ -4,19 +4,17 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
 from .._contract import Call
-from .._http import Headers, HttpRequest, RawHeaders
+from .._http import Headers, HttpRequest
 from ..types import ChatCompletionRequest, ChatCompletionResponse, ModelsListResponse
 from ._cohere_models import read_models
 from ._cohere_operations import OPERATIONS, first_version
 from ._cohere_reply import read_reply
 from ._cohere_request import PARAMETERS, encode_chat
 from ._cohere_stream import ChatStreamDecoder
-from ._headers import JSON, STREAM, merged
+from ._headers import GET, JSON, STREAM
 from ._inline import remote_urls
 from ._paging import page_query
 from ._wire import OperationWire, WireProvider
-
-_GET: RawHeaders = ((b"accept", b"application/json"),)
 
 
 class Cohere(WireProvider, frozen=True, kw_only=True):
@@ -39,14 +37,8 @@ class Cohere(WireProvider, frozen=True, kw_only=True):
 
 
 def _encode_chat(provider: Cohere, call: Call[object]) -> HttpRequest:
-    route = call.route
-    return HttpRequest(
-        method="POST",
-        base_url=route.base_url,
-        path="/chat",
-        headers=merged((STREAM if call.stream else JSON) + provider.auth.headers(route.api_key), call.headers),
-        body=encode_chat(cast("ChatCompletionRequest", call.request), call),
-    )
+    body = encode_chat(cast("ChatCompletionRequest", call.request), call)
+    return provider.request(call, "POST", call.route.base_url, "/chat", STREAM if call.stream else JSON, body=body)
 
 
 def _decode_chat(provider: Cohere, call: Call[object], body: bytes, headers: Headers) -> ChatCompletionResponse:
@@ -58,13 +50,8 @@ def _open_chat_stream(provider: Cohere, call: Call[object]) -> ChatStreamDecoder
 
 
 def _encode_list_models(provider: Cohere, call: Call[object]) -> HttpRequest:
-    route = call.route
-    return HttpRequest(
-        method="GET",
-        base_url=first_version(route.base_url),
-        path="/models?" + page_query(call, limit="page_size", most=1000, after="page_token"),
-        headers=merged(_GET + provider.auth.headers(route.api_key), call.headers),
-    )
+    path = "/models?" + page_query(call, limit="page_size", most=1000, after="page_token")
+    return provider.request(call, "GET", first_version(call.route.base_url), path, GET)
 
 
 def _decode_models(provider: Cohere, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:

@@ -24,7 +24,8 @@ from ..types import (
 )
 from ._cohere_reply import Block, WireUsage, normal_usage
 from ._form_body import form_body
-from ._headers import JSON, merged
+from ._headers import JSON
+from ._json_body import body_of
 from ._openai_transcriptions import read_transcription
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, supported
 from ._read import read_json, unreadable
@@ -109,19 +110,6 @@ def first_version(base_url: str) -> str:
     return f"{root.removesuffix('/v2')}/v1" if root.endswith("/v2") else root
 
 
-def _post(
-    provider: "Cohere", call: Call[object], path: str, body: Mapping[str, object], base_url: str | None = None
-) -> HttpRequest:
-    route = call.route
-    return HttpRequest(
-        method="POST",
-        base_url=base_url or route.base_url,
-        path=path,
-        headers=merged(JSON + provider.auth.headers(route.api_key), call.headers),
-        body=_ENCODER.encode(body),
-    )
-
-
 def _encode_embed(provider: "Cohere", call: Call[object]) -> HttpRequest:
     request = supported(EMBEDDING_PARAMETERS, cast("EmbeddingRequest", call.request), call)
     items = request.items
@@ -137,7 +125,7 @@ def _encode_embed(provider: "Cohere", call: Call[object]) -> HttpRequest:
         body["inputs"] = [{"content": [_part(item, index)]} for index, item in enumerate(items)]
     if request.dimensions is not None:
         body["output_dimension"] = request.dimensions
-    return _post(provider, call, "/embed", {**body, **(request.extra_body or {})})
+    return provider.request(call, "POST", call.route.base_url, "/embed", JSON, body=body_of(body, request.extra_body))
 
 
 def _part(item: str | Sequence[int] | Mapping[str, object], index: int) -> Mapping[str, object]:
@@ -182,8 +170,7 @@ def _encode_rerank(provider: "Cohere", call: Call[object]) -> HttpRequest:
         "top_n": request.top_n,
         "max_tokens_per_doc": request.max_tokens_per_doc,
     }
-    body = {name: value for name, value in told.items() if value is not None}
-    return _post(provider, call, "/rerank", {**body, **(request.extra_body or {})})
+    return provider.request(call, "POST", call.route.base_url, "/rerank", JSON, body=body_of(told, request.extra_body))
 
 
 def _document(document: str | Mapping[str, object]) -> str:
@@ -226,21 +213,15 @@ def _encode_transcribe(provider: "Cohere", call: Call[object]) -> HttpRequest:
     request = supported(TRANSCRIPTION_PARAMETERS, cast("TranscriptionRequest", call.request), call)
     form = form_body(request, model=call.route.model)
     own = ((b"content-type", form.content_type), (b"accept", b"application/json"))
-    return HttpRequest(
-        method="POST",
-        base_url=call.route.base_url,
-        path="/audio/transcriptions",
-        headers=merged(own + provider.auth.headers(call.route.api_key), call.headers),
-        upload=form,
-    )
+    return provider.request(call, "POST", call.route.base_url, "/audio/transcriptions", own, upload=form)
 
 
 def _encode_count(provider: "Cohere", call: Call[object]) -> HttpRequest:
     request = cast("CountTokensRequest", call.request)
     if request.text is None or request.tools:
         raise BadRequestError("Cohere counts the tokens of a text, not those of messages and tools: give a text")
-    body = {"text": request.text, "model": call.route.model, **(request.extra_body or {})}
-    return _post(provider, call, "/tokenize", body, first_version(call.route.base_url))
+    body = body_of({"text": request.text, "model": call.route.model}, request.extra_body)
+    return provider.request(call, "POST", first_version(call.route.base_url), "/tokenize", JSON, body=body)
 
 
 def _decode_count(provider: "Cohere", call: Call[object], body: bytes, headers: Headers) -> TokenCount:

@@ -19,7 +19,6 @@ from ..types import (
     Usage,
 )
 from ._bytes_stream import BytesDecoder
-from ._headers import merged
 from ._parameters import Mapped, Rule, Sent, Unsupported, refuse, supported
 from ._read import read_json
 from ._speech import read_sound, spoken, voice_of
@@ -116,14 +115,8 @@ def _request(
     upload: File | None = None,
 ) -> HttpRequest:
     base_url, path = provider.locate(call, path)
-    return HttpRequest(
-        method="POST",
-        base_url=base_url,
-        path=f"{path}?{urlencode(list(_pairs(query)), quote_via=quote)}",
-        headers=merged(headers + provider.auth.headers(call.route.api_key), call.headers),
-        body=body,
-        upload=upload,
-    )
+    path = f"{path}?{urlencode(list(_pairs(query)), quote_via=quote)}"
+    return provider.request(call, "POST", base_url, path, headers, body=body, upload=upload)
 
 
 def _pairs(query: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from .._errors import BadRequestError
 from .._http import Headers, HttpRequest
 from ..types import OcrPage, OcrRequest, OcrResponse, Usage
 from ._classify import classify
-from ._headers import JSON, merged
+from ._headers import JSON
 from ._parameters import Mapped, Rule, Unsupported, supported
 from ._polling import ask_after, ask_again
 from ._read import read_json
@@ -76,13 +76,8 @@ def _encode(provider: WireProvider, call: Call[object]) -> HttpRequest:
     query.update((name, value) for name, value in extra.items() if name in _IN_QUERY)
     body = {**_source(request), **{name: value for name, value in extra.items() if name not in _IN_QUERY}}
     base_url, path = provider.locate(call, f"/documentModels/{quote(call.route.model, safe='')}:analyze")
-    return HttpRequest(
-        method="POST",
-        base_url=base_url,
-        path=f"{path}?{urlencode({name: _text(value) for name, value in query.items()}, quote_via=quote)}",
-        headers=merged(JSON + provider.auth.headers(call.route.api_key), call.headers),
-        body=_ENCODER.encode(body),
-    )
+    path = f"{path}?{urlencode({name: _text(value) for name, value in query.items()}, quote_via=quote)}"
+    return provider.request(call, "POST", base_url, path, JSON, body=_ENCODER.encode(body))
 
 
 def _source(request: OcrRequest) -> Mapping[str, object]:

@@ -14,7 +14,6 @@ from .._form import Form
 from .._http import Headers, HttpRequest
 from ..types import File, SpeechRequest, TranscribedWord, TranscriptionRequest, TranscriptionResponse, Usage
 from ._bytes_stream import BytesDecoder
-from ._headers import merged
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, refuse, supported
 from ._read import read_json
 from ._speech import read_sound, spoken, voice_of
@@ -91,13 +90,7 @@ def _encode_speech(provider: WireProvider, call: Call[object]) -> HttpRequest:
     if (wanted := _format(request, call)) is not None:
         path = f"{path}?output_format={quote(wanted, safe='')}"
     own = ((b"content-type", b"application/json"), (b"accept", b"*/*"))
-    return HttpRequest(
-        method="POST",
-        base_url=base_url,
-        path=path,
-        headers=merged(own + provider.auth.headers(call.route.api_key), call.headers),
-        body=_ENCODER.encode(body),
-    )
+    return provider.request(call, "POST", base_url, path, own, body=_ENCODER.encode(body))
 
 
 def _format(request: SpeechRequest, call: Call[object]) -> str | None:
@@ -130,15 +123,8 @@ def _encode_transcribe(provider: WireProvider, call: Call[object]) -> HttpReques
             several = cast("list[object]", value) if isinstance(value, list) else [value]
             fields += [(name, one if isinstance(one, str) else _ENCODER.encode(one).decode()) for one in several]
     form = Form([*fields, ("file", File.of(request.file, "file"))])
-    base_url, path = provider.locate(call, "/speech-to-text")
     own = ((b"content-type", form.content_type), (b"accept", b"application/json"))
-    return HttpRequest(
-        method="POST",
-        base_url=base_url,
-        path=path,
-        headers=merged(own + provider.auth.headers(call.route.api_key), call.headers),
-        upload=form,
-    )
+    return provider.request(call, "POST", *provider.locate(call, "/speech-to-text"), own, upload=form)
 
 
 def _decode_transcribe(

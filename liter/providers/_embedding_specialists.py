@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 
-import msgspec
 from msgspec.structs import replace
 
 from .._contract import Call
 from .._errors import BadRequestError
 from .._http import HttpRequest
 from ..types import EmbeddingRequest
+from ._json_body import body_of
 from ._openai import OpenAI
 from ._openai_operations import OPERATIONS, post
 from ._parameters import refuse
@@ -20,7 +20,6 @@ from ._wire import OperationWire
 
 Item = str | Sequence[int] | Mapping[str, object]
 
-_ENCODER = msgspec.json.Encoder()
 _EMBED = OPERATIONS["embed"]
 
 
@@ -69,8 +68,7 @@ def _encode_voyage(provider: OpenAI, call: Call[object]) -> HttpRequest:
         "output_dimension": request.dimensions,
         "output_encoding": None if request.encoding_format == "float" else request.encoding_format,
     }
-    body = {name: value for name, value in told.items() if value is not None}
-    return post(provider, call, "/multimodalembeddings", _ENCODER.encode({**body, **(request.extra_body or {})}))
+    return post(provider, call, "/multimodalembeddings", body_of(told, request.extra_body))
 
 
 _JINA_TASKS = {"query": "retrieval.query", "document": "retrieval.passage"}

@@ -9,16 +9,16 @@ import msgspec
 from .._contract import Call
 from .._http import Headers, HttpRequest
 from ..types import ImageGenerationRequest, ImagesResponse
-from ._headers import JSON, merged
+from ._headers import JSON
 from ._image_parts import PARAMETERS as COMMON
 from ._image_parts import images_response, model_of
+from ._json_body import body_of
 from ._parameters import Mapped, Renamed, Rule, supported
 from ._read import read_json
 from ._wire import OperationWire, WireProvider
 
 JsonObject = dict[str, object]
 
-_ENCODER = msgspec.json.Encoder()
 
 PARAMETERS: Mapping[str, Rule] = {
     **COMMON,
@@ -53,15 +53,8 @@ def _encode(provider: WireProvider, call: Call[object]) -> HttpRequest:
         "output_format": request.output_format,
         "seed": request.seed,
     }
-    body = {name: value for name, value in told.items() if value is not None}
-    base_url, path = provider.locate(call, f"/{quote(model_of(call, 'fal-ai/flux/schnell'), safe='/')}")
-    return HttpRequest(
-        method="POST",
-        base_url=base_url,
-        path=path,
-        headers=merged(JSON + provider.auth.headers(call.route.api_key), call.headers),
-        body=_ENCODER.encode({**body, **(request.extra_body or {})}),
-    )
+    place = provider.locate(call, f"/{quote(model_of(call, 'fal-ai/flux/schnell'), safe='/')}")
+    return provider.request(call, "POST", *place, JSON, body=body_of(told, request.extra_body))
 
 
 def _size(size: str | None) -> object:

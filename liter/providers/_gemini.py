@@ -30,7 +30,7 @@ from ._gemini_request import PARAMETERS, chat_body, model_path
 from ._gemini_stream import GenerateContentDecoder, read_reply
 from ._gemini_target import target_of
 from ._google_error import classify_google
-from ._headers import GET, JSON, STREAM, merged
+from ._headers import GET, JSON, STREAM
 from ._inline import remote_urls
 from ._paging import page_query
 from ._wire import OperationWire, WireProvider
@@ -80,14 +80,9 @@ def generate_path(model: str, *, stream: bool) -> str:
 
 
 def _encode_chat(provider: Gemini, call: Call[object]) -> HttpRequest:
-    route = call.route
-    return HttpRequest(
-        method="POST",
-        base_url=route.base_url,
-        path=generate_path(route.model, stream=call.stream),
-        headers=merged((STREAM if call.stream else JSON) + provider.auth.headers(route.api_key), call.headers),
-        body=chat_body(cast("ChatCompletionRequest", call.request), target_of(call, provider.name)),
-    )
+    path = generate_path(call.route.model, stream=call.stream)
+    body = chat_body(cast("ChatCompletionRequest", call.request), target_of(call, provider.name))
+    return provider.request(call, "POST", call.route.base_url, path, STREAM if call.stream else JSON, body=body)
 
 
 def _decode_chat(provider: Gemini, call: Call[object], body: bytes, headers: Headers) -> ChatCompletionResponse:
@@ -99,15 +94,8 @@ def _open_chat_stream(provider: Gemini, call: Call[object]) -> GenerateContentDe
 
 
 def _encode_list_models(provider: Gemini, call: Call[object]) -> HttpRequest:
-    route = call.route
-    headers = merged(GET + provider.auth.headers(route.api_key), call.headers)
-    # The most it gives at once.
-    return HttpRequest(
-        method="GET",
-        base_url=route.base_url,
-        path="/models?" + page_query(call, limit="pageSize", most=1000, after="pageToken"),
-        headers=headers,
-    )
+    path = "/models?" + page_query(call, limit="pageSize", most=1000, after="pageToken")
+    return provider.request(call, "GET", call.route.base_url, path, GET)
 
 
 def _decode_models(provider: Gemini, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:
@@ -115,10 +103,8 @@ def _decode_models(provider: Gemini, call: Call[object], body: bytes, headers: H
 
 
 def _post(provider: Gemini, call: Call[object], method: str, body: bytes) -> HttpRequest:
-    route = call.route
-    headers = merged(JSON + provider.auth.headers(route.api_key), call.headers)
-    path = f"{model_path(route.model)}:{method}"
-    return HttpRequest(method="POST", base_url=route.base_url, path=path, headers=headers, body=body)
+    path = f"{model_path(call.route.model)}:{method}"
+    return provider.request(call, "POST", call.route.base_url, path, JSON, body=body)
 
 
 def _encode_embed(provider: Gemini, call: Call[object]) -> HttpRequest:

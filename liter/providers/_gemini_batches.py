@@ -17,12 +17,12 @@ from ..types import (
     BatchInput,
     BatchObject,
     BatchResultsRequest,
-    BinaryContent,
     CancelBatchRequest,
     CreateBatchRequest,
     RetrieveBatchRequest,
 )
 from ._batch import BatchForm, BatchItem, BatchLine, ResultDocument, ResultLines, ResultReader
+from ._bytes_stream import read_bytes
 from ._gemini_files import version_of
 from ._gemini_json import (
     JsonObject,
@@ -37,7 +37,7 @@ from ._gemini_json import (
 )
 from ._gemini_request import model_path
 from ._google_status import HTTP_STATUS
-from ._headers import GET, JSON, merged
+from ._headers import GET, JSON
 from ._paging import page_query
 from ._parameters import refuse
 from ._read import unreadable
@@ -72,8 +72,7 @@ FORM = BatchForm(inline=True, by_id=True, item=_item, endpoints={"chat": _ENDPOI
 
 def _request(provider: "Gemini", call: Call[object], method: str, path: str) -> HttpRequest:
     body = b"{}" if method == "POST" else b""
-    headers = merged((JSON if body else GET) + provider.auth.headers(call.route.api_key), call.headers)
-    return HttpRequest(method=method, base_url=call.route.base_url, path=path, headers=headers, body=body)
+    return provider.request(call, method, call.route.base_url, path, JSON if body else GET, body=body)
 
 
 def _path(batch_id: str) -> str:
@@ -97,13 +96,8 @@ def _encode_create(provider: "Gemini", call: Call[object]) -> HttpRequest:
         raise BadRequestError("model: a batch is for one model here, and with input_file_id it has to be given")
     # Its name is required, and liter has no word for it: extra_body may give another.
     facts = {"displayName": "liter", **(asked.extra_body or {})}
-    headers = merged(JSON + provider.auth.headers(call.route.api_key), call.headers)
-    made = HttpRequest(
-        method="POST",
-        base_url=call.route.base_url,
-        path=f"{model_path(call.route.model)}:batchGenerateContent",
-        headers=headers,
-    )
+    path = f"{model_path(call.route.model)}:batchGenerateContent"
+    made = provider.request(call, "POST", call.route.base_url, path, JSON)
     if not isinstance(asked.requests, BatchInput):
         name = asked.input_file_id or ""
         given = name if name.startswith("files/") else f"files/{name}"
@@ -217,10 +211,6 @@ def _result(reader: ResultReader, told: JsonObject) -> BatchLine:
     return reader.refusal(custom_id, status, _ENCODER.encode({"error": failure}))
 
 
-def _decode_results(provider: "Gemini", call: Call[object], body: bytes, headers: Headers) -> BinaryContent:
-    return BinaryContent(body)
-
-
 BATCHES: Mapping[str, OperationWire[Any, Any]] = {
     "create_batch": OperationWire(encode=_encode_create, decode=_decode_batch),
     "retrieve_batch": OperationWire(
@@ -236,5 +226,5 @@ BATCHES: Mapping[str, OperationWire[Any, Any]] = {
         ),
         decode=_decode_page,
     ),
-    "batch_results": OperationWire(encode=_encode_results, decode=_decode_results, open_stream=_open_results),
+    "batch_results": OperationWire(encode=_encode_results, decode=read_bytes, open_stream=_open_results),
 }

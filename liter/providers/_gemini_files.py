@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 
@@ -21,7 +21,8 @@ from ..types import (
     RetrieveFileRequest,
 )
 from ._gemini_json import JsonObject, count_of, fields_of, objects_of, read_fields, text_of, unix_time_of
-from ._headers import GET, merged
+from ._headers import GET
+from ._paging import query_of
 from ._parameters import refuse
 from ._read import unreadable
 from ._wire import OperationWire
@@ -43,19 +44,10 @@ def _encode_create(provider: "Gemini", call: Call[object]) -> HttpRequest:
     file = cast("File", asked.file)
     facts = {"displayName": file.name, "mimeType": file.media_type, **(asked.extra_body or {})}
     form = Related(msgspec.json.encode({"file": facts}), file, progress=asked.progress)
-    headers = (
-        (b"content-type", form.content_type),
-        (b"accept", b"application/json"),
-        (b"x-goog-upload-protocol", b"multipart"),
-    )
-    return HttpRequest(
-        method="POST",
-        # Uploads have a root of their own before the version.
-        base_url=version_of(call.route.base_url, "/upload"),
-        path="/files?uploadType=multipart",
-        headers=merged(headers + provider.auth.headers(call.route.api_key), call.headers),
-        upload=form,
-    )
+    headers = ((b"content-type", form.content_type), *GET, (b"x-goog-upload-protocol", b"multipart"))
+    # Uploads have a root of their own before the version.
+    root = version_of(call.route.base_url, "/upload")
+    return provider.request(call, "POST", root, "/files?uploadType=multipart", headers, upload=form)
 
 
 def version_of(base_url: str, root: str) -> str:
@@ -64,8 +56,7 @@ def version_of(base_url: str, root: str) -> str:
 
 
 def _request(provider: "Gemini", call: Call[object], method: str, path: str) -> HttpRequest:
-    headers = merged(GET + provider.auth.headers(call.route.api_key), call.headers)
-    return HttpRequest(method=method, base_url=call.route.base_url, path=path, headers=headers)
+    return provider.request(call, method, call.route.base_url, path, GET)
 
 
 def _path(call: Call[object]) -> str:
@@ -79,9 +70,7 @@ def _encode_list(provider: "Gemini", call: Call[object]) -> HttpRequest:
     for name in ("purpose", "order"):
         if getattr(asked, name) is not None:
             refuse(call, f"{name!r}", "leave it out")
-    query = {"pageSize": asked.limit, "pageToken": asked.after}
-    told = urlencode({name: value for name, value in query.items() if value is not None})
-    return _request(provider, call, "GET", f"/files?{told}" if told else "/files")
+    return _request(provider, call, "GET", "/files" + query_of(pageSize=asked.limit, pageToken=asked.after))
 
 
 def _file(told: JsonObject) -> FileObject:

@@ -37,3 +37,9 @@ STREAM: RawHeaders = (
     (b"accept-encoding", b"identity"),
 )
 GET: RawHeaders = ((b"accept", b"application/json"),)
+
+
+def content_from(start: int) -> RawHeaders:
+    """Ask for content of any type, from a byte on: RFC 9110, 14.2."""
+    accept = (b"accept", b"*/*")
+    return (accept, (b"range", b"bytes=%d-" % start)) if start else (accept,)

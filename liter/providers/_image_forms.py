@@ -1,6 +1,6 @@
 """Images whose requests have a form of their own, at providers that speak OpenAI's wire otherwise."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -9,17 +9,15 @@ from .._contract import Call
 from .._errors import EndpointNotSupportedError
 from .._http import Headers, HttpRequest
 from ..types import ImageGenerationRequest, ImagesResponse
+from ._headers import JSON
 from ._image_parts import PARAMETERS, images_response, sides, size_of
+from ._json_body import body_of
 from ._openai_images import read_images
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, supported
 from ._read import read_json
 
 if TYPE_CHECKING:
     from ._openai import OpenAI
-
-Post = Callable[["OpenAI", Call[object], str, bytes], HttpRequest]
-
-_ENCODER = msgspec.json.Encoder()
 
 
 class ImageForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +72,7 @@ FORMS: Mapping[str, ImageForm] = {
 }
 
 
-def encode_form(provider: "OpenAI", call: Call[object], post: Post) -> HttpRequest:
+def encode_form(provider: "OpenAI", call: Call[object]) -> HttpRequest:
     """Make the request of an image in the provider's own form.
 
     :raises EndpointNotSupportedError: a stream is asked for
@@ -90,7 +88,8 @@ def encode_form(provider: "OpenAI", call: Call[object], post: Post) -> HttpReque
     told.update(sides(size_of(request, call)))
     if request.response_format is not None:
         told["response_format"] = form.formats.get(request.response_format, request.response_format)
-    return post(provider, call, form.path, _ENCODER.encode({**told, **(request.extra_body or {})}))
+    body = body_of(told, request.extra_body)
+    return provider.request(call, "POST", *provider.locate(call, form.path), JSON, body=body)
 
 
 def read_form(call: Call[object], body: bytes, headers: Headers, form: str) -> ImagesResponse:

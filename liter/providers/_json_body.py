@@ -1,4 +1,4 @@
-"""Bodies of requests whose structs already have the wire's form."""
+"""JSON bodies, of a request's own fields or of others."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -8,6 +8,12 @@ from msgspec.structs import replace
 
 _ENCODER = msgspec.json.Encoder()
 _ANY = msgspec.json.Decoder(dict[str, object])
+
+
+def body_of(fields: Mapping[str, object], extra: Mapping[str, object] | None) -> bytes:
+    """Encode fields as a JSON object: those that are ``None`` are left out, ``extra_body`` is merged last."""
+    told = {name: value for name, value in fields.items() if value is not None}
+    return _ENCODER.encode({**told, **(extra or {})})
 
 
 def json_body(request: msgspec.Struct, *, renames: Mapping[str, str] | None = None, **changes: object) -> bytes:

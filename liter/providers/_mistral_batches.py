@@ -19,8 +19,9 @@ from ..types import (
     ListBatchesRequest,
 )
 from ._batch import BatchForm
+from ._bytes_stream import read_bytes
+from ._json_body import body_of
 from ._openai_batches import batch_path, batches_request, file_content, file_line, open_lines
-from ._openai_operations import read_bytes
 from ._parameters import refuse
 from ._read import read_json
 from ._wire import OperationWire
@@ -60,8 +61,6 @@ _ENDED: Mapping[str, str] = {
 _HOURS = re.compile(r"(\d+)h")
 # The largest page it gives.
 _PAGE_SIZE = 100
-
-_ENCODER = msgspec.json.Encoder()
 
 
 class _Error(msgspec.Struct):
@@ -110,8 +109,7 @@ def _encode_create(provider: "Mistral", call: Call[object]) -> HttpRequest:
         "metadata": asked.metadata,
         "timeout_hours": None if hours is None else int(hours.group(1)),
     }
-    told = {name: value for name, value in fields.items() if value is not None}
-    return batches_request(provider, call, "POST", body=_ENCODER.encode({**told, **(asked.extra_body or {})}))
+    return batches_request(provider, call, "POST", body=body_of(fields, asked.extra_body))
 
 
 def _encode_list(provider: "Mistral", call: Call[object]) -> HttpRequest:

@@ -6,7 +6,7 @@ from typing import Any, cast
 import msgspec
 
 from .._contract import Call
-from .._http import Headers, HttpRequest, RawHeaders
+from .._http import Headers, HttpRequest
 from ..types import (
     ChatCompletionRequest,
     ChatCompletionResponse,
@@ -18,15 +18,13 @@ from ..types import (
     Usage,
     Vector,
 )
-from ._headers import JSON, merged
+from ._headers import GET, JSON
 from ._json_body import json_body
 from ._ollama_reply import ChatStreamDecoder, read_chat
 from ._ollama_request import PARAMETERS, encode_chat
 from ._parameters import Mapped, Rule, Sent, Unsupported, supported
 from ._read import read_json
 from ._wire import OperationWire, WireProvider
-
-_GET: RawHeaders = ((b"accept", b"application/json"),)
 
 EMBEDDING_PARAMETERS: Mapping[str, Rule] = {
     "model": Sent(),
@@ -72,8 +70,7 @@ class Ollama(WireProvider, frozen=True, kw_only=True):
 
 
 def _post(provider: Ollama, call: Call[object], path: str, body: bytes) -> HttpRequest:
-    headers = merged(JSON + provider.auth.headers(call.route.api_key), call.headers)
-    return HttpRequest(method="POST", base_url=call.route.base_url, path=path, headers=headers, body=body)
+    return provider.request(call, "POST", call.route.base_url, path, JSON, body=body)
 
 
 def _encode_chat(provider: Ollama, call: Call[object]) -> HttpRequest:
@@ -89,8 +86,7 @@ def _open_chat_stream(provider: Ollama, call: Call[object]) -> ChatStreamDecoder
 
 
 def _encode_list_models(provider: Ollama, call: Call[object]) -> HttpRequest:
-    headers = merged(_GET + provider.auth.headers(call.route.api_key), call.headers)
-    return HttpRequest(method="GET", base_url=call.route.base_url, path="/api/tags", headers=headers)
+    return provider.request(call, "GET", call.route.base_url, "/api/tags", GET)
 
 
 def _decode_models(provider: Ollama, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:

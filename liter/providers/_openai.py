@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from .._contract import Call
 from .._errors import BadRequestError
-from .._http import Headers, HttpRequest, RawHeaders
+from .._http import Headers, HttpRequest
 from ..types import (
     AssistantMessage,
     ChatCompletionRequest,
@@ -30,14 +30,14 @@ from ..types import (
 )
 from ._batch import BatchForm
 from ._entry import Entry
-from ._headers import merged
+from ._headers import GET
 from ._image_forms import FORMS as IMAGE_FORMS
 from ._inline import remote_urls
 from ._openai_batches import BATCHES
 from ._openai_batches import FORM as BATCH_FORM
 from ._openai_count import COUNT
 from ._openai_files import FILES
-from ._openai_operations import OPERATIONS
+from ._openai_operations import OPERATIONS, post
 from ._openai_reply import read_models, read_reply
 from ._openai_responses import RESPONSES
 from ._openai_stream import ChatStreamDecoder
@@ -50,14 +50,6 @@ from ._xai_batches import FORM as XAI_BATCH_FORM
 _ENCODER = msgspec.json.Encoder()
 _ANY = msgspec.json.Decoder(dict[str, object])
 
-_JSON: RawHeaders = ((b"content-type", b"application/json"), (b"accept", b"application/json"))
-# Proxies that compress hold a stream back until they have enough of it.
-_STREAM: RawHeaders = (
-    (b"content-type", b"application/json"),
-    (b"accept", b"text/event-stream"),
-    (b"accept-encoding", b"identity"),
-)
-_GET: RawHeaders = ((b"accept", b"application/json"),)
 
 _WITH_USAGE = StreamOptions(include_usage=True)
 
@@ -228,15 +220,8 @@ class OpenAI(WireProvider, frozen=True, kw_only=True):
 
 
 def _encode_chat(provider: OpenAI, call: Call[object]) -> HttpRequest:
-    base_url, path = provider.locate(call, "/chat/completions")
-    key = provider.auth.headers(call.route.api_key)
-    return HttpRequest(
-        method="POST",
-        base_url=base_url,
-        path=path,
-        headers=merged((_STREAM if call.stream else _JSON) + key, call.headers),
-        body=provider.chat_body(cast("ChatCompletionRequest", call.request), call),
-    )
+    body = provider.chat_body(cast("ChatCompletionRequest", call.request), call)
+    return post(provider, call, "/chat/completions", body)
 
 
 def _decode_chat(provider: OpenAI, call: Call[object], body: bytes, headers: Headers) -> ChatCompletionResponse:
@@ -248,9 +233,7 @@ def _open_chat_stream(provider: OpenAI, call: Call[object]) -> ChatStreamDecoder
 
 
 def _encode_list_models(provider: OpenAI, call: Call[object]) -> HttpRequest:
-    base_url, path = provider.locate(call, "/models")
-    headers = merged(_GET + provider.auth.headers(call.route.api_key), call.headers)
-    return HttpRequest(method="GET", base_url=base_url, path=path, headers=headers)
+    return provider.request(call, "GET", *provider.locate(call, "/models"), GET)
 
 
 def _decode_models(provider: OpenAI, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:

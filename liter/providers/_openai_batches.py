@@ -19,9 +19,10 @@ from ..types import (
     Usage,
 )
 from ._batch import UNREADABLE, BatchForm, BatchItem, BatchLine, ResultLines, ResultReader
-from ._headers import GET, JSON, merged
+from ._bytes_stream import read_bytes
+from ._headers import GET, JSON, content_from
 from ._input_output_usage import InputOutputUsage
-from ._openai_operations import read_bytes
+from ._json_body import body_of
 from ._paging import page_query
 from ._read import read_json
 from ._wire import OperationWire
@@ -132,8 +133,7 @@ def batches_request(
     base_url, path = provider.locate(call, "/batches" + rest)
     if "batches" in provider.paths:
         path += rest
-    headers = (JSON if body else GET) + provider.auth.headers(call.route.api_key)
-    return HttpRequest(method=method, base_url=base_url, path=path, headers=merged(headers, call.headers), body=body)
+    return provider.request(call, method, base_url, path, JSON if body else GET, body=body)
 
 
 def _encode_create(provider: "OpenAI", call: Call[object]) -> HttpRequest:
@@ -145,8 +145,7 @@ def _encode_create(provider: "OpenAI", call: Call[object]) -> HttpRequest:
         "metadata": asked.metadata,
         "output_expires_after": asked.output_expires_after,
     }
-    told = {name: value for name, value in fields.items() if value is not None}
-    return batches_request(provider, call, "POST", body=_ENCODER.encode({**told, **(asked.extra_body or {})}))
+    return batches_request(provider, call, "POST", body=body_of(fields, asked.extra_body))
 
 
 def _encode_results(provider: "OpenAI", call: Call[object]) -> HttpRequest:
@@ -159,9 +158,9 @@ def file_content(provider: "OpenAI", call: Call[object], file_id: str) -> HttpRe
     """Ask for a file's content."""
     # They are files, wherever the provider has its batches.
     files = msgspec.structs.replace(call, operation="file_content")
-    base_url, root = provider.locate(files, f"/files/{quote(file_id, safe='')}/content")
-    headers = merged(((b"accept", b"*/*"), *provider.auth.headers(call.route.api_key)), call.headers)
-    return HttpRequest(method="GET", base_url=base_url, path=root, headers=headers)
+    return provider.request(
+        call, "GET", *provider.locate(files, f"/files/{quote(file_id, safe='')}/content"), content_from(0)
+    )
 
 
 def _batch(told: _Batch, provider: str) -> BatchObject:

@@ -20,7 +20,8 @@ from ..types import (
     TokenCount,
     ToolMessage,
 )
-from ._headers import JSON, merged
+from ._headers import JSON
+from ._json_body import body_of
 from ._read import read_json
 from ._wire import OperationWire
 
@@ -47,13 +48,8 @@ def _encode(provider: "OpenAI", call: Call[object]) -> HttpRequest:
     if asked.tools:
         fields["tools"] = [_tool(tool) for tool in asked.tools]
     base_url, root = provider.locate(call, "/responses")
-    return HttpRequest(
-        method="POST",
-        base_url=base_url,
-        path=root + "/input_tokens",
-        headers=merged(JSON + provider.auth.headers(call.route.api_key), call.headers),
-        body=msgspec.json.encode({**fields, **(asked.extra_body or {})}),
-    )
+    body = body_of(fields, asked.extra_body)
+    return provider.request(call, "POST", base_url, root + "/input_tokens", JSON, body=body)
 
 
 def _items(message: Message) -> Iterator[JsonObject]:

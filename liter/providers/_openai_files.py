@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 from msgspec.structs import replace
 
 from .._contract import Call
-from .._http import Headers, HttpRequest
+from .._http import Headers, HttpRequest, RawHeaders
 from ..types import (
     CreateFileRequest,
     FileContentRequest,
@@ -18,10 +18,11 @@ from ..types import (
     ListFilesRequest,
     RetrieveFileRequest,
 )
-from ._bytes_stream import BytesDecoder
+from ._bytes_stream import BytesDecoder, read_bytes
 from ._form_body import form_body
-from ._headers import GET, merged
-from ._openai_operations import post_form, read_bytes
+from ._headers import GET, content_from
+from ._openai_operations import post_form
+from ._paging import query_of
 from ._read import read_json
 from ._wire import OperationWire
 
@@ -55,18 +56,15 @@ _PAGE = msgspec.json.Decoder(_Page)
 _DELETED = msgspec.json.Decoder(FileDeleted)
 
 
-def request(provider: "OpenAI", call: Call[object], method: str, path: str = "", query: str = "") -> HttpRequest:
-    """Make a request without a body."""
+def _request(
+    provider: "OpenAI", call: Call[object], method: str, path: str = "", headers: RawHeaders = GET
+) -> HttpRequest:
     base_url, root = provider.locate(call, "/files")
-    return HttpRequest(
-        method=method,
-        base_url=base_url,
-        path=root + path + (f"?{query}" if query else ""),
-        headers=merged(GET + provider.auth.headers(call.route.api_key), call.headers),
-    )
+    return provider.request(call, method, base_url, root + path, headers)
 
 
-def _id(call: Call[object]) -> str:
+def file_path(call: Call[object]) -> str:
+    """What a file's id makes of a path."""
     return "/" + quote(cast("RetrieveFileRequest", call.request).file_id, safe="")
 
 
@@ -80,22 +78,13 @@ def _encode_create(provider: "OpenAI", call: Call[object]) -> HttpRequest:
 
 def _encode_list(provider: "OpenAI", call: Call[object]) -> HttpRequest:
     asked = cast("ListFilesRequest", call.request)
-    names = ("purpose", "limit", "order", "after")
-    query = [(name, value) for name in names if (value := getattr(asked, name)) is not None]
-    return request(provider, call, "GET", query=urlencode(query))
+    query = query_of(purpose=asked.purpose, limit=asked.limit, order=asked.order, after=asked.after)
+    return _request(provider, call, "GET", query)
 
 
 def _encode_content(provider: "OpenAI", call: Call[object]) -> HttpRequest:
-    made = request(provider, call, "GET", _id(call) + "/content")
-    return from_byte(made, cast("FileContentRequest", call.request).start)
-
-
-def from_byte(request: HttpRequest, start: int) -> HttpRequest:
-    """Ask for content from a byte on: RFC 9110, 14.2."""
-    headers: tuple[tuple[bytes, bytes], ...] = ((b"accept", b"*/*"), *request.headers[1:])
-    if start:
-        headers = (*headers, (b"range", b"bytes=%d-" % start))
-    return replace(request, headers=headers)
+    start = cast("FileContentRequest", call.request).start
+    return _request(provider, call, "GET", file_path(call) + "/content", content_from(start))
 
 
 def _file(told: _File) -> FileObject:
@@ -127,10 +116,10 @@ def _decode_page(provider: "OpenAI", call: Call[object], body: bytes, headers: H
 FILES: Mapping[str, OperationWire[Any, Any]] = {
     "create_file": OperationWire(encode=_encode_create, decode=_decode_file),
     "retrieve_file": OperationWire(
-        encode=lambda provider, call: request(provider, call, "GET", _id(call)), decode=_decode_file
+        encode=lambda provider, call: _request(provider, call, "GET", file_path(call)), decode=_decode_file
     ),
     "delete_file": OperationWire(
-        encode=lambda provider, call: request(provider, call, "DELETE", _id(call)),
+        encode=lambda provider, call: _request(provider, call, "DELETE", file_path(call)),
         decode=lambda provider, call, body, headers: read_json(call, body, _DELETED, "what a deletion tells"),
     ),
     "list_files": OperationWire(encode=_encode_list, decode=_decode_page),

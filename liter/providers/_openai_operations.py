@@ -10,7 +10,6 @@ from .._contract import Call
 from .._form import Form
 from .._http import Headers, HttpRequest
 from ..types import (
-    BinaryContent,
     CompletionRequest,
     EmbeddingRequest,
     File,
@@ -26,9 +25,9 @@ from ..types import (
     Usage,
 )
 from . import _image_forms as image_forms
-from ._bytes_stream import BytesDecoder
+from ._bytes_stream import BytesDecoder, read_bytes
 from ._form_body import form_body
-from ._headers import JSON, STREAM, merged
+from ._headers import JSON, STREAM
 from ._json_body import json_body
 from ._openai_completions import CompletionStreamDecoder, read_completion
 from ._openai_embeddings import read_embeddings
@@ -52,17 +51,10 @@ def post(provider: "OpenAI", call: Call[object], path: str, body: bytes, *, acce
 
     :param path: where the operation is unless the provider has it elsewhere
     """
-    base_url, path = provider.locate(call, path)
     headers = STREAM if call.stream and not accept else JSON
     if accept:
         headers = (headers[0], (b"accept", accept))
-    return HttpRequest(
-        method="POST",
-        base_url=base_url,
-        path=path,
-        headers=merged(headers + provider.auth.headers(call.route.api_key), call.headers),
-        body=body,
-    )
+    return provider.request(call, "POST", *provider.locate(call, path), headers, body=body)
 
 
 def _streamed(body: bytes) -> bytes:
@@ -82,7 +74,7 @@ def _encode_embed(provider: "OpenAI", call: Call[object]) -> HttpRequest:
 
 def _encode_rerank(provider: "OpenAI", call: Call[object]) -> HttpRequest:
     if provider.rerank_form:
-        return encode_form(provider, call, post)
+        return encode_form(provider, call)
     request = cast("RerankRequest", call.request)
     return post(provider, call, "/rerank", json_body(request, renames=provider.rerank_renames, model=call.route.model))
 
@@ -111,7 +103,7 @@ def _encode_completions(provider: "OpenAI", call: Call[object]) -> HttpRequest:
 
 def _encode_image(provider: "OpenAI", call: Call[object]) -> HttpRequest:
     if provider.image_form:
-        return image_forms.encode_form(provider, call, post)
+        return image_forms.encode_form(provider, call)
     request = cast("ImageGenerationRequest", call.request)
     body = json_body(request, model=call.route.model or None)
     return post(provider, call, "/images/generations", _streamed(body) if call.stream else body)
@@ -129,16 +121,9 @@ def _encode_speech(provider: "OpenAI", call: Call[object]) -> HttpRequest:
 
 def post_form(provider: "OpenAI", call: Call[object], path: str, form: Form) -> HttpRequest:
     """Make a request with a form."""
-    base_url, path = provider.locate(call, path)
     accept = b"text/event-stream" if call.stream else b"application/json"
     headers = ((b"content-type", form.content_type), (b"accept", accept))
-    return HttpRequest(
-        method="POST",
-        base_url=base_url,
-        path=path,
-        headers=merged(headers + provider.auth.headers(call.route.api_key), call.headers),
-        upload=form,
-    )
+    return provider.request(call, "POST", *provider.locate(call, path), headers, upload=form)
 
 
 def _encode_transcribe(provider: "OpenAI", call: Call[object]) -> HttpRequest:
@@ -160,11 +145,6 @@ def _encode_image_edit(provider: "OpenAI", call: Call[object]) -> HttpRequest:
 
 def _encode_image_variation(provider: "OpenAI", call: Call[object]) -> HttpRequest:
     return post_form(provider, call, "/images/variations", form_body(call.request, model=call.route.model or None))
-
-
-def read_bytes(provider: object, call: Call[object], body: bytes, headers: Headers) -> BinaryContent:
-    """Take a body as it is."""
-    return BinaryContent(body)
 
 
 def _speech_usage(call: Call[object], value: object) -> Usage:

@@ -16,7 +16,7 @@ from ..types import (
     ResponseObject,
     RetrieveResponseRequest,
 )
-from ._headers import GET, JSON, STREAM, merged
+from ._headers import GET, JSON, STREAM
 from ._json_body import json_body
 from ._openai_responses_reply import read_response
 from ._openai_responses_stream import ResponseStreamDecoder
@@ -35,13 +35,7 @@ def _request(
 ) -> HttpRequest:
     base_url, root = provider.locate(call, "/responses")
     headers = STREAM if call.stream else JSON if body else GET
-    return HttpRequest(
-        method=method,
-        base_url=base_url,
-        path=root + path + (f"?{query}" if query else ""),
-        headers=merged(headers + provider.auth.headers(call.route.api_key), call.headers),
-        body=body,
-    )
+    return provider.request(call, method, base_url, root + path + (f"?{query}" if query else ""), headers, body=body)
 
 
 def _id_of(call: Call[object]) -> str:

@@ -5,6 +5,12 @@ from urllib.parse import urlencode
 from .._contract import Call
 
 
+def query_of(**fields: object) -> str:
+    """A query of the fields that are not ``None``, percent-encoded, with its question mark; nothing without any."""
+    told = {name: value for name, value in fields.items() if value is not None}
+    return f"?{urlencode(told)}" if told else ""
+
+
 def page_query(call: Call[object], *, limit: str, most: int, after: str) -> str:
     """The query for the page that a request asks for, percent-encoded.
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from .._contract import Call
 from .._errors import SerializationError
 from .._http import Headers, HttpRequest, Origin, parse_base_url
-from ._headers import GET, merged
+from ._headers import GET
 from ._retry_after import retry_after
 from ._wire import FollowUp, WireProvider
 
@@ -36,12 +36,7 @@ def ask_after(
             retryable=False,
         )
     parts = urlsplit(url)
-    request = HttpRequest(
-        method="GET",
-        base_url=str(place),
-        path=parts.path + (f"?{parts.query}" if parts.query else ""),
-        headers=merged(GET + provider.auth.headers(call.route.api_key), call.headers),
-    )
+    request = provider.request(call, "GET", str(place), parts.path + (f"?{parts.query}" if parts.query else ""), GET)
     return ask_again(request, headers, delay=delay)
 
 

@@ -11,7 +11,7 @@ from .._contract import Call
 from .._errors import ContentPolicyError, ServerError
 from .._http import Headers, HttpRequest
 from ..types import ImageGenerationRequest, ImagesResponse
-from ._headers import JSON, merged
+from ._headers import JSON
 from ._image_parts import PARAMETERS as COMMON
 from ._image_parts import images_response, model_of, sides, size_of
 from ._parameters import Mapped, Renamed, Rule, supported
@@ -69,13 +69,7 @@ def _encode(provider: WireProvider, call: Call[object]) -> HttpRequest:
     path = "/predictions" if version else f"/models/{quote(name, safe='/')}/predictions"
     # Most are done within the minute that it waits for them.
     own = (*JSON, (b"prefer", b"wait"))
-    return HttpRequest(
-        method="POST",
-        base_url=call.route.base_url,
-        path=path,
-        headers=merged(own + provider.auth.headers(call.route.api_key), call.headers),
-        body=_ENCODER.encode(body),
-    )
+    return provider.request(call, "POST", call.route.base_url, path, own, body=_ENCODER.encode(body))
 
 
 def _follow(

@@ -11,6 +11,8 @@ from msgspec.structs import replace
 from .._contract import Call
 from .._http import HttpRequest
 from ..types import RerankRequest, RerankResponse, RerankResult, Usage
+from ._headers import JSON
+from ._json_body import body_of
 from ._parameters import Mapped, Rule, Sent, Unsupported, supported
 from ._read import read_json
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from ._openai import OpenAI
 
 Document = str | Mapping[str, object]
-Post = Callable[["OpenAI", Call[object], str, bytes], HttpRequest]
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -95,13 +96,14 @@ FORMS: Mapping[str, RerankForm] = {
 }
 
 
-def encode_form(provider: "OpenAI", call: Call[object], post: Post) -> HttpRequest:
+def encode_form(provider: "OpenAI", call: Call[object]) -> HttpRequest:
     """Make the request of a reranking in the provider's own form."""
     form = FORMS[provider.rerank_form]
     request = supported(form.parameters, cast("RerankRequest", call.request), call)
     model = call.route.model
     fields = form.body(request.query, [_text(document) for document in request.documents], model)
-    made = post(provider, call, form.path, _ENCODER.encode({**fields, **(request.extra_body or {})}))
+    body = body_of(fields, request.extra_body)
+    made = provider.request(call, "POST", *provider.locate(call, form.path), JSON, body=body)
     # A name with a slash is two steps of the path.
     told = quote(model, safe="")
     return replace(made, base_url=made.base_url.replace(told, quote(form.name(model), safe="/"))) if told else made

@@ -11,7 +11,6 @@ from .._errors import ContentPolicyError
 from .._form import Form
 from .._http import Headers, HttpRequest
 from ..types import Image, ImageGenerationRequest, ImagesResponse, Usage
-from ._headers import merged
 from ._image_parts import PARAMETERS as COMMON
 from ._image_parts import size_of
 from ._parameters import Mapped, Renamed, Rule, Unsupported, refuse, supported
@@ -61,15 +60,8 @@ def _encode(provider: WireProvider, call: Call[object]) -> HttpRequest:
         for name, value in told.items()
         if value is not None
     )
-    base_url, path = provider.locate(call, f"/stable-image/generate/{service}")
     own = ((b"content-type", form.content_type), (b"accept", b"application/json"))
-    return HttpRequest(
-        method="POST",
-        base_url=base_url,
-        path=path,
-        headers=merged(own + provider.auth.headers(call.route.api_key), call.headers),
-        upload=form,
-    )
+    return provider.request(call, "POST", *provider.locate(call, f"/stable-image/generate/{service}"), own, upload=form)
 
 
 def _ratio(request: ImageGenerationRequest, call: Call[object]) -> str | None:

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from .._contract import Call
 from .._errors import BadRequestError, EndpointNotSupportedError, LlmError
 from .._http import Headers, HttpRequest, RawHeaders
-from .._secret import Secret
 from ..types import (
     ChatCompletionRequest,
     ChatCompletionResponse,
@@ -92,6 +91,11 @@ class Vertex(WireProvider, frozen=True, kw_only=True):
         elsewhere = None if match is None else _ELSEWHERE.get(match.group(1))
         return address if match is None or elsewhere is None else elsewhere + address[match.end() :]
 
+    def key_headers(self, call: Call[object]) -> RawHeaders:
+        """The headers that tell who asks."""
+        key = call.route.api_key
+        return _KEY.headers(key) if key and key.reveal().startswith(_API_KEYS) else bearer(key)
+
     def error(self, call: Call[Any], status: int, headers: Headers, body: bytes) -> LlmError:
         """Classify an answer that is no success."""
         return classify_google(
@@ -133,33 +137,24 @@ def root_of(base_url: str) -> str:
     return _PUBLISHERS.sub("", base_url)
 
 
-def _login(key: Secret | None) -> RawHeaders:
-    return _KEY.headers(key) if key and key.reveal().startswith(_API_KEYS) else bearer(key)
-
-
 def _encode_chat(provider: Vertex, call: Call[object]) -> HttpRequest:
     publisher, model = publisher_of(call.route.model)
     if publisher == "anthropic":
         return _encode_claude(provider, call, model)
     if publisher == "openapi":
         request = _openapi(provider).encode(_as_other(call, model, root_of(call.route.base_url) + "/endpoints/openapi"))
-        return replace(request, headers=merged(_login(call.route.api_key), request.headers))
+        return replace(request, headers=merged(provider.key_headers(call), request.headers))
     target = target_of(call, provider.name, vertex=True)
     asked = cast("ChatCompletionRequest", call.request)
-    own = (STREAM if call.stream else JSON) + _login(call.route.api_key)
+    own = STREAM if call.stream else JSON
     tier = None if asked.service_tier is None else tier_of(asked.service_tier, target)
     if tier in ("flex", "priority"):
         # Without the first header, bought throughput would be used before.
         own += ((b"x-vertex-ai-llm-request-type", b"shared"),)
         own += ((b"x-vertex-ai-llm-shared-request-type", tier.encode()),)
     method = "streamGenerateContent?alt=sse" if call.stream else "generateContent"
-    return HttpRequest(
-        method="POST",
-        base_url=root_of(call.route.base_url),
-        path=f"{_google_path(model)}:{method}",
-        headers=merged(own, call.headers),
-        body=chat_body(asked, target),
-    )
+    path = f"{_google_path(model)}:{method}"
+    return provider.request(call, "POST", root_of(call.route.base_url), path, own, body=chat_body(asked, target))
 
 
 def _google_path(model: str) -> str:
@@ -197,7 +192,7 @@ def _encode_claude(provider: Vertex, call: Call[object], model: str) -> HttpRequ
     return replace(
         request,
         path=f"/publishers/anthropic/models/{name}:{method}",
-        headers=merged(_login(call.route.api_key), headers),
+        headers=merged(provider.key_headers(call), headers),
         body=_ENCODER.encode(fields),
     )
 
@@ -222,32 +217,23 @@ def _encode_list_models(provider: Vertex, call: Call[object]) -> HttpRequest:
     # Google's models are listed by the location's host, beside all projects.
     root = root_of(call.route.base_url)
     host = root.partition("/v1")[0]
-    return HttpRequest(
-        method="GET",
-        base_url=host,
-        path="/v1beta1/publishers/google/models?" + page_query(call, limit="pageSize", most=1000, after="pageToken"),
-        headers=merged(GET + _login(call.route.api_key), call.headers),
-    )
+    query = page_query(call, limit="pageSize", most=1000, after="pageToken")
+    return provider.request(call, "GET", host, f"/v1beta1/publishers/google/models?{query}", GET)
 
 
 def _decode_models(provider: Vertex, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:
     return read_models(call, body)
 
 
-def _post_google(call: Call[object], method: str, body: bytes) -> HttpRequest:
+def _post_google(provider: Vertex, call: Call[object], method: str, body: bytes) -> HttpRequest:
     publisher, model = publisher_of(call.route.model)
     if publisher != "google":
         raise EndpointNotSupportedError(
             f"Vertex AI offers {call.operation} with Google's own models, not with {call.route.model}",
             provider=call.route.provider,
         )
-    return HttpRequest(
-        method="POST",
-        base_url=root_of(call.route.base_url),
-        path=f"{_google_path(model)}:{method}",
-        headers=merged(JSON + _login(call.route.api_key), call.headers),
-        body=body,
-    )
+    path = f"{_google_path(model)}:{method}"
+    return provider.request(call, "POST", root_of(call.route.base_url), path, JSON, body=body)
 
 
 def _encode_embed(provider: Vertex, call: Call[object]) -> HttpRequest:
@@ -255,8 +241,8 @@ def _encode_embed(provider: Vertex, call: Call[object]) -> HttpRequest:
     name = call.route.model.rpartition("/")[2]
     # The models before the second Gemini embedding predict; later ones take content as chats do.
     if name.startswith("gemini-embedding-") and not name.startswith("gemini-embedding-001"):
-        return _post_google(call, "embedContent", single_body(target))
-    return _post_google(call, "predict", predict_body(target))
+        return _post_google(provider, call, "embedContent", single_body(target))
+    return _post_google(provider, call, "predict", predict_body(target))
 
 
 def _decode_embeddings(provider: Vertex, call: Call[object], body: bytes, headers: Headers) -> EmbeddingResponse:
@@ -267,7 +253,7 @@ def _encode_count(provider: Vertex, call: Call[object]) -> HttpRequest:
     publisher, model = publisher_of(call.route.model)
     if publisher == "anthropic":
         return _encode_claude(provider, call, model)
-    return _post_google(call, "countTokens", count_body(target_of(call, provider.name, vertex=True)))
+    return _post_google(provider, call, "countTokens", count_body(target_of(call, provider.name, vertex=True)))
 
 
 def _decode_count(provider: Vertex, call: Call[object], body: bytes, headers: Headers) -> TokenCount:
@@ -278,7 +264,7 @@ def _decode_count(provider: Vertex, call: Call[object], body: bytes, headers: He
 
 def _encode_image(provider: Vertex, call: Call[object]) -> HttpRequest:
     method = "predict" if is_imagen(call.route.model) else "generateContent"
-    return _post_google(call, method, image_body(target_of(call, provider.name, vertex=True)))
+    return _post_google(provider, call, method, image_body(target_of(call, provider.name, vertex=True)))
 
 
 def _decode_images(provider: Vertex, call: Call[object], body: bytes, headers: Headers) -> ImagesResponse:
@@ -291,13 +277,8 @@ def _encode_ocr(provider: Vertex, call: Call[object]) -> HttpRequest:
         raise EndpointNotSupportedError(
             f"Vertex AI offers ocr with Mistral's models, not with {call.route.model}", provider=call.route.provider
         )
-    return HttpRequest(
-        method="POST",
-        base_url=root_of(call.route.base_url),
-        path=f"/publishers/mistralai/models/{quote(name, safe='@')}:rawPredict",
-        headers=merged(JSON + _login(call.route.api_key), call.headers),
-        body=ocr_body(call, name),
-    )
+    path = f"/publishers/mistralai/models/{quote(name, safe='@')}:rawPredict"
+    return provider.request(call, "POST", root_of(call.route.base_url), path, JSON, body=ocr_body(call, name))
 
 
 def _decode_ocr(provider: Vertex, call: Call[object], body: bytes, headers: Headers) -> OcrResponse:

@@ -8,15 +8,18 @@ import msgspec
 
 from .._contract import Call
 from .._errors import BadRequestError, EndpointNotSupportedError, LlmError
-from .._http import Headers, HttpRequest, same_origin
+from .._http import Headers, HttpRequest, RawHeaders, same_origin
 from ..types import Usage
 from ._auth import BEARER, Auth
 from ._classify import classify
 from ._codec import StreamDecoder
 from ._entry import Entry
+from ._headers import merged
 from ._parameters import Rule
 
 if TYPE_CHECKING:
+    from .._form import Form
+    from ..types import File
     from ._batch import BatchForm
 
 R = TypeVar("R")
@@ -167,6 +170,34 @@ class WireProvider(msgspec.Struct, frozen=True, kw_only=True):
             return base_url, own
         # An address of the provider's own says nothing about where else a caller may send it.
         return (own, "") if base_url == self.address(call.route.settings) else (base_url, path)
+
+    def key_headers(self, call: Call[object]) -> RawHeaders:
+        """The headers that tell who asks."""
+        return self.auth.headers(call.route.api_key)
+
+    def request(
+        self,
+        call: Call[object],
+        method: str,
+        base_url: str,
+        path: str,
+        headers: RawHeaders,
+        *,
+        body: bytes = b"",
+        upload: "Form | File | None" = None,
+    ) -> HttpRequest:
+        """Make a request of a call, credentials included.
+
+        :param headers: of the codec's. The caller's replace those of the same name
+        """
+        return HttpRequest(
+            method=method,
+            base_url=base_url,
+            path=path,
+            headers=merged(headers + self.key_headers(call), call.headers),
+            body=body,
+            upload=upload,
+        )
 
     def needs_inline(self, call: Call[R]) -> tuple[str, ...]:
         """The URLs in a call's content that this wire cannot pass on. A client that may fetches them first."""

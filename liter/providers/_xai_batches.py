@@ -18,9 +18,9 @@ from ..types import (
     RetrieveBatchRequest,
 )
 from ._batch import UNREADABLE, BatchForm, BatchLine, ResultDocument, ResultReader
+from ._bytes_stream import read_bytes
 from ._google_status import HTTP_STATUS
 from ._openai_batches import batch_path, batches_request, file_line
-from ._openai_operations import read_bytes
 from ._paging import page_query
 from ._parameters import refuse
 from ._read import read_json
