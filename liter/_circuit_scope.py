@@ -21,7 +21,7 @@ from ._errors import (
     ServiceUnavailableError,
     StreamingError,
 )
-from ._kept import is_on_what_is_kept
+from ._kept import names_what_is_kept
 from ._loop import EventLoop
 from ._reply import Reply
 
@@ -170,11 +170,8 @@ class CircuitScope(Generic[R]):
                     await self._failed(broken)
 
     def _is_fault(self, error: BaseException) -> bool:
-        if isinstance(error, NotFoundError):
-            # It may be something that somebody else has made, and not the model.
-            call = self._call
-            if is_on_what_is_kept(call) or getattr(call.request, "previous_response_id", None) is not None:
-                return False
+        if isinstance(error, NotFoundError) and names_what_is_kept(cast("Call[object]", self._call)):
+            return False  # that is not there, which says nothing of the model
         return isinstance(error, self._faults)
 
     async def _failed(self, error: LlmError) -> None:

@@ -30,6 +30,14 @@ def is_on_what_is_kept(call: Call[object]) -> bool:
     return call.operation in ON_WHAT_IS_KEPT
 
 
+def names_what_is_kept(call: Call[object]) -> bool:
+    """Whether a call is about what its provider, and no other one, keeps: files, batches, responses, a conversation."""
+    request = cast("object", call.request)
+    if call.operation == "create_response" and isinstance(request, CreateResponseRequest):
+        return request.previous_response_id is not None or request.conversation is not None
+    return call.operation in ON_WHAT_IS_KEPT
+
+
 def reads_open_file(call: Call[object]) -> bool:
     """Whether a call sends a file that the caller has opened: two attempts at one time would read it in turns."""
     if call.operation not in _WITH_FILES:

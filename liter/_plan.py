@@ -8,6 +8,7 @@ from ._errors import LlmError, NotFoundError
 from .middleware import (
     Budget,
     Cache,
+    CircuitBreaker,
     Concurrency,
     CostTracking,
     Fallback,
@@ -50,6 +51,12 @@ _WRONG: tuple[tuple[type, type, str], ...] = (
     (CostTracking, Tracing, "the call's span would end before its bill is known"),
     (Cache, CostTracking, "a hit would have no cost, and it is known to be 0"),
     (Hedge, Retry, "each of the raced attempts would be retried, and the slow one with them"),
+    (CircuitBreaker, Cache, "while it is open nobody would get what is kept, though nothing is sent for that"),
+    (Router, Cache, "what is kept would be found at one deployment and not at another, and not while all are out"),
+    (CircuitBreaker, Fallback, "the model that fails would be found well as long as another one answers for it"),
+    (Router, Fallback, "a deployment would answer for other models, and no model to go to could be a pool"),
+    (Router, Retry, "each retry would go to the deployment that has just failed, while others are up"),
+    (CircuitBreaker, Router, "all deployments would be out with some of them; each has a circuit of its own"),
 )
 
 # Inside these, a layer sees attempts: they may go inwards more than once for a call.
@@ -67,9 +74,15 @@ def check_order(layers: Sequence[Layer]) -> None:
         raise ValueError(f"middleware: {len(retries)} Retry layers multiply, to {tries} attempts: keep one")
     if len([layer for layer in layers if isinstance(layer, Hedge)]) > 1:
         raise ValueError("middleware: two Hedge layers multiply, as each races the attempts of the other: keep one")
+    if len([layer for layer in layers if isinstance(layer, Fallback)]) > 1:
+        raise ValueError(
+            "middleware: two Fallback layers multiply, as each model of one leads to all of the other: keep one, "
+            "with the models of both"
+        )
     if len([layer for layer in layers if isinstance(layer, CostTracking)]) > 1:
         raise ValueError("middleware: two CostTracking layers would write two bills over each other: keep one")
     _check_twice(layers)
+    _check_pools([layer for layer in layers if isinstance(layer, Router)])
     _check_tracing([layer for layer in layers if isinstance(layer, Tracing)])
     for position, layer in enumerate(layers):
         # A function may let a call through, all else answers every call.
@@ -129,6 +142,16 @@ def _check_twice(layers: Sequence[Layer]) -> None:
                 name = getattr(layer, turn).__name__ if hasattr(getattr(layer, turn), "__name__") else "a function"
                 raise ValueError(f"middleware: two Hooks have {name} as {turn}, which would run twice: leave one out")
             hooked |= given
+
+
+def _check_pools(routers: Sequence[Router]) -> None:
+    for position, router in enumerate(routers):
+        for outer in routers[:position]:
+            for pool in sorted(outer.models.keys() & router.models.keys()):
+                raise ValueError(
+                    f"middleware: two Router layers have a pool {pool!r}, and the inner one would get no calls: "
+                    "rename one, or put all deployments into one pool"
+                )
 
 
 def _check_tracing(tracing: Sequence[Tracing]) -> None:

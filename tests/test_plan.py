@@ -9,6 +9,7 @@ from liter._contract import Layer
 from liter.middleware import (
     Budget,
     Cache,
+    CircuitBreaker,
     Concurrency,
     CostTracking,
     Deployment,
@@ -33,6 +34,7 @@ def make(name: str) -> Layer:
     layers: dict[str, Layer] = {
         "Budget": Budget(SpendLimit(1)),
         "Cache": Cache(),
+        "CircuitBreaker": CircuitBreaker(),
         "Concurrency": Concurrency(3),
         "Fallback": Fallback(["openai/gpt-4o", "anthropic/claude-x"]),
         "Guardrails": Guardrails([Rule("secret", action="block")]),
@@ -41,6 +43,7 @@ def make(name: str) -> Layer:
         "Mock": Mock("hi"),
         "RateLimit": RateLimit(Limit(60, "requests")),
         "Retry": Retry(),
+        "Router": Router({"fast": [Deployment("openai/gpt-4o")]}),
         "Tracing": Tracing(),
     }
     return layers[name]
@@ -63,6 +66,12 @@ def make(name: str) -> Layer:
         ("Budget", "Ledger"),
         ("Retry", "Tracing"),
         ("Hedge", "Tracing"),
+        ("CircuitBreaker", "Cache"),
+        ("CircuitBreaker", "Fallback"),
+        ("CircuitBreaker", "Router"),
+        ("Router", "Cache"),
+        ("Router", "Fallback"),
+        ("Router", "Retry"),
     ],
 )
 def test_an_order_that_cannot_be_meant_is_refused(outside: str, inside: str) -> None:
@@ -114,6 +123,22 @@ def test_two_hedges_multiply() -> None:
     """Two layers that race attempts are refused."""
     with pytest.raises(ValueError, match="two Hedge layers multiply"):
         LlmClient(api_key="sk", middleware=[Hedge(), Concurrency(1), Hedge()])
+
+
+def test_two_fallbacks_multiply() -> None:
+    """Two lists of models are refused: each model of one would lead to all of the other."""
+    with pytest.raises(ValueError, match=r"two Fallback layers multiply.*: keep one, with the models of both"):
+        LlmClient(api_key="sk", middleware=[Fallback(["openai/a"]), Retry(), Fallback(["openai/b"])])
+
+
+def test_a_pool_is_in_one_router() -> None:
+    """Of two routers with one pool the inner one would be idle; with different pools they go together."""
+    one, same, other = (
+        Router({name: [Deployment(f"openai/{model}")]}) for name, model in (("fast", "a"), ("fast", "b"), ("slow", "c"))
+    )
+    with pytest.raises(ValueError, match="two Router layers have a pool 'fast', and the inner one would get no calls"):
+        LlmClient(api_key="sk", middleware=[one, other, same])
+    LlmClient(api_key="sk", middleware=[Retry(), one, other])
 
 
 def seen(*_: object) -> None:

@@ -12,12 +12,13 @@ import msgspec
 from .._contract import Call, Handler, Route
 from .._errors import EndpointNotSupportedError, LlmError, LlmTimeoutError
 from .._http import RawHeaders
+from .._kept import names_what_is_kept
 from .._loop import EventLoop
 from .._reply import Reply
 from ._fallback_continue import ContinuedEvents, can_continue
 from ._fallback_restart import RestartedEvents, can_restart
 from ._fallback_stream import FollowedEvents
-from ._fallback_target import Condition, Target, check_condition, check_share, may_work_elsewhere
+from ._fallback_target import Condition, Target, check_condition, check_field, check_share, may_work_elsewhere
 
 R = TypeVar("R")
 
@@ -46,7 +47,9 @@ class Fallback(msgspec.Struct, frozen=True):
     A call goes where it was meant to first. When that raises an :class:`LlmError` on entering, it goes to the first
     target not tried yet whose condition the error meets, and from there on in the same way, to each target at most
     once. Address and key are those of the target. A target without ``changes`` that is where the call was meant to go
-    is left out, and calls that are to no model (``list_models``) go through as they are.
+    is left out, as is one whose ``changes`` are fields of another operation's requests, one whose provider does not
+    offer the operation, and another provider's for a call that names what the first one keeps (a conversation, a
+    response). Calls that are to no model (``list_models``) go through as they are.
 
     A stream that breaks after its first event is the consumer's, with ``mid_stream="fail"``. Otherwise a chat goes on
     at the next target whose condition the error meets, which has the time of a gap between events to begin:
@@ -82,7 +85,7 @@ class Fallback(msgspec.Struct, frozen=True):
     :param share: of the time left, for each try, above 0 and up to 1
     :param mid_stream: what a stream does that breaks after its first event: ``"fail"``, ``"restart"`` or ``"continue"``
     :raises ValueError: no models, one twice, or a value that makes no sense; when called, a target changes a field
-        that the request does not have
+        that no request has
     """
 
     models: Sequence[str | Target]
@@ -194,11 +197,15 @@ class _Tries(Generic[R]):
 
     def _check_changes(self) -> None:
         """Before the first try: a mistake must not wait for an outage to show."""
-        for target in self._untried:
+        request = self._call.request
+        for target in tuple(self._untried):
             for name in target.changes:
-                if name not in self._call.request.__struct_fields__:
-                    kind = type(self._call.request).__name__
-                    raise ValueError(f"changes of {target.model!r}: a {kind} has no {name!r}; see extra_body")
+                if name not in request.__struct_fields__:
+                    kind = type(request).__name__
+                    check_field(target, name, kind)
+                    self._untried.remove(target)
+                    self._notes.append(f"left out: {target.model}, as its changes have {name!r}, and {kind} has not")
+                    break
 
     def _narrowed(self, call: Call[R], share: float) -> Call[R]:
         """Give a try its share of the time, if a timeout leads on from it."""
@@ -254,6 +261,11 @@ class _Tries(Generic[R]):
                 self._notes.append(note)
             return None
         if elsewhere and not target.changes and _place(route) == _place(call.route):
+            return None
+        if _place(route)[:2] != _place(call.route)[:2] and names_what_is_kept(cast("Call[object]", call)):
+            note = f"left out: {target.model}, as the call names what {call.route.provider} keeps"
+            if note not in self._notes:
+                self._notes.append(note)
             return None
         return route
 

@@ -1,10 +1,12 @@
 """A model to fall back to, and the errors that lead there."""
 
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Literal, cast
 
 import msgspec
 
+from .. import types
 from .._errors import (
     AuthenticationError,
     EndpointNotSupportedError,
@@ -44,7 +46,8 @@ class Target(msgspec.Struct, frozen=True):
     """A model to fall back to, and what is different there.
 
     :param model: as for the client: ``"provider/model"``
-    :param changes: fields of the request, with the values they have there
+    :param changes: fields of the request, with the values they have there; calls whose requests have other fields, as
+        those of another operation, do not go there
     :param when: the errors that lead here, in place of the ``when`` of the ``Fallback``
     :param share: as the ``share`` of the ``Fallback``, for this model
     :param prefix: how the model answers a conversation that ends with the beginning of its own answer: what comes
@@ -80,6 +83,21 @@ def check_condition(when: object) -> None:
             raise ValueError(f"when must name subclasses of LlmError, or be a function of the error, not {when!r}")
     elif not callable(when):
         raise ValueError(f"when must be an error class, a tuple of them, or a function of the error, not {when!r}")
+
+
+def check_field(target: Target, name: str, kind: str) -> None:
+    """Check a field that ``target`` changes, and requests of a ``kind`` do not have.
+
+    :raises ValueError: none has
+    """
+    known: set[str] = set()
+    for request in vars(types).values():
+        if isinstance(request, type) and request.__name__.endswith("Request"):
+            known.update(cast("tuple[str, ...]", getattr(request, "__struct_fields__", ())))
+    if name not in known:
+        nearest = get_close_matches(name, known, 1)
+        remedy = f"did you mean {nearest[0]!r}?" if nearest else "see extra_body"
+        raise ValueError(f"changes of {target.model!r}: {kind} has no {name!r}; {remedy}")
 
 
 def check_share(share: float) -> None:

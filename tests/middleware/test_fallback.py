@@ -37,6 +37,7 @@ from liter import (
 )
 from liter.middleware import Fallback, FallingBack, Retry, Target, may_work_elsewhere
 from liter.testing import Outcome, Refuse, ScriptedHandler, Simulator, check_layer
+from liter.types import CreateResponseRequest, EmbeddingRequest
 
 MakeCall = Callable[..., Call[object]]
 
@@ -263,10 +264,53 @@ async def test_a_change_that_the_request_has_no_field_for_shows_at_once(make_cal
     """A misspelled change fails the first call, and does not wait for an outage."""
     handler = ScriptedHandler("whole")
     fallback = Fallback([Target("a", {"temprature": 0.0})])
-    with pytest.raises(ValueError, match=r"changes of 'a'.*'temprature'"):
+    with pytest.raises(ValueError, match=r"changes of 'a'.*'temprature'; did you mean 'temperature'\?"):
         async with fallback(make_call(request=ChatCompletionRequest(**QUESTION)), handler):
             pass
     assert handler.calls == []
+
+
+@pytest.mark.anyio
+async def test_changes_for_one_operation_are_no_matter_of_another(make_call: MakeCall) -> None:
+    """A target that changes a chat is not asked for vectors, and says so; the others are."""
+    call = make_call(operation="embeddings", request=EmbeddingRequest(model="m", input="hi"))
+    fallback = Fallback([Target("a", {"reasoning_effort": "low"}), "b"])
+    handler = ScriptedHandler(DOWN, "whole")
+    async with fallback(call, handler):
+        pass
+    assert [each.route.model for each in handler.calls] == ["scripted", "b"]
+    with pytest.raises(ServiceUnavailableError) as raised:
+        async with fallback(call, ScriptedHandler(ServiceUnavailableError("overloaded"))):
+            pass
+    assert "left out: a, as its changes have 'reasoning_effort', and EmbeddingRequest has not" in raised.value.__notes__
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("operation", "fields"),
+    [
+        ("retrieve_response", {}),
+        ("create_response", {"previous_response_id": "resp_1"}),
+        ("create_response", {"conversation": "conv_1"}),
+        ("create_response", {}),
+    ],
+)
+async def test_what_one_provider_keeps_is_asked_of_no_other(
+    make_call: MakeCall, operation: str, fields: dict[str, object]
+) -> None:
+    """A call that names a response or a conversation goes to other models of its provider, and to no other provider."""
+    call = make_call(operation=operation, request=CreateResponseRequest(model="m", input="hi", **fields))
+    handler = ScriptedHandler(DOWN, "whole")
+    async with Fallback(["other/a", "scripted/b"])(call, handler):
+        pass
+    free = operation == "create_response" and not fields
+    assert [each.route.model for each in handler.calls] == ["scripted", "a" if free else "b"]
+    handler = ScriptedHandler(error := ServiceUnavailableError("overloaded"), "whole")
+    if not free:
+        with pytest.raises(ServiceUnavailableError):
+            async with Fallback(["other/a"])(call, handler):
+                pass
+        assert error.__notes__ == ["left out: other/a, as the call names what scripted keeps"]
 
 
 @pytest.mark.anyio
