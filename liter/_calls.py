@@ -11,7 +11,7 @@ from ._contract import Attempt, Call, Reply, Stack, Timeouts
 from ._errors import LlmError
 from ._http import Headers, encode_headers
 from ._loop import EventLoop
-from ._options import CallOptions, check_cache, check_timeout, check_unsupported, resolve_timeout
+from ._options import CallOptions, check_cache, check_tags, check_timeout, check_unsupported, resolve_timeout
 from ._routing import RouteTable
 from .money import Cost, PriceBook
 
@@ -110,7 +110,7 @@ class Calls:
             started=loop.time(),
             timeouts=timeouts,
             headers=encode_headers(options.extra_headers) if options.extra_headers else (),
-            tags=options.tags or _NO_TAGS,
+            tags=check_tags(options.tags) if options.tags else _NO_TAGS,
             unsupported=unsupported,
             cache=options.cache or "use",
             prices=self._prices,

@@ -18,12 +18,13 @@ from ._methods_many import ManyMethods
 from ._methods_media import MediaMethods
 from ._methods_responses import ResponsesMethods
 from ._methods_text import TextMethods
-from ._options import DEFAULTS, check_timeout, check_unsupported, resolve_timeout
+from ._options import DEFAULTS, check_kind, check_timeout, check_unsupported, resolve_timeout
 from ._routing import RouteTable
 from .middleware import CostTracking, Retry
 from .money import Cost, PriceBook
 from .providers import Catalog, CustomProviderConfig, Provider
 from .types import Usage
+from .types._checks import check_count
 
 if TYPE_CHECKING:
     import httpcore
@@ -106,9 +107,21 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
         from ._fetch import Fetcher
         from .transport import Transport
 
-        for name, size in (("max_response_bytes", max_response_bytes), ("max_event_bytes", max_event_bytes)):
-            if size < 1:
-                raise ValueError(f"{name} must be 1 or more, not {size}")
+        check_count(max_connections, "max_connections")
+        check_count(max_response_bytes, "max_response_bytes")
+        check_count(max_event_bytes, "max_event_bytes")
+        # A text such as "no" would be true.
+        check_kind(http2, "http2", bool, "True or False")
+        check_kind(trust_environment, "trust_environment", bool, "True or False")
+        check_kind(keepalive_expiry, "keepalive_expiry", (int, float), "0 or more seconds")
+        check_kind(base_url, "base_url", str, "a text", optional=True)
+        check_kind(proxy, "proxy", str, "a text", optional=True)
+        check_kind(ssl_context, "ssl_context", ssl.SSLContext, "an ssl.SSLContext", optional=True)
+        if api_keys is not None and not isinstance(api_keys, Mapping):
+            # Not shown, as it may be a key.
+            raise ValueError(f"api_keys must be keys by the names of their providers, not {type(api_keys).__name__}")
+        check_kind(provider_settings, "provider_settings", Mapping, "settings by the name of a provider", optional=True)
+        check_kind(providers, "providers", (list, tuple), "a list of CustomProviderConfig(...)")
         check_timeout(timeout)
         check_unsupported(unsupported)
         self._unsupported = unsupported
@@ -121,6 +134,8 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
             api_keys=api_keys,
             settings=provider_settings,
         )
+        if network_backend is not None and not hasattr(network_backend, "connect_tcp"):
+            raise ValueError(f"network_backend must be one of httpcore's, or a MemoryNetwork, not {network_backend!r}")
         self._transport = Transport(
             http2=http2,
             ssl_context=ssl_context,
@@ -240,8 +255,7 @@ class LlmClient(ChatMethods, ResponsesMethods, TextMethods, MediaMethods, FilesM
 
 
 def _layers(middleware: Sequence[Layer] | None, max_retries: int) -> Sequence[Layer]:
-    if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
-        raise ValueError(f"max_retries must be 0 or more, not {max_retries!r}")
+    check_count(max_retries, "max_retries", low=0)
     if middleware is None:
         return CostTracking(), Retry(max_retries=max_retries)
     if max_retries != DEFAULT_MAX_RETRIES:

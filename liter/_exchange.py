@@ -85,6 +85,7 @@ class _Scope(Generic[R]):
         source = self._call.route.credentials
         if source is None:
             return await self._enter(self._call.waited)
+        self._exchange.routes.check_address(self._call.route)
         refused: list[Secret | Signer] = []
         credential = await self._log_in(source)
         waited = self._call.waited
@@ -114,7 +115,10 @@ class _Scope(Generic[R]):
             urls = provider.needs_inline(call)
             if urls:
                 self._call = call = await exchange.fetcher.inline(call, urls)
-        request = provider.encode(call)
+        try:
+            request = provider.encode(call)
+        except TypeError as error:
+            raise BadRequestError(f"the request cannot be written down: {error}") from error
         if call.gates:
             with anyio.CancelScope(deadline=enter_by) as scope:
                 await self._begin(request, waited)

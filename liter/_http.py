@@ -220,7 +220,11 @@ def encode_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> Ra
     # An Iterable of pairs might be a mapping of another kind, says the type checker; it is not.
     pairs = cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
     encoded: list[tuple[bytes, bytes]] = []
-    for name, value in pairs:
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            # Not shown, as below.
+            raise InvalidHeaderError("extra_headers must be a mapping, as {'x-team': 'search'}, or pairs")
+        name, value = pair
         if not isinstance(name, str) or not isinstance(value, str):
             raise InvalidHeaderError(f"extra_headers: name and value must be str, in {name!r}")
         try:

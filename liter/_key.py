@@ -1,6 +1,6 @@
 """Keys as they are given: a text, a function that gives it, a source, or several of these to use in turn."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import cast
 
@@ -53,7 +53,7 @@ def key_or_source(given: ApiKey, field: str) -> Secret | CredentialSource:
     """
     if isinstance(given, str | Secret):
         return check_key(given, field)
-    if hasattr(given, "get"):
+    if hasattr(given, "get") and not isinstance(given, Mapping):
         return cast("CredentialSource", given)
     from .credentials import FromFunction, Rotation
 
@@ -63,4 +63,6 @@ def key_or_source(given: ApiKey, field: str) -> Secret | CredentialSource:
     function = cast("object", given)
     if callable(function):
         return FromFunction(cast("KeyFunction", function))
-    raise ValueError(f"{field} must be a key, a function that gives it, a source, or several of these, not {given!r}")
+    # Not shown: bytes, for one, may hold the key.
+    what = "an empty list" if isinstance(given, list | tuple) else type(function).__name__
+    raise ValueError(f"{field} must be a key, a function that gives it, a source, or several of these, not {what}")

@@ -78,7 +78,7 @@ class ManyMethods(Calls):
         :raises ValueError: no models, or a parameter that is unknown or makes no sense
         :raises LlmError: all failed: the error of the last, with the others' in its notes
         """
-        if isinstance(models, str) or not models:
+        if isinstance(models, str) or not isinstance(models, Sequence) or not models:
             raise ValueError("give the models as a list that is not empty")
         if "model" in keywords:
             raise ValueError("give the models as a list, and no model")

@@ -7,8 +7,9 @@ keywords are parted and the struct is made of its own.
 
 import difflib
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from collections.abc import Awaitable, Callable, Mapping
+from types import FunctionType
+from typing import TYPE_CHECKING, Generic, NoReturn, ParamSpec, Protocol, TypeVar, cast, overload
 
 import msgspec
 
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 
 _OPTION_NAMES = frozenset(CallOptions.__struct_fields__)
 
+# So many parameters are named where one is asked for that there is none of.
+_FEW = 8
+
+# Methods that stream under a name that is not their own with "_stream" at its end.
+_STREAMED = {"create_response": "response_stream", "image_generate": "image_stream"}
+
 
 class Method(Protocol[Request_contra, Result_co, Options, Keywords]):  # pyright: ignore[reportInvalidTypeVarUse] # it is an argument: contravariant
     """A client's method, as its caller sees it."""
@@ -48,6 +55,7 @@ class Operation(Generic[Request, Result, Options, Keywords]):
     def __init__(self, request_type: type[Request], run: "Run[Request, Result]") -> None:
         self._request_type = request_type
         self._run = run
+        self._bound: type[_Bound[Request, Result]] | None = None
         self.__doc__ = run.__doc__
         self.__name__: str = run.__name__
 
@@ -56,7 +64,12 @@ class Operation(Generic[Request, Result, Options, Keywords]):
     @overload
     def __get__(self, client: "LlmClient", owner: type) -> Method[Request, Result, Options, Keywords]: ...
     def __get__(self, client: "LlmClient | None", owner: type) -> object:
-        return self if client is None else _Bound(self._request_type, self._run, client)
+        if client is None:
+            return self
+        bound = self._bound
+        if bound is None:
+            bound = self._bound = cast("type[_Bound[Request, Result]]", _bound_as(self.__name__))
+        return bound(self._request_type, self._run, client)
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -76,34 +89,39 @@ class _Bound(Generic[Request, Result]):
         self._run = run
         self._client = client
 
-    async def __call__(self, request: Request | None = None, /, **keywords: object) -> Result:
-        request, options = self._asked(request, keywords)
-        return await self._run(self._client, request, options)
+    async def __call__(self, request: Request | None = None, /, *more: object, **keywords: object) -> Result:
+        asked, options = self._asked(request, more, keywords)
+        return await self._run(self._client, asked, options)
 
-    def _asked(self, request: Request | None, keywords: dict[str, object]) -> tuple[Request, CallOptions]:
+    def _asked(
+        self, request: Request | None, more: tuple[object, ...], keywords: dict[str, object]
+    ) -> tuple[Request, CallOptions]:
         """Part what was given into the request and the call's options."""
         given = {name: keywords.pop(name) for name in _OPTION_NAMES & keywords.keys()}
         options = CallOptions(**given) if given else DEFAULTS  # type: ignore[arg-type] # each is checked where it is used
-        if request is None:
-            request = self._make(keywords)
-        elif keywords:
+        if request is None and not more:
+            return self._make(keywords), options
+        if more or not isinstance(request, self._request_type):
+            fields = msgspec.structs.fields(self._request_type)
+            names = [field.name for field in fields if field.required] or [fields[0].name]
+            raise ValueError(
+                f"{self.__name__} takes keywords, as {self.__name__}({', '.join(f'{name}=...' for name in names)}), or "
+                f"one {self._request_type.__name__}, and not {type(request).__name__}"
+            )
+        if keywords:
             raise ValueError(f"a ready {type(request).__name__} was given: set {', '.join(keywords)} on it")
-        elif not isinstance(request, self._request_type):
-            raise ValueError(f"expected a {self._request_type.__name__}, not {type(request).__name__}")
         return request, options
 
     def _make(self, keywords: dict[str, object]) -> Request:
+        if "extra_body" in keywords and not isinstance(keywords["extra_body"], Mapping | None):
+            raise ValueError(f"extra_body must be a mapping of fields, not {type(keywords['extra_body']).__name__}")
         try:
             return self._request_type(**keywords)
         except TypeError:
             known = self._request_type.__struct_fields__
             for name in keywords:
                 if name not in known:
-                    near = difflib.get_close_matches(name, [*known, *_OPTION_NAMES], n=1)
-                    meant = f"did you mean {near[0]!r}? " if near else ""
-                    raise ValueError(
-                        f"unknown parameter {name!r}: {meant}What a provider takes beyond these goes in extra_body"
-                    ) from None
+                    raise ValueError(f"unknown parameter {name!r}: {self._meant(name)}") from None
             missing = [
                 field.name
                 for field in msgspec.structs.fields(self._request_type)
@@ -112,6 +130,26 @@ class _Bound(Generic[Request, Result]):
             if missing:
                 raise ValueError(f"{missing[0]!r} is missing") from None
             raise
+
+    def _meant(self, name: str) -> str:
+        """What a caller may have meant by a parameter that there is none of."""
+        known = self._request_type.__struct_fields__
+        method = self.__name__
+        streamed = _STREAMED.get(method, f"{method}_stream")
+        if name == "stream" and method.endswith("_stream"):
+            return f"leave it out, {method} always streams"
+        if name == "stream" and hasattr(type(self._client), streamed):
+            return f"for a stream there is {streamed}"
+        near = difflib.get_close_matches(name, [*known, *_OPTION_NAMES], n=1)
+        if near:
+            meant = f"did you mean {near[0]!r}?"
+        elif len(known) <= _FEW:
+            meant = f"{method} takes {', '.join(name for name in known if name != 'extra_body')}."
+        else:
+            meant = ""
+        if "extra_body" in known:
+            meant += f"{' ' if meant else ''}What a provider takes beyond these goes in extra_body"
+        return meant.removesuffix(".")
 
     @property
     def __doc__(self) -> str | None:  # type: ignore[override]
@@ -125,8 +163,23 @@ class _Bound(Generic[Request, Result]):
     def __signature__(self) -> inspect.Signature:
         return _signature(self._request_type)
 
+    @property
+    def completions(self) -> NoReturn:
+        # Who comes from OpenAI's SDK writes this. A __getattr__ would tell more, and make each call slower.
+        raise AttributeError(
+            f"client.{self.__name__} is the method itself: client.{self.__name__}(...), no .completions"
+        )
+
     def __repr__(self) -> str:
         return f"<method {self._run.__name__} of {self._client!r}>"
+
+
+def _bound_as(name: str) -> type[_Bound[msgspec.Struct, object]]:
+    """Make the class of one method: Python calls a coroutine that is never awaited by the name of its function."""
+    function = cast("FunctionType", vars(_Bound)["__call__"])
+    call = FunctionType(function.__code__, function.__globals__, name, function.__defaults__)
+    call.__qualname__ = f"LlmClient.{name}"
+    return type("_Bound", (_Bound,), {"__slots__": (), "__call__": call})
 
 
 class PagedMethod(Protocol[Request_contra, Item, Result, Options, Keywords]):  # pyright: ignore[reportInvalidTypeVarUse] # as above
@@ -165,9 +218,9 @@ class _BoundPages(_Bound[Request, Result]):
     __slots__ = ()
 
     def __call__(  # type: ignore[override] # not fetched yet
-        self, request: Request | None = None, /, **keywords: object
+        self, request: Request | None = None, /, *more: object, **keywords: object
     ) -> Pages[object, Result]:
-        asked, options = self._asked(request, keywords)
+        asked, options = self._asked(request, more, keywords)
 
         def fetch(request: msgspec.Struct) -> Awaitable[Result]:
             return self._run(self._client, cast("Request", request), options)

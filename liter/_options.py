@@ -36,6 +36,19 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULTS = CallOptions()
 
 
+def check_kind(
+    value: object, field: str, kind: type | tuple[type, ...], wanted: str, *, optional: bool = False
+) -> None:
+    """Check that an argument is what its type says, for callers who use no type checker. A ``bool`` is no number.
+
+    :raises ValueError: it is something else; ``wanted`` says what would be right
+    """
+    if value is None and optional:
+        return
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{field} must be {wanted}, not {value!r}")
+
+
 def check_timeout(timeout: float | Timeouts) -> Timeouts | float:
     """Check time limits.
 
@@ -44,7 +57,9 @@ def check_timeout(timeout: float | Timeouts) -> Timeouts | float:
     if isinstance(timeout, Timeouts):
         for name in ("connect", "first_event", "between_events", "total"):
             seconds = getattr(timeout, name)
-            if seconds is not None and not seconds > 0:
+            if seconds is None:
+                continue
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
                 raise ValueError(f"timeout.{name} must be a positive number of seconds, or None, not {seconds!r}")
     elif isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         raise ValueError(f"timeout must be a positive number of seconds or liter.Timeouts(...), not {timeout!r}")
@@ -63,6 +78,19 @@ def resolve_timeout(timeout: float | Timeouts, *, stream: bool) -> Timeouts:
     if stream:
         return Timeouts(connect=connect, first_event=timeout, between_events=timeout)
     return Timeouts(connect=connect, total=timeout)
+
+
+def check_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
+    """Check the labels of a call: layers make keys, and telemetry attributes, of them.
+
+    :raises ValueError: they are no mapping of texts to texts
+    """
+    if not isinstance(tags, Mapping):
+        raise ValueError(f"tags must be texts by their names, as {{'tenant': 'acme'}}, not {tags!r}")
+    for name, value in tags.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ValueError(f"tags must be texts: {name!r} is {value!r}")
+    return tags
 
 
 def check_unsupported(unsupported: str) -> None:

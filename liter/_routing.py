@@ -97,6 +97,8 @@ class RouteTable:
         return found
 
     def _checked_settings(self, name: str, values: Mapping[str, str]) -> Mapping[str, str]:
+        if not isinstance(values, Mapping):
+            raise ValueError(f"provider_settings[{name!r}] must be values by the name of a setting, not {values!r}")
         provider = self.providers[name]
         known = provider.settings if isinstance(provider, WireProvider) else values
         for setting, value in values.items():
@@ -273,6 +275,16 @@ class RouteTable:
                 raise AuthenticationError(f"no key for {name}, and {error}", provider=name) from error
         return key if made[1] is None else made[1]
 
+    def check_address(self, route: Route) -> None:
+        """Check that a route's address is known, as before somebody is asked for credentials that nothing would be
+        sent with.
+
+        :raises BadRequestError: no address, or a part of it is open; the message names what would fill it in
+        """
+        if not route.base_url or "{" in route.base_url:
+            told = _open_address(self.provider(route.provider), route)
+            raise BadRequestError(told, provider=route.provider, model=route.model or None)
+
     def check(self, route: Route, *, signed: bool = False) -> None:
         """Check, right before the request, that its address is known and its key is there if it needs one.
 
@@ -280,11 +292,10 @@ class RouteTable:
         :raises AuthenticationError: no key; the message names where it was looked for
         :raises BadRequestError: no address, or a part of it is open; the message names what would fill it in
         """
-        provider = self.provider(route.provider)
-        if not route.base_url or "{" in route.base_url:
-            raise BadRequestError(_open_address(provider, route), provider=route.provider, model=route.model or None)
+        self.check_address(route)
         if signed or route.api_key is not None:
             return
+        provider = self.provider(route.provider)
         optional = provider.key_optional if isinstance(provider, WireProvider) else not provider.key_variables
         if optional or not same_origin(route.base_url, self._place(route.provider).address):
             return

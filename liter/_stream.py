@@ -24,7 +24,8 @@ class EventStream(Generic[R]):
     connection, which stops the provider's generation; nothing is drained. A stream that is dropped open is
     closed all the same, with a ``ResourceWarning``.
 
-    Any task of the same event loop may iterate over it or close it, one at a time.
+    Any task of the same event loop may iterate over it or close it, one at a time. Iterating over one that was left
+    early raises ``RuntimeError``; after its end, or ``cancel()``, there is nothing more.
     """
 
     def __init__(self, call: Call[R], scope: AbstractAsyncContextManager[Reply[R]], reply: Reply[R]) -> None:
@@ -34,6 +35,7 @@ class EventStream(Generic[R]):
         self._count = 0
         self._loop = EventLoop.current()
         self._reading = False
+        self._cancelled = False
 
     def _take(self, event: R) -> None:
         """Note an event that is handed out."""
@@ -47,11 +49,21 @@ class EventStream(Generic[R]):
         return self
 
     async def __anext__(self) -> R:
-        self._reading = True
+        if self._scope is None:
+            if self._reply.finished or self._cancelled:
+                raise StopAsyncIteration
+            raise RuntimeError("this stream is closed: iterate over it inside its block, and before aclose()")
+        if self._reading:
+            # The other one goes on: to close the stream here would take it away from under it.
+            raise RuntimeError("another task is waiting for this stream's next event: iterate in one at a time")
         try:
             event = self._reply.next_nowait()
             if event is None:
-                event = await self._reply.__anext__()
+                self._reading = True
+                try:
+                    event = await self._reply.__anext__()
+                finally:
+                    self._reading = False
         except StopAsyncIteration:
             await self._close(None)
             raise
@@ -66,8 +78,6 @@ class EventStream(Generic[R]):
         except BaseException as error:
             await self._close(error)
             raise
-        finally:
-            self._reading = False
         self._take(event)
         return event
 
@@ -93,6 +103,7 @@ class EventStream(Generic[R]):
 
         From another thread, go through the loop: ``anyio.from_thread.run_sync(stream.cancel)``.
         """
+        self._cancelled = True
         self._reply.cancel()
         if not self._reading and self._scope is not None:
             self._loop.spawn(self.aclose)

@@ -1,5 +1,6 @@
 """The client over the simulator: methods, options, errors, limits."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -114,6 +115,11 @@ async def test_bad_arguments_fail_before_any_io() -> None:
             "timeout.total": {"timeout": Timeouts(total=-1)},
             "base_url": {"base_url": "localhost"},
             "api_key": {"api_key": "a b"},
+            "extra_body must be a mapping of fields, not str": {"extra_body": "x"},
+            "response_format must be a mapping.* not 'json'": {"response_format": "json"},
+            "stop must be a text, or a list of texts, not 3": {"stop": 3},
+            "tags must be texts by their names": {"tags": ["search"]},
+            "tags must be texts: 'tenant' is 7": {"tags": {"tenant": 7}},
         }.items():
             with pytest.raises(ValueError, match=match):
                 await client.chat(model=GPT, messages=HI, **keywords)
@@ -123,11 +129,60 @@ async def test_bad_arguments_fail_before_any_io() -> None:
             await client.chat(model=GPT)  # type: ignore[call-overload]
         with pytest.raises(ValueError, match="ready ChatCompletionRequest"):
             await client.chat(liter.ChatCompletionRequest(model=GPT, messages=HI), temperature=1)  # type: ignore[call-overload]
-        with pytest.raises(ValueError, match="expected a ChatCompletionRequest"):
-            await client.chat({"model": GPT})  # type: ignore[call-overload]
-        with pytest.raises(liter.InvalidHeaderError):
-            await client.chat(model=GPT, messages=HI, extra_headers={"x-a": "1\r\nx-b: 2"})
+        for given in (({"model": GPT},), ("gpt-4o", HI)):
+            with pytest.raises(
+                ValueError, match=r"chat takes keywords, as chat\(model=..., messages=...\), or one Chat"
+            ):
+                await client.chat(*given)  # type: ignore[call-overload]
+        with pytest.raises(
+            ValueError, match=r"list_models takes keywords, as list_models\(provider=...\), or one List"
+        ):
+            client.list_models("openai")  # type: ignore[call-overload]
+        for headers in ({"x-a": "1\r\nx-b: 2"}, ["x-a: 1"]):
+            with pytest.raises(liter.InvalidHeaderError):
+                await client.chat(model=GPT, messages=HI, extra_headers=headers)  # type: ignore[arg-type]
+        with pytest.raises(liter.BadRequestError, match="cannot be written down: Encoding objects of type object"):
+            await client.chat(model=GPT, messages=HI, extra_body={"x": object()})
     assert simulator.requests == []
+
+
+async def test_an_unknown_parameter_is_answered_with_what_there_is() -> None:
+    """A stream is asked for by a method of its own; a method of few parameters names them all."""
+    async with serving(Simulator()) as client:
+        for method, keywords, told in (
+            (client.chat, {"stream": True}, "unknown parameter 'stream': for a stream there is chat_stream"),
+            (
+                client.create_response,
+                {"stream": True},
+                "unknown parameter 'stream': for a stream there is response_stream",
+            ),
+            (
+                client.chat_stream,
+                {"stream": True},
+                "unknown parameter 'stream': leave it out, chat_stream always streams",
+            ),
+            (client.retrieve_file, {"id": "f"}, "unknown parameter 'id': retrieve_file takes file_id, provider"),
+            (
+                client.embed,
+                {"texts": ["a"]},
+                "unknown parameter 'texts': embed takes model, input, encoding_format, dimensions, user, input_type. W",
+            ),
+            (client.moderate, {"stream": True}, "unknown parameter 'stream': moderate takes input, model. What "),
+        ):
+            with pytest.raises(ValueError, match=re.escape(told)):
+                await method(**keywords)
+
+
+async def test_a_method_goes_by_its_own_name() -> None:
+    """Who forgets to await it, or writes it as OpenAI's SDK has it, is told its name."""
+    async with serving(Simulator()) as client:
+        with pytest.warns(RuntimeWarning, match="coroutine 'LlmClient.chat_stream' was never awaited"):
+            client.chat_stream(model=GPT, messages=HI)
+        with pytest.raises(
+            AttributeError, match=r"client.chat is the method itself: client.chat\(...\), no .completions"
+        ):
+            client.chat.completions  # type: ignore[attr-defined]  # noqa: B018
+        assert repr(client.chat).startswith("<method chat of <LlmClient")
 
 
 @pytest.mark.parametrize(
@@ -140,6 +195,21 @@ async def test_bad_arguments_fail_before_any_io() -> None:
         ("timeout", {"timeout": -1}),
         ("timeout", {"timeout": True}),
         ("timeout.connect", {"timeout": Timeouts(connect=0)}),
+        ("timeout.total must be a positive number", {"timeout": Timeouts(total="5")}),  # type: ignore[arg-type]
+        ("http2 must be True or False, not 'no'", {"http2": "no"}),
+        ("trust_environment must be True or False, not 0", {"trust_environment": 0}),
+        ("max_connections must be a whole number", {"max_connections": "5"}),
+        ("keepalive_expiry must be 0 or more seconds, not '5'", {"keepalive_expiry": "5"}),
+        ("base_url must be a text, not 3", {"base_url": 3}),
+        ("proxy must be a text, not 5", {"proxy": 5}),
+        ("ssl_context must be an ssl.SSLContext, not True", {"ssl_context": True}),
+        ("network_backend must be one of httpcore's", {"network_backend": "memory"}),
+        ("api_keys must be keys by the names of their providers, not str", {"api_keys": "sk-canary"}),
+        ("api_key must be a key, .* not dict", {"api_key": {"openai": "sk-canary"}}),
+        ("api_key must be a key, .* not bytes", {"api_key": b"sk-canary"}),
+        ("provider_settings must be settings by", {"provider_settings": "eu"}),
+        (r"provider_settings\['azure'\] must be values by", {"provider_settings": {"azure": "eu"}}),
+        ("providers must be a list", {"providers": "acme"}),
         ("max_connections", {"max_connections": 0}),
         ("keepalive_expiry", {"keepalive_expiry": -1}),
         ("max_response_bytes", {"max_response_bytes": 0}),
@@ -150,9 +220,10 @@ async def test_bad_arguments_fail_before_any_io() -> None:
     ],
 )
 def test_bad_construction(match: str, options: dict[str, object]) -> None:
-    """Arguments of the client are checked when it is made."""
-    with pytest.raises(ValueError, match=match):
+    """Arguments of the client are checked when it is made. What may be a key is not shown."""
+    with pytest.raises(ValueError, match=match) as caught:
         LlmClient(**options)  # type: ignore[arg-type]
+    assert "canary" not in str(caught.value)
 
 
 def test_repr_prints_the_stack_and_no_key() -> None:

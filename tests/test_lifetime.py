@@ -156,6 +156,44 @@ async def test_cancel_stops_a_stream_from_another_task(reading: bool) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_stream_that_was_left_gives_nothing_more() -> None:
+    """Not what had come already, either: its layers are done, and its bill is made. At its end it is empty, quietly."""
+    async with (
+        Simulator(reply="one two three").serve_memory() as network,
+        LlmClient(network_backend=network, api_key="sk") as client,
+    ):
+        async with await open_stream(client) as stream:
+            pass
+        before = stream.response()
+        with pytest.raises(RuntimeError, match="this stream is closed: iterate over it inside its block"):
+            await stream.__anext__()
+        assert stream.response() == before
+        stream = await open_stream(client)
+        assert [chunk async for chunk in stream]
+        assert [chunk async for chunk in stream] == []
+
+
+@pytest.mark.anyio
+async def test_a_second_reader_is_refused_and_the_first_goes_on() -> None:
+    """A stream has one reader at a time; who comes second is told, and takes nothing away."""
+    simulator = Simulator(reply="one two three", event_latency=1.0)
+    async with simulator.serve_memory() as network, LlmClient(network_backend=network, api_key="sk") as client:
+        stream = await open_stream(client)
+
+        async def read() -> None:
+            async for _ in stream:
+                pass
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read)
+            await anyio.sleep(0.5)
+            with pytest.raises(RuntimeError, match="another task is waiting for this stream's next event"):
+                await stream.__anext__()
+        assert stream.finished
+        assert stream.response().text == "one two three"
+
+
+@pytest.mark.anyio
 async def test_leaving_early_stops_generation() -> None:
     """Breaking out of a stream closes the connection: the provider generates nothing for nobody."""
     simulator = Simulator(reply="word " * 500, event_latency=0.1)

@@ -303,8 +303,12 @@ async def test_a_race_is_won_by_the_first_good_answer() -> None:
         with pytest.raises(BadRequestError) as caught:
             await client.race(["m/fast-but-broken"], messages=[{"role": "user", "content": "?"}])
         assert "all failed: m/fast-but-broken" in caught.value.__notes__[0]
-        with pytest.raises(ValueError, match="give the models as a list"):
-            await client.race("m", messages=[])
+        for wrong in ("m", [], {"m"}):
+            with pytest.raises(ValueError, match="give the models as a list"):
+                await client.race(wrong, messages=[])
+        # As it is, and not in a group: all calls have the same fault, and none is sent.
+        with pytest.raises(ValueError, match="did you mean 'messages'"):
+            await client.race(list(delays), mesages=[{"role": "user", "content": "?"}])
 
 
 async def test_options_that_make_no_sense_are_told() -> None:

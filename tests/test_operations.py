@@ -227,6 +227,7 @@ async def test_what_a_provider_does_not_offer_is_told_before_any_io(name: str) -
         ("image_generate", {"partial_images": 4}, "partial_images must be a whole number, 0 to 3"),
         ("speech", {"speed": 5}, "speed must be a number between 0.25 and 4"),
         ("speech", {"voize": "x"}, "did you mean 'voice'"),
+        ("ocr", {"model": "m", "document": "a.pdf"}, "document must be .*'document_url': 'https://...'.*, not 'a.pdf'"),
     ],
 )
 async def test_what_cannot_be_right_is_told_before_any_io(name: str, wrong: dict[str, object], told: str) -> None:
@@ -234,7 +235,7 @@ async def test_what_cannot_be_right_is_told_before_any_io(name: str, wrong: dict
     simulator = Simulator()
     async with serving(simulator) as client:
         with pytest.raises(ValueError, match=told):
-            await getattr(client, name)(**{**CALLS[name], **wrong})
+            await getattr(client, name)(**{**CALLS.get(name, {}), **wrong})
     assert simulator.requests == []
 
 

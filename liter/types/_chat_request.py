@@ -8,9 +8,9 @@ from typing import Literal, cast
 import msgspec
 from msgspec.structs import force_setattr
 
-from ._check import check_parameters, typed_messages, typed_tools
+from ._check import check_parameters, check_stop, typed_messages, typed_tools
 from ._message import Message
-from ._response_format import ResponseFormat, format_of_type
+from ._response_format import ResponseFormat, check_format
 from ._tool import FunctionDefinition, Tool, ToolChoice
 
 
@@ -137,8 +137,10 @@ class ChatCompletionRequest(msgspec.Struct, repr_omit_defaults=True, frozen=True
         force_setattr(self, "messages", typed_messages(self.messages))
         if self.tools is not None:
             force_setattr(self, "tools", typed_tools(self.tools))
-        if isinstance(self.response_format, type):
-            format_of_type(self.response_format)
+        if self.response_format is not None:
+            check_format(self.response_format)
+        if self.stop is not None:
+            check_stop(self.stop)
 
     @property
     def conversation(self) -> Sequence[Message]:

@@ -95,6 +95,13 @@ def check_parameters(request: "ChatCompletionRequest") -> None:
             raise ValueError(f"{name} must be {limits}, not {value}")
 
 
+def check_stop(stop: object) -> None:
+    """Check the texts that end a reply. :raises ValueError: it is neither a text nor a list of texts"""
+    texts = [stop] if isinstance(stop, str) else stop
+    if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in cast("Sequence[object]", texts)):
+        raise ValueError(f"stop must be a text, or a list of texts, not {stop!r}")
+
+
 def typed_messages(messages: object) -> tuple[Message, ...]:
     """Make structs of the messages that are mappings. :raises ValueError: one is wrong, told with its index"""
     if isinstance(messages, str | bytes) or not isinstance(messages, Sequence):

@@ -34,10 +34,14 @@ class OcrRequest(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=T
 
     def __post_init__(self) -> None:
         check_model(self.model, "mistral/mistral-ocr-latest")
-        if self.document.get("type") not in ("document_url", "image_url", "file"):
+        if not isinstance(self.document, Mapping) or self.document.get("type") not in (
+            "document_url",
+            "image_url",
+            "file",
+        ):
             raise ValueError(
                 "document must be {'type': 'document_url', 'document_url': 'https://...'}, "
-                f"or the same with 'image_url' or 'file', not {dict(self.document)!r}"
+                f"or the same with 'image_url' or 'file', not {self.document!r}"
             )
         if self.pages is not None:
             check_items(self.pages, "pages")

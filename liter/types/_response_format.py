@@ -6,6 +6,7 @@ type, and the reply's text is decoded back into it.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Protocol, TypeVar, cast, is_typeddict
 from weakref import WeakKeyDictionary
@@ -76,7 +77,20 @@ def _pydantic(kind: type) -> _PydanticModel | None:
     return cast("_PydanticModel", kind) if is_model else None
 
 
+_WANTED = (
+    "response_format must be a mapping, such as {'type': 'json_object'}, or a msgspec struct, dataclass, TypedDict or"
+    " pydantic model"
+)
+
 _formats: WeakKeyDictionary[type, JsonSchemaFormat] = WeakKeyDictionary()
+
+
+def check_format(told: object) -> None:
+    """Check what a request says about the form of its reply. :raises ValueError: it can be none"""
+    if isinstance(told, type):
+        format_of_type(told)
+    elif not isinstance(told, Mapping | TextFormat | JsonObjectFormat | JsonSchemaFormat):
+        raise ValueError(f"{_WANTED}, not {told!r}")
 
 
 def format_of_type(kind: type) -> JsonSchemaFormat:
@@ -110,10 +124,7 @@ def _strict_schema(kind: type) -> JsonObject:
     elif _is_record(kind):
         schema = msgspec.json.schema(kind)
     else:
-        raise ValueError(
-            f"response_format must be a mapping or a msgspec struct, dataclass, TypedDict or pydantic model,"
-            f" not {kind.__name__}"
-        )
+        raise ValueError(f"{_WANTED}, not {kind.__name__}")
     definitions = cast("JsonObject", schema.pop("$defs", {}))
     root = schema.get("$ref")
     if isinstance(root, str):

@@ -7,7 +7,7 @@ import anyio
 import pytest
 from anyio.abc import ByteStream
 
-from liter import AuthenticationError, LlmClient, Secret
+from liter import AuthenticationError, BadRequestError, LlmClient, Secret
 from liter.credentials import AzureCredentials, CopilotCredentials, login_of
 from liter.testing import MemoryNetwork, Simulator
 from liter.transport import Transport
@@ -103,3 +103,17 @@ async def test_no_token_of_github() -> None:
     async with Simulator().serve_memory() as network, LlmClient(network_backend=network) as client:
         with pytest.raises(AuthenticationError, match="GITHUB_TOKEN"):
             await client.chat(model="github-copilot/gpt-5-mini", messages=[USER])
+
+
+async def test_nobody_is_asked_for_credentials_that_nothing_would_be_sent_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that lacks a part is told before a login, which takes its time and goes out on the network."""
+    for variable in ("AZURE_OPENAI_ENDPOINT", "AZURE_API_BASE", "AZURE_RESOURCE_NAME", "AZURE_OPENAI_RESOURCE"):
+        monkeypatch.delenv(variable, raising=False)
+
+    class Never:
+        async def get(self) -> Secret:
+            raise AssertionError("asked")
+
+    async with LlmClient(api_keys={"azure": Never()}) as client:
+        with pytest.raises(BadRequestError, match="the resource of azure is not known"):
+            await client.chat(model="azure/gpt-4o", messages=[USER])

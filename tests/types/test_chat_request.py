@@ -106,7 +106,8 @@ def test_a_wrong_message_is_told_with_its_index_and_what_would_be_right(message,
         ({"tools": [{"type": "function", "function": {}}]}, r"tools\[0\]\.function: lacks the field 'name'"),
         ({"tools": "t"}, "tools must be a list, not str"),
         ({"tools": [5]}, r"tools\[0\] must be a tool or a mapping, not int"),
-        ({"response_format": int}, "response_format must be a mapping or a msgspec struct"),
+        ({"response_format": list[int]}, "response_format must be a mapping"),
+        ({"response_format": int}, "response_format must be a mapping, .* pydantic model, not int"),
     ],
 )
 def test_what_can_be_right_nowhere_is_refused(fields, told):
