@@ -51,7 +51,7 @@ async def test_a_vector_that_cannot_be_read_is_no_empty_one(vector: str) -> None
     """The reply is refused, with the bytes as they came."""
     body = f'{{"data": [{{"index": 0, "embedding": "AAAAAA=="}}, {{"index": 1, "embedding": {vector}}}]}}'.encode()
     async with serving(Simulator(faults=[Refuse(200, body=body)])) as client:
-        with pytest.raises(SerializationError, match="is no list of embeddings") as caught:
+        with pytest.raises(SerializationError, match="is not a list of embeddings") as caught:
             await client.embed(model="e", input=["a", "b"])
     assert caught.value.body == body
 
