@@ -3,14 +3,13 @@
 import hashlib
 import os
 import weakref
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
-from itertools import compress
+from operator import attrgetter
 from typing import cast
 
 import msgspec
-from msgspec.structs import astuple
 
 from .._contract import Call, CredentialSource
 from ..types import format_of_type
@@ -66,7 +65,7 @@ class KeyMaker(msgspec.Struct, frozen=True, kw_only=True):
             tuple(map(call.tags.get, self.tags)),
             # Sorted by name alone: the order of those with the same name has a meaning.
             self._headers(call) if call.headers else (),
-            tuple(compress(astuple(request), told)),
+            told(request),
         )
         try:
             text = _ENCODER.encode(whole)
@@ -80,14 +79,18 @@ class KeyMaker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @lru_cache(maxsize=256)
-def _fields(kind: type[msgspec.Struct], ignore: frozenset[str]) -> tuple[str, tuple[bool, ...]]:
-    """Return a hash of the type's name and of those of the fields that are part of a key, and which these are.
+def _fields(kind: type[msgspec.Struct], ignore: frozenset[str]) -> tuple[str, Callable[[msgspec.Struct], object]]:
+    """Return a hash of the type's name and of those of the fields that are part of a key, and what gives their values.
 
     The names are most of a request's text, and the same in each.
     """
     names = [name for name in kind.__struct_fields__ if name != _TOLD_BY_ROUTE and name not in ignore]
     form = hashlib.sha256(" ".join([kind.__name__, *names]).encode()).hexdigest()
-    return form, tuple([name in names for name in kind.__struct_fields__])
+    return form, attrgetter(*names) if names else _no_fields
+
+
+def _no_fields(_: msgspec.Struct) -> object:
+    return ()
 
 
 # What a source will give is not known before it is asked, which is no business of a cache's, and two that look alike
@@ -132,4 +135,4 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-_ENCODER = msgspec.json.Encoder(enc_hook=_plain, order="sorted")
+_ENCODER = msgspec.json.Encoder(enc_hook=_plain, order="deterministic")

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from ..types import CompletionChoice, CompletionResponse, ResponseEvent, TranscriptionEvent
 from ._guarded_value import GuardedValue
 from ._guardrail_rule import Rule
+from ._quiet import is_quiet
 from ._rolling_json import RollingJson
 from ._rolling_text import RollingText
 from ._rule_set import RuleSet
@@ -114,6 +115,8 @@ class GuardedDeltas:
         return _told(text.latest, rest) if rest else None
 
     def _whole(self, event: E) -> E:
+        if is_quiet(self._rules, event):
+            return event
         hits: list[Rule] = []
         try:
             return cast("E", GuardedValue(self._rules, self._window, hits).reply(event))

@@ -15,8 +15,9 @@ from .._reply import Reply
 from ..types import ChatCompletionChunk
 from ._guarded_chunks import GuardedChunks
 from ._guarded_events import Guarded, GuardedCompletions, GuardedDeltas
-from ._guarded_value import GuardedValue
+from ._guarded_value import SCHEMAS, GuardedValue
 from ._guardrail_rule import BlockedError, Rule
+from ._quiet import is_quiet
 from ._rule_set import RuleSet
 
 R = TypeVar("R")
@@ -63,10 +64,11 @@ class Guardrails:
 
     :param rules: what to look for, and what to do with it
     :param window: how many characters of each text of a stream are held back at most, 1 or more
+    :ivar input: those of the rules that are for requests, and ``output``: for replies
     :raises ValueError: no rules, a window below 1, or one that is smaller than a literal text that a rule looks for
     """
 
-    __slots__ = ("_input", "_output", "rules", "window")
+    __slots__ = ("input", "output", "rules", "window")
 
     def __init__(self, rules: Sequence[Rule], *, window: int = 64) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
@@ -78,9 +80,9 @@ class Guardrails:
                 raise ValueError(f"rules must be Rule objects, not {rule!r}")
         if window < 1:
             raise ValueError(f"window must be 1 or more characters, not {window!r}")
-        self._input = RuleSet([rule for rule in self.rules if rule.on != "output"])
-        self._output = RuleSet([rule for rule in self.rules if rule.on != "input"])
-        longest = max((len(rule.literal or "") for rule in self._output.rules), default=0)
+        self.input: RuleSet = RuleSet([rule for rule in self.rules if rule.on != "output"])
+        self.output: RuleSet = RuleSet([rule for rule in self.rules if rule.on != "input"])
+        longest = max((len(rule.literal or "") for rule in self.output.rules), default=0)
         if longest > window:
             raise ValueError(
                 f"window must be {longest} or more, as a rule looks for a text of that length, not {window!r}"
@@ -94,13 +96,11 @@ class Guardrails:
 
         :raises HookRejectedError: a rule blocks it
         """
-        if not self._input.rules:
-            return call
         hits: list[Rule] = []
         blocked: Rule | None = None
         request = call.request
         try:
-            request = GuardedValue(self._input, self.window, hits).request(request)
+            request = GuardedValue(self.input, self.window, hits).request(request)
         except BlockedError as found:
             blocked = found.rule
         if hits:
@@ -114,15 +114,13 @@ class Guardrails:
 
         :raises ContentPolicyError: a rule blocks it
         """
-        if not self._output.rules:
-            return reply
         if reply.streamed:
-            return reply.derive(events=_GuardedEvents(self._output, self.window, call, reply))
+            return reply.derive(events=_GuardedEvents(self.output, self.window, call, reply))
         hits: list[Rule] = []
         blocked: Rule | None = None
         value: object = reply.value
         try:
-            value = GuardedValue(self._output, self.window, hits).reply(value)
+            value = GuardedValue(self.output, self.window, hits).reply(value)
         except BlockedError as found:
             blocked = found.rule
         if hits:
@@ -147,11 +145,16 @@ class _Guarded(Generic[R]):
         self._call_next = call_next
 
     async def __aenter__(self) -> Reply[R]:
-        call = await self._guardrails.check_request(self._call)
+        guardrails, call = self._guardrails, self._call
+        if not is_quiet(guardrails.input, call.request, SCHEMAS):
+            call = await guardrails.check_request(call)
         self._scope = self._call_next(call)
         reply = await self._scope.__aenter__()
+        rules = guardrails.output
         try:
-            return await self._guardrails.check_reply(call, reply)
+            if not rules.rules or (not reply.streamed and is_quiet(rules, reply.value)):
+                return reply
+            return await guardrails.check_reply(call, reply)
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
             raise

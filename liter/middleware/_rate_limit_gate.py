@@ -296,11 +296,15 @@ class Gate:
 
 def _changes(ticket: Ticket, kept: Demand) -> list[Bucket]:
     changes: list[Bucket] = []
+    if kept is ticket.demand:
+        return changes
     for unit, bucket in zip(ticket.units, ticket.taken, strict=True):
         amount: float = getattr(kept, unit)
-        rest = bucket.amount - amount if bucket.amount else 0.0
-        if rest:
-            changes.append(Bucket(key=bucket.key, capacity=bucket.capacity, refill=bucket.refill, amount=rest))
+        taken = bucket.amount
+        if taken and taken != amount:
+            changes.append(
+                Bucket(key=bucket.key, capacity=bucket.capacity, refill=bucket.refill, amount=taken - amount)
+            )
     return changes
 
 

@@ -42,6 +42,13 @@ class RuleSet:
             return True
         return all(next(rule.spans(text, 0), None) is None for rule in self._functions)
 
+    def are_quiet(self, texts: Sequence[str]) -> bool:
+        """Whether no rule matches anywhere in any of them."""
+        for search in self._expressions:
+            if any(map(search, texts)):
+                return False
+        return not self._functions or all(map(self.is_quiet, texts))
+
     def cannot_begin(self, text: str) -> bool:
         """Whether no match begins in a text, however it goes on."""
         for first, prefix, beginnings in self.starts:

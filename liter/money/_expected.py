@@ -1,6 +1,6 @@
 """What a request is likely to use, before it is sent."""
 
-from typing import cast
+from functools import lru_cache
 
 import msgspec
 
@@ -17,15 +17,22 @@ def output_limit(request: msgspec.Struct, usual: int) -> int:
     :param usual: what is taken for one choice of a request that sets no limit
     :return: 0 for operations whose requests have no limit to set
     """
-    fields = request.__struct_fields__
-    limit, any_limit = 0, False
-    for name in _LIMITS:
-        if name in fields:
-            any_limit = True
-            limit = limit or cast("int | None", getattr(request, name)) or 0
-    if not any_limit:
-        return 0
-    return (limit or usual) * (cast("int | None", getattr(request, "n", None)) or 1)
+    names, several = _limits_of(type(request))
+    for name in names:
+        limit: int | None = getattr(request, name)
+        if limit:
+            break
+    else:
+        limit = usual if names else 0
+    choices: int | None = getattr(request, "n") if several else None  # noqa: B009 # not all requests have one
+    return limit * (choices or 1)
+
+
+@lru_cache(maxsize=256)
+def _limits_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, ...], bool]:
+    """Name the fields of a request that may limit its output, and tell whether it may ask for several choices."""
+    fields = kind.__struct_fields__
+    return tuple(name for name in _LIMITS if name in fields), "n" in fields
 
 
 def expected_usage(request: msgspec.Struct, *, size: int, usual_output: int) -> Usage:

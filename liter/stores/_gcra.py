@@ -52,14 +52,19 @@ def take(buckets: Sequence[Bucket], full_at: Mapping[str, float], now: float) ->
     changed: dict[str, float] = {}
     longest, scarcest = TOLERANCE, None
     for index, bucket in enumerate(buckets):
-        since = max(full_at.get(bucket.key, now), now)
+        key, refill = bucket.key, bucket.refill
+        since = full_at.get(key, now)
+        if since < now:
+            since = now
         # A key may be given more than once; then the amounts add up.
-        until = changed.get(bucket.key, since) + bucket.amount / bucket.refill
-        changed[bucket.key] = until
+        until = changed.get(key, since) + bucket.amount / refill
+        changed[key] = until
         # More than the capacity is granted when the bucket is full: at `since`.
-        wait = min(until - bucket.capacity / bucket.refill, since) - now
-        if wait > longest:
-            longest, scarcest = wait, index
+        granted_at = until - bucket.capacity / refill
+        if granted_at > since:
+            granted_at = since
+        if granted_at - now > longest:
+            longest, scarcest = granted_at - now, index
     if scarcest is not None:
         return Taken(granted=False, wait=longest, bucket=scarcest), {}
     return _GRANTED, changed
@@ -69,8 +74,14 @@ def adjust(buckets: Sequence[Bucket], full_at: Mapping[str, float], now: float) 
     """Give back ``amount``, or take a negative one. Returns the new times of the buckets."""
     changed: dict[str, float] = {}
     for bucket in buckets:
-        since = changed.get(bucket.key, max(full_at.get(bucket.key, now), now))
-        changed[bucket.key] = max(since - bucket.amount / bucket.refill, now)
+        key = bucket.key
+        since = changed[key] if key in changed else full_at.get(key, now)
+        if since < now:
+            since = now
+        until = since - bucket.amount / bucket.refill
+        if until < now:
+            until = now
+        changed[key] = until
     return changed
 
 

@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import islice
 
 from .._loop import EventLoop
 from . import _gcra
@@ -138,7 +139,8 @@ class MemoryStore:
                 self._accounts.forget(now)
                 if self._accounts.bytes + needed > self._max_bytes:
                     raise StoreError(f"no room for more accounts within max_bytes={self._max_bytes}")
-            self._make_room(now, added=1, needed=needed)
+            self._until_sweep -= 1
+            self._make_room(now, needed)
             return self._accounts.reserve(name, accounts, lease, now)
 
     async def settle(self, name: str, keys: Sequence[str], amount: int) -> list[Balance] | None:
@@ -202,7 +204,9 @@ class MemoryStore:
             self._delete(key)
         self._values[key] = (value, now + ttl)
         self._bytes += ENTRY_OVERHEAD + len(key) + len(value)
-        self._make_room(now, added=1)
+        self._until_sweep -= 1
+        if self._until_sweep <= 0 or self._bytes > self._max_bytes - self._accounts.bytes:
+            self._make_room(now)
 
     def _delete(self, key: str) -> None:
         found = self._values.pop(key, None)
@@ -210,24 +214,21 @@ class MemoryStore:
             self._bytes -= ENTRY_OVERHEAD + len(key) + len(found[0])
 
     def _keep_buckets(self, changed: dict[str, float], now: float) -> None:
-        if changed.keys() <= self._full_at.keys():
-            self._full_at.update(changed)
-            return
-        added = 0
-        for key, full_at in changed.items():
-            if key not in self._full_at:
-                added += 1
-                self._bytes += ENTRY_OVERHEAD + len(key)
-            self._full_at[key] = full_at
+        full_at = self._full_at
+        known = len(full_at)
+        full_at.update(changed)
+        added = len(full_at) - known
         if added:
-            self._make_room(now, added)
+            # The last in a dictionary are those that are new to it.
+            self._bytes += sum(ENTRY_OVERHEAD + len(key) for key in islice(reversed(full_at), added))
+            self._until_sweep -= added
+            self._make_room(now)
 
     def _forget_bucket(self, key: str) -> None:
         del self._full_at[key]
         self._bytes -= ENTRY_OVERHEAD + len(key)
 
-    def _make_room(self, now: float, added: int, needed: int = 0) -> None:
-        self._until_sweep -= added
+    def _make_room(self, now: float, needed: int = 0) -> None:
         if self._until_sweep <= 0:
             for key in [key for key, full_at in self._full_at.items() if full_at <= now]:
                 self._forget_bucket(key)
