@@ -22,14 +22,17 @@ class ConfigOptions(msgspec.Struct, frozen=True):
 
 def config(options: ConfigOptions) -> int:
     """Say what a file means, or what is wrong with it. Returns 0, or 1 if something is."""
+    where = ""
     try:
         path = find_config() if options.file is None else Path(options.file)
         built = build(read_config(path), where=str(path), folder=path.parent)
         from .._client import LlmClient
 
+        # What the client finds has no file in it.
+        where = f"{path}: "
         client = LlmClient(**built.options)  # type: ignore[arg-type] # each is checked by the client
     except (OSError, ValueError) as error:
-        print(f"liter: {error}", file=sys.stderr)
+        print(f"liter: {where}{error}", file=sys.stderr)
         return 1
     terminal = open_terminal(sys.stdout, plain=options.plain)
     terminal.say(f"{path}: a client whose own provider is {client.home}")

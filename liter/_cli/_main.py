@@ -149,6 +149,9 @@ def _add_map(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="begin anew, whatever the output holds")
     parser.add_argument(
+        "--ordered", action="store_true", help="at the end, put the results in the order of the requests"
+    )
+    parser.add_argument(
         "--config", metavar="FILE", help="by default liter.toml here, or in the nearest folder above, if there is one"
     )
     parser.add_argument("--base-url", metavar="URL", help="another address that speaks the provider's protocol")
@@ -161,12 +164,14 @@ def _add_map(parser: argparse.ArgumentParser) -> None:
 def _add_providers(parser: argparse.ArgumentParser) -> None:
     parser.description = "List the providers that liter knows, or show what is known of one. Asks nobody."
     parser.add_argument("name", nargs="?", metavar="NAME", help="a provider's name, or an alias")
-    parser.add_argument("--kind", metavar="KIND", help="only those: lab, host, gateway, cloud, local, search, ...")
+    parser.add_argument("--kind", metavar="KIND", help="only those: lab, host, gateway, cloud, local, ...")
     parser.add_argument("--json", action="store_true", help="print the records as JSON")
 
 
 def _add_sim(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Serve the simulated provider, on the wires of OpenAI and Anthropic, until Ctrl-C."
+    parser.description = (
+        "Serve the simulated provider until Ctrl-C, on the wires of OpenAI, Anthropic, Google and others."
+    )
     parser.add_argument(
         "--port", type=_port, default=DEFAULT_PORT, metavar="N", help="0 is any that is free (default: %(default)s)"
     )

@@ -33,6 +33,7 @@ class MapOptions(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None
     max_cost: float | None
     overwrite: bool
+    ordered: bool
     config: str | None
     base_url: str | None
     api_key_env: str | None
@@ -47,6 +48,8 @@ def map_file(options: MapOptions) -> int:
 
 def _map(options: MapOptions) -> None:
     source, target = Path(options.input), Path(options.output)
+    if source.exists() and not (source.is_file() or source.is_dir()):
+        raise UsageError(f"{source} is no file, and the input is read twice")
     try:
         requests = BatchInput(source, options.model)
         if target.exists() and target.samefile(source):
@@ -54,12 +57,17 @@ def _map(options: MapOptions) -> None:
         output = BatchOutput(target, requests.ids, overwrite=options.overwrite)
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}") from error
+    if options.ordered and not output.kept:
+        output.close()
+        raise UsageError(f"--ordered is for a file, and {target} is none")
     remaining = Remaining(requests, output.done, options.max_cost)
     log = logging.getLogger("liter")
     handler = _handler()
     log.addHandler(handler)
     try:
         run(partial(_ask, options, remaining, output), options.backend)
+        if options.ordered:
+            output.order()
         output.close()
     except ValueError as error:
         raise UsageError(str(error)) from error

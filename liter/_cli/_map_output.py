@@ -49,7 +49,12 @@ class _Result(msgspec.Struct):
         return self.error is None and self.response is not None and self.response.status_code < 400
 
 
+class _Named(msgspec.Struct):
+    custom_id: str
+
+
 _RESULT = msgspec.json.Decoder(_Result)
+_NAMED = msgspec.json.Decoder(_Named)
 
 
 class BatchOutput:
@@ -57,6 +62,7 @@ class BatchOutput:
 
     :param ids: what the result of each request is called, by ``custom_id``
     :ivar done: the ``custom_id`` of each request that was answered before
+    :ivar kept: whether it is a file, and neither a pipe nor a terminal
     :raises CommandError: the file holds something else, or another process writes to it
     :raises OSError: it cannot be read or written
     """
@@ -67,7 +73,8 @@ class BatchOutput:
         self._synced = 0.0
         self._file = _locked(path)
         try:
-            if stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            self.kept = stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+            if self.kept:
                 if overwrite:
                     self._file.truncate(0)
                 self.done = self._resume()
@@ -128,6 +135,22 @@ class BatchOutput:
         self._file.close()
         self._file = new
 
+    def order(self) -> None:
+        """Put the results in the order of the requests, in one step: whoever is killed in the middle leaves them as
+        they were. What is in memory are places, and no results.
+
+        :raises OSError: it cannot be written
+        """
+        places: dict[str, tuple[int, int]] = {}
+        start = 0
+        self._file.seek(0)
+        for text in self._file:
+            places[_NAMED.decode(text).custom_id] = (start, start + len(text))
+            start += len(text)
+        ordered = [places[custom_id] for custom_id in self._ids if custom_id in places]
+        if ordered != sorted(ordered):
+            self._rewrite(ordered)
+
     async def add(self, result: MapResult[ApiResponse]) -> None:
         """Write a result. It is in the file when this returns.
 
@@ -147,7 +170,7 @@ class BatchOutput:
         try:
             os.fsync(self._file.fileno())
         except OSError:
-            if stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            if self.kept:
                 raise
 
     def close(self) -> None:

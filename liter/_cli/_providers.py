@@ -40,7 +40,10 @@ def _run(options: ProvidersOptions, out: TextIO) -> int:
         if options.kind is not None:
             records = [record for record in records if options.kind in (record.kind, "local" if record.local else "")]
             if not records:
-                print(f"liter providers: none is of kind {options.kind!r}", file=sys.stderr)
+                kinds = sorted({"local", *(entry(name).kind for name in known_providers())})
+                print(
+                    f"liter providers: none is of kind {options.kind!r}: there are {', '.join(kinds)}", file=sys.stderr
+                )
                 return 1
         if options.json:
             print(_json([told(record) for record in records]), file=out)

@@ -46,7 +46,7 @@ def _introduce(server: SimulatorServer) -> None:
     model = "gpt-simulated"
     print(
         f"""\
-Simulated provider at {server.host}, port {server.port}: OpenAI's and Anthropic's wires, any key. Ctrl-C ends it.
+Simulated provider at {server.host}, port {server.port}: OpenAI's wire, Anthropic's and others, any key. Ctrl-C ends it.
 
   export OPENAI_BASE_URL={server.base_url} OPENAI_API_KEY=sk-any
   curl {server.base_url}/chat/completions -H 'Authorization: Bearer sk-any' -H 'Content-Type: application/json' \\

@@ -37,6 +37,9 @@ class SpendOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def spend(options: SpendOptions) -> int:
     """Run the command."""
+    if not Path(options.ledger).exists():
+        print(f"liter spend: there is no file {options.ledger}", file=sys.stderr)
+        return 1
     zone = UTC if options.time_zone == "UTC" else ZoneInfo(options.time_zone)
     try:
         rows = SqliteLedger(options.ledger).read(

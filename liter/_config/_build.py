@@ -11,7 +11,7 @@ import msgspec
 from .._contract import Layer
 from .._secret import Secret
 from ..money import PriceBook
-from ..providers import CustomProviderConfig
+from ..providers import Catalog, CustomProviderConfig
 from ..stores import MemoryStore, RedisStore, SqliteStore, Store
 from ._file import check_sections
 from ._layers import Parts, layer_of, timeout
@@ -53,6 +53,11 @@ def build(told: Table, *, where: str, folder: Path, environ: Mapping[str, str] =
         options["provider_settings"] = _settings(told["provider_settings"], f"{where}: [provider_settings]")
     if "providers" in told:
         options["providers"] = _providers(told["providers"], f"{where}: providers")
+    catalog = Catalog(cast("Sequence[CustomProviderConfig]", options.get("providers", ())))
+    for provider in variables:
+        # Here, as a key whose variable is not set is not given to the client.
+        if catalog.find(provider) is None:
+            raise ValueError(f"{where}: [keys]: {catalog.unknown(provider)}")
     stores = _stores(told.get("stores", {}), f"{where}: [stores]", folder, environ)
     prices = _prices(told.get("prices", {}), f"{where}: [prices]", folder)
     if prices is not None:

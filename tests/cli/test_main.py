@@ -76,3 +76,6 @@ def test_config_check_says_what_a_file_means(tmp_path: Path, capsys: pytest.Capt
     path.write_text("[cleint]\n")
     assert main(["config", "check", str(path)]) == 1
     assert "did you mean 'client'" in capsys.readouterr().err
+    path.write_text('[client]\nhttp2 = "no"\n')
+    assert main(["config", "check", str(path)]) == 1
+    assert f"liter: {path}: http2 must be True or False, not 'no'" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from liter._cli import main
-from liter.testing import CloseBeforeHead, Refuse, ResetBeforeHead, ResetInHead, Simulator, Truncate
+from liter.testing import CloseBeforeHead, Refuse, ResetBeforeHead, ResetInHead, Simulator, StallBeforeHead, Truncate
 
 from ._process import interrupt, started
 from .conftest import KEY_VARIABLE, Served
@@ -149,6 +149,36 @@ def test_nothing_left_to_do(serve: Serve) -> None:
     assert main(command(served, "--overwrite")) == 0
     assert len(served.simulator.requests) == 4
     assert len(read()) == 2
+
+
+def test_results_can_be_put_in_the_order_of_the_requests(serve: Serve, capsys: Captured) -> None:
+    """At the end of a run, those of an earlier one and those that failed among them; each line stays as it was."""
+    names = [f"r{number}" for number in range(12)]
+    simulator = Simulator(faults=[StallBeforeHead(seconds=0.3), None, Refuse(400, code="x")])
+    write(asking(names))
+    served = serve(simulator)
+    assert main(command(served, "--concurrency", "4")) == 1
+    as_they_came = list(read())
+    assert as_they_came != names
+    found = read()
+    assert main(command(served, "--ordered")) == 0
+    assert list(read()) == names
+    failed = next(name for name in names if found[name]["response"]["status_code"] == 400)  # type: ignore[index]
+    assert {name: line for name, line in read().items() if name != failed} == {
+        name: line for name, line in found.items() if name != failed
+    }
+    assert len(simulator.requests) == len(names) + 1
+    assert not Path("out.jsonl.part").exists()
+    capsys.readouterr()
+    assert main([*command(served, "--ordered"), "-o", os.devnull]) == 2
+    assert f"--ordered is for a file, and {os.devnull} is none" in capsys.readouterr().err
+
+
+def test_an_input_that_cannot_be_read_twice_is_refused(serve: Serve, capsys: Captured) -> None:
+    """All of it is checked before the first request is made, so a pipe will not do."""
+    os.mkfifo("pipe")
+    assert main(["map", "pipe", *command(serve(Simulator()))[2:]]) == 2
+    assert "pipe is no file, and the input is read twice" in capsys.readouterr().err
 
 
 def test_a_line_that_was_cut_off_is_made_again(serve: Serve) -> None:

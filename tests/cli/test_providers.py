@@ -28,7 +28,7 @@ def test_one_kind(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"ollama", "vllm", "llamacpp", "lmstudio", "localai", "llamafile"} <= {each["name"] for each in listed}
     assert all(each["local"] or each["kind"] == "local" for each in listed)
     assert main(["providers", "--kind", "imaginary"]) == 1
-    assert "none is of kind 'imaginary'" in capsys.readouterr().err
+    assert "none is of kind 'imaginary': there are agent, " in capsys.readouterr().err
 
 
 def test_one_provider(capsys: pytest.CaptureFixture[str]) -> None:

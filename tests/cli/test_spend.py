@@ -336,7 +336,7 @@ def test_what_cannot_be_read_or_written(
 ) -> None:
     """It ends with 1, and says what."""
     assert main(["spend", str(tmp_path / "none.db")]) == 1
-    assert "unable to open" in capsys.readouterr().err
+    assert "there is no file" in capsys.readouterr().err
     assert main(["spend", str(tmp_path / "none.db"), "--html", str(tmp_path / "a.html")]) == 1
     assert main(["spend", ledger(*ROWS), "--html", str(tmp_path / "none" / "a.html")]) == 1
     assert "a.html" in capsys.readouterr().err

@@ -279,6 +279,7 @@ def test_layers_of_ones_own(tmp_path: Path) -> None:
         ('[stores.a]\nurl_variable = "NOT_THERE"', "NOT_THERE is not set"),
         ('[prices]\nfile = "none.toml"', r"\[prices\].file: .*none.toml"),
         ('[[providers]]\nname = "a"', r"providers\[0\]: .*base_url"),
+        ('[keys]\nopanai = "NOT_THERE"', r"\[keys\]: unknown provider 'opanai': did you mean 'openai'"),
         ("[keys]\nopenai = 5", "must name an environment variable"),
     ],
 )

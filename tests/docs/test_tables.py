@@ -48,6 +48,13 @@ def test_every_method_and_every_provider_is_told(tables: ModuleType) -> None:
     assert [name for name in tables._offered() if f"`{name}`" not in told] == []
 
 
+def test_the_readme_counts_the_providers_that_are_spoken_to(tables: ModuleType) -> None:
+    """And none of those that are only known."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"(\d+) providers:", readme)
+    assert int(told) == sum(record.protocol in tables.PROTOCOLS for record in tables.RECORDS)
+
+
 def test_every_provider_is_on_the_page(tables: ModuleType) -> None:
     """Among those that are spoken to, or among the others."""
     listed = tables.spoken() + tables.unspoken()
