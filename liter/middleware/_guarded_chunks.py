@@ -126,7 +126,7 @@ class GuardedChunks:
         It is for chunks with a text and nothing else, as are most of a stream.
         """
         choices = chunk.choices
-        if len(choices) != 1 or chunk.restarted:
+        if len(choices) != 1 or chunk.restarted or chunk.search_results:
             return False
         choice = choices[0]
         if choice.finish_reason is not None or choice.logprobs is not None:
@@ -164,6 +164,9 @@ class GuardedChunks:
         if chunk.restarted:
             # What is held is of an answer that nobody is to see any more.
             self._choices.clear()
+        if chunk.search_results:
+            sources = GuardedValue(self._rules, self._window, self._hits).items(chunk.search_results)
+            chunk = replace(chunk, search_results=sources)
         if not chunk.choices:
             return chunk
         self._latest = chunk

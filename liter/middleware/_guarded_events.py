@@ -22,6 +22,8 @@ _Place = tuple[object, ...]
 _DELTA, _DONE = ".delta", ".done"
 # With these events everything within them is over, the last kinds with all of the response.
 _WHOLES = ("response.output_item.done", "response.content_part.done", "response.reasoning_summary_part.done")
+# Elsewhere ``code`` is that of an error.
+_CODE_DONE = "response.code_interpreter_call_code.done"
 _LAST = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 
 
@@ -115,11 +117,16 @@ class GuardedDeltas:
         return _told(text.latest, rest) if rest else None
 
     def _whole(self, event: E) -> E:
-        if is_quiet(self._rules, event):
+        code = event.code if isinstance(event, ResponseEvent) and event.type == _CODE_DONE else None
+        if code is None and is_quiet(self._rules, event):
             return event
         hits: list[Rule] = []
+        guard = GuardedValue(self._rules, self._window, hits)
         try:
-            return cast("E", GuardedValue(self._rules, self._window, hits).reply(event))
+            whole = cast("E", guard.reply(event))
+            if code is not None and (given := guard.text(code)) is not code:
+                whole = replace(whole, code=given)
+            return whole
         finally:
             new = [rule for rule in hits if rule not in self._matched]
             self._hits += new

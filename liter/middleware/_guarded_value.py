@@ -6,7 +6,7 @@ from typing import TypeVar, cast
 import msgspec
 from msgspec.structs import replace
 
-from ..types import AssistantMessage
+from ..types import AssistantMessage, SearchResponse, SearchResult
 from ._guardrail_rule import Rule
 from ._rolling_json import RollingJson
 from ._rolling_text import RollingText
@@ -19,6 +19,11 @@ S = TypeVar("S", bound=msgspec.Struct)
 SCHEMAS = frozenset({"tools", "functions", "tool_choice", "function_call", "response_format"})
 # What says the text again in pieces, in which no rule would find it.
 _TOKEN_BY_TOKEN = ("logprobs", "words")
+# The item of which ``code`` is one. Elsewhere it is that of an error.
+_CODE = "code_interpreter_call"
+# What has texts under names of the application's own, or of a search engine's; and how the texts in it are called here.
+_NAMED_FREELY = frozenset({"documents", "document", "variables"})
+_ANY_TEXT = "*"
 
 
 class GuardedValue:
@@ -48,6 +53,20 @@ class GuardedValue:
         """
         return self._struct(value) if isinstance(value, msgspec.Struct) else value
 
+    def text(self, text: str) -> str:
+        """Give a text as the rules want it; the same object where they change nothing.
+
+        :raises BlockedError: a rule says so
+        """
+        if self._rules.is_quiet(text):
+            return text
+        new = RollingText(self._rules, self._window, self._hits).add(text, last=True)
+        return text if new == text else new
+
+    def items(self, items: list[dict[str, object]]) -> list[dict[str, object]]:
+        """Give a list of things as the rules want it. :raises BlockedError: a rule says so"""
+        return cast("list[dict[str, object]]", self._value(items, ""))
+
     def finds(self, thing: object) -> bool:
         """Whether a rule matches in any string of it. :raises BlockedError: a rule says so"""
         before = len(self._hits)
@@ -69,10 +88,11 @@ class GuardedValue:
     def _struct(self, thing: S, skip: frozenset[str] = frozenset()) -> S:
         changes: dict[str, object] = {}
         message = isinstance(thing, AssistantMessage)
+        engine = isinstance(thing, SearchResult | SearchResponse)
         for name in text_fields(type(thing)):
             old: object = getattr(thing, name)
             if old is not None and name not in skip and not (message and name in REPEATS):
-                new = self._value(old, name)
+                new = self._value(old, _ANY_TEXT if engine and name == "native" else name)
                 if new is not old:
                     changes[name] = new
         if message:
@@ -85,10 +105,10 @@ class GuardedValue:
 
     def _value(self, thing: object, name: str) -> object:
         if isinstance(thing, str):
-            if name == ARGUMENTS:
+            if name in ARGUMENTS:
                 new = RollingJson(self._rules, self._window, self._hits).add(thing, last=True)
-            elif name in TEXTS and not self._rules.is_quiet(thing):
-                new = RollingText(self._rules, self._window, self._hits).add(thing, last=True)
+            elif name in TEXTS or name == _ANY_TEXT:
+                new = self.text(thing)
             else:
                 return thing
             return thing if new == thing else new
@@ -96,7 +116,12 @@ class GuardedValue:
             return self._struct(thing)
         if isinstance(thing, Mapping):
             old = cast("Mapping[object, object]", thing)
-            new_of = {key: self._value(value, str(key)) for key, value in old.items()}
+            free = name in _NAMED_FREELY or name == _ANY_TEXT
+            new_of = {
+                key: self._value(value, _ANY_TEXT if free and key != "id" else str(key)) for key, value in old.items()
+            }
+            if old.get("type") == _CODE and isinstance(code := old.get("code"), str):
+                new_of["code"] = self.text(code)
             if all(new_of[key] is value for key, value in old.items()):
                 return old
             return {key: value for key, value in new_of.items() if key not in _TOKEN_BY_TOKEN}

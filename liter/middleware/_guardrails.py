@@ -40,10 +40,11 @@ class Guardrails:
     """Hold requests and replies against rules, whole ones and streams alike.
 
     Looked at is all text of every operation: messages with their parts, refusals, reasoning, transcripts, what tools
-    are called with and what they answer; prompts, instructions, queries, documents; items of responses and the events
-    that tell of them; each of several choices by itself. In the arguments of a tool each string and each number is a
-    text by itself, without its escapes, and what is left is JSON still. Not looked at: names, ids, addresses, tool
-    definitions and response formats, pictures, sound and files.
+    are called with and what they answer, the provider's own too; prompts, instructions, queries, documents; items of
+    responses and the events that tell of them; what engines find, and pages that were read; each of several choices by
+    itself. In the arguments of a tool each string and each number is a text by itself, without its escapes, and what
+    is left is JSON still. Not looked at: names, ids, addresses, tool definitions and response formats, pictures, sound
+    and files, those of batches included.
 
     All rules see the text as it came. Where matches overlap, all that they cover goes, and what takes its place is that
     of the match that begins first (of those that begin together, of the rule that is given first). What says a

@@ -10,7 +10,7 @@ import msgspec
 from ._rule_set import RuleSet
 from ._text_fields import ARGUMENTS, REPEATS, text_fields
 
-_LOUD = frozenset({ARGUMENTS, *REPEATS})
+_LOUD = frozenset({*ARGUMENTS, *REPEATS})
 _NOTHING: frozenset[str] = frozenset()
 # A thing with more in it may have itself in it.
 _MOST_PARTS = 10_000

@@ -12,9 +12,12 @@ import msgspec
 TEXTS = frozenset({
     "content", "text", "refusal", "reasoning_content", "reasoning", "tool_plan",
     "transcript", "input", "title", "context", "instructions", "prompt", "revised_prompt", "suffix",
-    "query", "documents",
+    "query", "queries", "documents", "snippet", "answer",
+    "markdown", "header", "footer",
+    # What the provider's own tools are told, and tell.
+    "output", "logs", "stdout", "stderr", "command", "commands", "diff",
 })  # fmt: skip
-ARGUMENTS = "arguments"  # JSON, with texts in it
+ARGUMENTS = frozenset({"arguments", "document_annotation", "image_annotation"})  # JSON, with texts in it
 # What says the text again in the provider's own form, which is often signed: it goes as it is, or not at all.
 REPEATS = ("thinking_blocks", "annotations", "reasoning_details", "native_content")
 _NO_TEXT: tuple[object, ...] = (NoneType, bool, int, float, bytes, Decimal)
@@ -39,7 +42,7 @@ def _text_fields(kind: type[msgspec.Struct], within: tuple[type, ...]) -> tuple[
 
 def _may_hold(kind: object, name: str, within: tuple[type, ...]) -> bool:
     if kind is str:
-        return name in TEXTS or name == ARGUMENTS
+        return name in TEXTS or name in ARGUMENTS
     if kind in _NO_TEXT:
         return False
     origin, arguments = get_origin(kind), cast("tuple[object, ...]", get_args(kind))

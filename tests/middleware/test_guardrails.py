@@ -497,6 +497,17 @@ async def test_chunks_do_not_carry_the_text_as_it_came(make_call: MakeCall) -> N
 
 
 @pytest.mark.anyio
+async def test_sources_are_looked_at_in_a_stream(make_call: MakeCall) -> None:
+    """As in a whole reply, what a search found is looked at in whichever chunk it comes, one with a text too."""
+    guardrails = Guardrails([Rule("secret", action="redact")])
+    found = {"search_results": [{"title": "A secret", "snippet": "secret", "url": "https://secret.invalid"}]}
+    events = [text("a"), msgspec.structs.replace(text("b"), **found), ChatCompletionChunk(**found), END]  # type: ignore[arg-type]
+    read = await streamed(guardrails, make_call(), events)
+    sources = [event.search_results for event in read if event.search_results]
+    assert sources == [[{"title": "A [redacted]", "snippet": "[redacted]", "url": "https://secret.invalid"}]] * 2
+
+
+@pytest.mark.anyio
 async def test_a_blocked_stream(make_call: MakeCall) -> None:
     """A stream ends where a rule blocks, before any of the match is handed out, and its connection is closed."""
     handler = ScriptedHandler(list(map(text, "all fine, and then a secret comes" + "." * 100)))

@@ -23,14 +23,21 @@ from liter.types import (
     CompletionResponse,
     CreateResponseRequest,
     EmbeddingRequest,
+    Image,
     ImageEditRequest,
     ImageGenerationRequest,
     ImagesResponse,
     ModerationRequest,
+    OcrPage,
+    OcrResponse,
     RerankRequest,
+    RerankResponse,
+    RerankResult,
     ResponseEvent,
     ResponseObject,
     SearchRequest,
+    SearchResponse,
+    SearchResult,
     SpeechRequest,
     TranscribedWord,
     TranscriptionEvent,
@@ -70,11 +77,13 @@ def cut(whole: str, cuts: Iterable[int]) -> list[str]:
         CreateResponseRequest(
             model="m", input=[{"role": "user", "content": [{"type": "input_text", "text": "secret"}]}]
         ),
+        CreateResponseRequest(model="m", prompt={"id": "p", "variables": {"who": "secret"}}),
         EmbeddingRequest(model="m", input=["a secret", "two"]),
         ImageGenerationRequest(model="m", prompt="a secret"),
         ImageEditRequest(model="m", prompt="a secret", image=b"image"),
         ModerationRequest(input="a secret"),
         RerankRequest(model="m", query="a secret", documents=["secret", "two"]),
+        RerankRequest(model="m", query="what", documents=[{"Title": "secret", "id": "2"}]),
         SearchRequest(model="m", query="a secret"),
         SpeechRequest(model="m", input="a secret", voice="v", instructions="secret"),
         TranscriptionRequest(model="m", file=b"sound", prompt="a secret"),
@@ -89,6 +98,88 @@ async def test_looks_at_the_text_of_every_request(make_call: MakeCall, request_:
     sent = handler.calls[0].request
     assert "secret" not in str(sent)
     assert str(request_).replace("secret", "[redacted]") == str(sent)
+
+
+# Items of a response, as they come in a reply, and go back in the next request.
+ITEMS: Sequence[dict[str, object]] = (
+    {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a":"secret"}'},
+    {"type": "function_call_output", "call_id": "c", "output": "a secret"},
+    {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "secret"}]},
+    {"type": "custom_tool_call", "call_id": "c", "name": "f", "input": "secret"},
+    {
+        "type": "code_interpreter_call",
+        "id": "c",
+        "code": "print('secret')",
+        "outputs": [{"type": "logs", "logs": "secret"}],
+    },
+    {"type": "mcp_call", "id": "c", "arguments": '{"a":"secret"}', "output": "secret"},
+    {"type": "shell_call", "call_id": "c", "action": {"commands": ["echo secret"]}},
+    {"type": "shell_call_output", "call_id": "c", "output": [{"stdout": "secret", "stderr": "secret"}]},
+    {"type": "local_shell_call", "call_id": "c", "action": {"type": "exec", "command": ["echo", "secret"]}},
+    {"type": "apply_patch_call", "call_id": "c", "operation": {"type": "update_file", "path": "p", "diff": "secret"}},
+    {"type": "web_search_call", "id": "c", "action": {"type": "search", "query": "secret", "queries": ["secret"]}},
+    {"type": "file_search_call", "id": "c", "queries": ["secret"], "results": [{"text": "secret", "file_id": "f"}]},
+)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("item", ITEMS, ids=lambda item: item["type"])
+async def test_looks_at_what_tools_are_told_and_tell(make_call: MakeCall, item: dict[str, object]) -> None:
+    """Each item of a response: in a request, in a reply, and in the event that ends it; and nothing else of it."""
+    guardrails = Guardrails([REDACT])
+    handler = ScriptedHandler(ResponseObject(output=[item]))
+    request = CreateResponseRequest(model="m", input=[item])
+    async with guardrails(make_call(request=request), handler) as reply:
+        assert str(handler.calls[0].request) == str(request).replace("secret", "[redacted]")
+        assert str(reply.value) == str(ResponseObject(output=[item])).replace("secret", "[redacted]")
+    event = ResponseEvent(type="response.output_item.done", item=item)
+    assert str(guarded(GuardedDeltas, REDACT, [event])) == str([event]).replace("secret", "[redacted]")
+
+
+def test_code_is_held_back() -> None:
+    """That of an interpreter, in pieces and as it is told again; the code of an error is none."""
+    kind = "response.code_interpreter_call_code"
+    events = [
+        ResponseEvent(type=f"{kind}.delta", item_id="c", delta="print('sec"),
+        ResponseEvent(type=f"{kind}.delta", item_id="c", delta="ret')"),
+        ResponseEvent(type=f"{kind}.done", item_id="c", code="print('secret')"),
+        ResponseEvent(type="error", code="secret", message="no"),
+    ]
+    *deltas, done, error = guarded(GuardedDeltas, REDACT, events)
+    assert "".join(event.delta for event in deltas) == done.code == "print('[redacted]')"  # type: ignore[attr-defined]
+    assert error == events[-1]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "reply",
+    [
+        SearchResponse(
+            results=[SearchResult(title="secret", snippet="a secret", native={"extra": ["secret"], "n": 1})],
+            answer="secret",
+            native={"infobox": {"text": "secret"}},
+        ),
+        OcrResponse(
+            pages=[
+                OcrPage(
+                    markdown="a secret",
+                    header="secret",
+                    footer="secret",
+                    images=[{"id": "i", "image_annotation": '{"a":"secret"}'}],
+                    tables=[{"id": "t", "content": "secret"}],
+                )
+            ],
+            document_annotation='{"a":"secret"}',
+        ),
+        RerankResponse(results=[RerankResult(index=0, document={"Title": "secret"})]),
+        ImagesResponse(data=[Image(revised_prompt="a secret")]),
+    ],
+    ids=lambda reply: type(reply).__name__,
+)
+async def test_looks_at_the_text_of_every_reply(make_call: MakeCall, reply: msgspec.Struct) -> None:
+    """What was searched, read, ranked and drawn; and nothing else of the reply is touched."""
+    async with Guardrails([REDACT])(make_call(), ScriptedHandler(reply)) as given_:
+        assert str(given_.value) == str(reply).replace("secret", "[redacted]")
 
 
 @pytest.mark.anyio
