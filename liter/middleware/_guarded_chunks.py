@@ -13,9 +13,9 @@ from ..types import (
     Delta,
     FunctionCallDelta,
     Logprobs,
-    TokenLogprob,
     ToolCallDelta,
 )
+from ..types._accumulate import joined_logprobs
 from ._guarded_value import GuardedValue
 from ._guardrail_rule import Rule
 from ._rolling_json import RollingJson
@@ -204,7 +204,7 @@ class GuardedChunks:
             changes.update(guard.repeats(state.repeats, changed=state.changed))
             # A repeat that is left out is a change, as in a whole reply.
             changed = state.changed or len(self._hits) > before
-            logprobs = None if changed or not state.logprobs else _joined(state.logprobs)
+            logprobs = None if changed else joined_logprobs(state.logprobs)
             state.repeats, state.logprobs = {}, []
         delta = replace(choice.delta, **{**_NO_REPEATS, **changes})
         if not last and delta == _NOTHING and choice.native_finish_reason is None and choice.stop_sequence is None:
@@ -270,15 +270,3 @@ def _begun(calls: list[_ToolCall], delta: ToolCallDelta) -> _ToolCall | None:
         if found is None or not (named and delta.id and found.id and delta.id != found.id):
             return found
     return next((call for call in calls if call.id == delta.id), None)
-
-
-def _joined(parts: list[Logprobs]) -> Logprobs:
-    def joined(lists: list[list[TokenLogprob] | None]) -> list[TokenLogprob] | None:
-        told = [tokens for tokens in lists if tokens is not None]
-        return [token for tokens in told for token in tokens] if told else None
-
-    return Logprobs(
-        content=joined([part.content for part in parts]),
-        refusal=joined([part.refusal for part in parts]),
-        reasoning_content=joined([part.reasoning_content for part in parts]),
-    )

@@ -18,12 +18,11 @@ from ..types import (
     BatchResultsRequest,
     CreateBatchRequest,
 )
-from ._batch import UNREADABLE, BatchForm, BatchItem, BatchLine, ResultLines, ResultReader
+from ._batch import UNREADABLE, BatchForm, BatchItem, BatchLine, ResultLines, ResultReader, refuse_terms
 from ._bytes_stream import read_bytes
 from ._headers import GET, JSON
 from ._openai_batches import batch_path
-from ._paging import page_query
-from ._parameters import refuse
+from ._paging import Page, page_query
 from ._read import read_json
 from ._unix_time import unix_time_of
 from ._wire import OperationWire
@@ -71,12 +70,6 @@ class _Batch(msgspec.Struct):
     results_url: str | None = None
 
 
-class _Page(msgspec.Struct):
-    data: list[_Batch]
-    has_more: bool = False
-    last_id: str | None = None
-
-
 class _Fault(msgspec.Struct):
     type: str = ""
 
@@ -97,7 +90,7 @@ class _Line(msgspec.Struct):
 
 
 _BATCH = msgspec.json.Decoder(_Batch)
-_PAGE = msgspec.json.Decoder(_Page)
+_PAGE = msgspec.json.Decoder(Page[_Batch])
 _LINE = msgspec.json.Decoder(_Line)
 _TOLD = msgspec.json.Decoder(_Told)
 
@@ -119,11 +112,7 @@ def _encode_create(provider: "Anthropic", call: Call[object]) -> HttpRequest:
     requests = asked.requests
     if not isinstance(requests, BatchInput):
         raise BadRequestError("input_file_id: Anthropic takes the requests themselves: give requests")
-    for name in ("metadata", "output_expires_after"):
-        if getattr(asked, name) is not None:
-            refuse(call, f"{name!r} of a batch", "leave it out")
-    if asked.completion_window != "24h":
-        refuse(call, f"the completion_window {asked.completion_window!r}", "leave it out: it is 24h")
+    refuse_terms(call)
     extra = _ENCODER.encode(asked.extra_body or {})[1:-1]
     after = b"]" + (b"," + extra if extra else b"") + b"}"
     form = Enclosed(b'{"requests":[', requests.file, after, progress=asked.progress)
@@ -173,8 +162,7 @@ def _decode_batch(provider: "Anthropic", call: Call[object], body: bytes, header
 def _decode_page(provider: "Anthropic", call: Call[object], body: bytes, headers: Headers) -> BatchesPage:
     told = read_json(call, body, _PAGE, "a list of batches")
     data = [_batch(one, provider.name) for one in told.data]
-    last = told.last_id or (data[-1].id if data else None)
-    return BatchesPage(data=data, has_more=told.has_more, next_after=last if told.has_more else None)
+    return BatchesPage(data=data, has_more=told.has_more, next_after=told.next_after)
 
 
 def _encode_results(provider: "Anthropic", call: Call[object]) -> HttpRequest:

@@ -21,8 +21,8 @@ from ..types import (
 from ._bytes_stream import BytesDecoder, read_bytes
 from ._headers import GET, content_from
 from ._openai_files import file_path
-from ._paging import query_of
-from ._parameters import refuse
+from ._paging import Page, query_of
+from ._parameters import refuse, refuse_given
 from ._read import read_json
 from ._unix_time import unix_time_of
 from ._wire import OperationWire
@@ -44,18 +44,12 @@ class _File(msgspec.Struct):
     downloadable: bool | None = None
 
 
-class _Page(msgspec.Struct):
-    data: list[_File]
-    has_more: bool = False
-    last_id: str | None = None
-
-
 class _Deleted(msgspec.Struct):
     id: str
 
 
 _FILE = msgspec.json.Decoder(_File)
-_PAGE = msgspec.json.Decoder(_Page)
+_PAGE = msgspec.json.Decoder(Page[_File])
 _DELETED = msgspec.json.Decoder(_Deleted)
 
 
@@ -96,9 +90,7 @@ def _text(value: object) -> str:
 
 def _encode_list(provider: "Anthropic", call: Call[object]) -> HttpRequest:
     asked = cast("ListFilesRequest", call.request)
-    for name in ("purpose", "order"):
-        if getattr(asked, name) is not None:
-            refuse(call, f"{name!r}", "leave it out")
+    refuse_given(call, "purpose", "order")
     return _request(provider, call, "GET", query_of(limit=asked.limit, after_id=asked.after))
 
 
@@ -126,8 +118,7 @@ def _decode_file(provider: "Anthropic", call: Call[object], body: bytes, headers
 def _decode_page(provider: "Anthropic", call: Call[object], body: bytes, headers: Headers) -> FilesPage:
     told = read_json(call, body, _PAGE, "a list of files")
     data = [_file(one) for one in told.data]
-    last = told.last_id or (data[-1].id if data else None)
-    return FilesPage(data=data, has_more=told.has_more, next_after=last if told.has_more else None)
+    return FilesPage(data=data, has_more=told.has_more, next_after=told.next_after)
 
 
 def _decode_deletion(provider: "Anthropic", call: Call[object], body: bytes, headers: Headers) -> FileDeleted:

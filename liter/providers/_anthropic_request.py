@@ -16,18 +16,13 @@ from ..types import (
     CustomToolChoice,
     FunctionTool,
     FunctionToolChoice,
-    JsonObjectFormat,
-    JsonSchemaFormat,
-    ResponseFormat,
-    TextFormat,
     Tool,
     WebSearchOptions,
-    format_of_type,
 )
 from ._anthropic_messages import Block, split_system, turns
 from ._anthropic_models import BUDGETS, DEFAULT_MAX_TOKENS, EFFORTS, LEAST_BUDGET, facts_of
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, refuse, supported
-from ._typed_parameters import typed, typed_choice
+from ._typed_parameters import schema_of, typed, typed_choice
 
 _ENCODER = msgspec.json.Encoder()
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -103,9 +98,9 @@ def encode_chat(request: ChatCompletionRequest, call: Call[object], *, provider:
     body.update(_tools(request, call))
     body.update(_labels(request, call))
     config = cast("dict[str, object]", body.get("output_config", {}))
-    schema = _schema(request.response_format, call)
-    if schema is not None:
-        config["format"] = {"type": "json_schema", "schema": schema}
+    wanted = schema_of(request.response_format, call, "Anthropic")
+    if wanted is not None:
+        config["format"] = {"type": "json_schema", "schema": wanted.schema}
     extra = dict(request.extra_body or {})
     if isinstance(extra.get("output_config"), Mapping):
         # Beside a format, or an effort, there may be a budget of the caller's.
@@ -192,23 +187,6 @@ def _thinking(request: ChatCompletionRequest, model: str) -> dict[str, object]:
             f" and max_tokens={limit} must be above that"
         )
     return {"max_tokens": limit, "thinking": {"type": "enabled", "budget_tokens": min(budget, limit - 1)}}
-
-
-def _schema(
-    response_format: ResponseFormat | Mapping[str, object] | type | None, call: Call[object]
-) -> Mapping[str, object] | None:
-    if response_format is None:
-        return None
-    if isinstance(response_format, type):
-        return format_of_type(response_format).json_schema.schema
-    wanted = typed(response_format, "response_format", TextFormat | JsonObjectFormat | JsonSchemaFormat)
-    if isinstance(wanted, JsonObjectFormat):
-        refuse(call, "response_format of type 'json_object'", "give a json_schema")
-    if not isinstance(wanted, JsonSchemaFormat):
-        return None
-    if wanted.json_schema.schema is None:
-        raise BadRequestError("response_format: Anthropic needs the schema of a json_schema")
-    return wanted.json_schema.schema
 
 
 def _tools(request: ChatCompletionRequest, call: Call[object]) -> dict[str, object]:

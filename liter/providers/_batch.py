@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from .._contract import Call
 from .._errors import LlmError, LlmTimeoutError, SerializationError
 from .._http import Headers
-from ..types import BatchObject, BatchResultsRequest, OcrRequest, Usage
+from ..types import BatchObject, BatchResultsRequest, CreateBatchRequest, OcrRequest, Usage
 from ._codec import Framing, Provider
+from ._parameters import refuse, refuse_given
 
 # How the name of what a batch asks for ends, the longest first: chat completions are no completions.
 ENDPOINTS: Mapping[str, str] = {
@@ -84,6 +85,14 @@ class BatchLine(msgspec.Struct, frozen=True, kw_only=True):
 def operation_of(endpoint: str) -> str:
     """The operation that an endpoint is for; a chat where nothing tells."""
     return next((operation for ending, operation in ENDPOINTS.items() if endpoint.endswith(ending)), "chat")
+
+
+def refuse_terms(call: Call[object]) -> None:
+    """Refuse, or drop, terms of a batch that only OpenAI knows. Elsewhere each batch has a day."""
+    window = cast("CreateBatchRequest", call.request).completion_window
+    refuse_given(call, "metadata", "output_expires_after", of=" of a batch")
+    if window != "24h":
+        refuse(call, f"the completion_window {window!r}", "leave it out: it is 24h")
 
 
 class ResultReader:

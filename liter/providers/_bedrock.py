@@ -22,10 +22,10 @@ from ._bedrock_operations import OPERATIONS
 from ._bedrock_reply import read_reply
 from ._bedrock_request import PARAMETERS, encode_converse
 from ._bedrock_stream import ConverseStreamDecoder
-from ._bedrock_tools import schema_of
 from ._codec import StreamDecoder
 from ._headers import JSON
 from ._inline import remote_urls
+from ._typed_parameters import schema_of
 from ._wire import OperationWire, WireProvider
 
 R = TypeVar("R")
@@ -85,7 +85,7 @@ class Bedrock(WireProvider, frozen=True, kw_only=True):
         """The name of the tool whose arguments are the reply of a call; ``None``: it is none's."""
         if self.structured_output != "tool":
             return None
-        schema = schema_of(cast("ChatCompletionRequest", call.request), call)
+        schema = schema_of(cast("ChatCompletionRequest", call.request).response_format, call, "Bedrock")
         return None if schema is None else schema.name
 
 

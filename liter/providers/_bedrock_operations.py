@@ -16,7 +16,6 @@ from ..types import (
     ModelsListResponse,
     RerankRequest,
     RerankResponse,
-    RerankResult,
     TokenCount,
 )
 from ._bedrock_hosts import host_of, partition_of, region_of
@@ -25,6 +24,7 @@ from ._bedrock_models import model_path
 from ._bedrock_request import encode_converse
 from ._headers import GET
 from ._parameters import Mapped, Rule, Unsupported, supported
+from ._ranking import ranked
 from ._read import read_json
 from ._wire import OperationWire
 
@@ -107,23 +107,9 @@ def _arn(call: Call[object]) -> str:
 def _decode_ranking(provider: "Bedrock", call: Call[object], body: bytes, headers: Headers) -> RerankResponse:
     request = cast("RerankRequest", call.request)
     told = read_json(call, body, _RANKING, "a list of ranked documents")
-    results = [
-        RerankResult(
-            index=one.index,
-            relevance_score=one.relevance_score,
-            document=_returned(request, one.index) if request.return_documents else None,
-        )
-        for one in told.results
-    ]
+    results = ranked(request, ((one.index, one.relevance_score) for one in told.results))
     meta: dict[str, object] | None = None if told.next_token is None else {"nextToken": told.next_token}
     return RerankResponse(id=provider.request_id(headers) or "", model=call.route.model, results=results, meta=meta)
-
-
-def _returned(request: RerankRequest, index: int) -> dict[str, object] | None:
-    if not 0 <= index < len(request.documents):
-        return None
-    document = request.documents[index]
-    return {"text": document} if isinstance(document, str) else dict(document)
 
 
 def _encode_count(provider: "Bedrock", call: Call[object]) -> HttpRequest:

@@ -10,8 +10,9 @@ from .._errors import BadRequestError
 from ..types import ChatCompletionRequest, JsonSchema
 from ._bedrock_messages import Conversation
 from ._bedrock_models import thinking_fields
-from ._bedrock_tools import schema_of, tools_of
+from ._bedrock_tools import tools_of
 from ._parameters import Mapped, Renamed, Rule, Unsupported, refuse, supported
+from ._typed_parameters import schema_of
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -86,7 +87,7 @@ def encode_converse(call: Call[object], *, schema_tool: bool) -> bytes:
         tools_of(request, call, schema_tool=schema_tool),
         _labels(request, call),
     ]
-    schema = None if schema_tool else schema_of(request, call)
+    schema = None if schema_tool else schema_of(request.response_format, call, "Bedrock")
     if schema is not None:
         fields.append({"outputConfig": {"textFormat": {"type": "json_schema", "structure": _structure(schema)}}})
     for more in (*fields, request.extra_body or {}):

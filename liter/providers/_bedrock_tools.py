@@ -13,43 +13,18 @@ from ..types import (
     CustomToolChoice,
     FunctionTool,
     FunctionToolChoice,
-    JsonObjectFormat,
-    JsonSchema,
-    JsonSchemaFormat,
     Message,
-    TextFormat,
     Tool,
     ToolMessage,
     ToolName,
     WebSearchOptions,
-    format_of_type,
 )
 from ._bedrock_media import Block
 from ._bedrock_models import name_of
 from ._parameters import refuse
-from ._typed_parameters import typed, typed_choice
+from ._typed_parameters import schema_of, typed, typed_choice
 
 _NO_PARAMETERS: Mapping[str, object] = {"type": "object", "properties": {}}
-
-
-def schema_of(request: ChatCompletionRequest, call: Call[object]) -> JsonSchema | None:
-    """The schema that the reply must keep to, if any.
-
-    :raises BadRequestError: the format is one that Converse does not have
-    """
-    asked = request.response_format
-    if asked is None:
-        return None
-    if isinstance(asked, type):
-        return format_of_type(asked).json_schema
-    wanted = typed(asked, "response_format", TextFormat | JsonObjectFormat | JsonSchemaFormat)
-    if isinstance(wanted, JsonObjectFormat):
-        refuse(call, "response_format of type 'json_object'", "give a json_schema")
-    if not isinstance(wanted, JsonSchemaFormat):
-        return None
-    if wanted.json_schema.schema is None:
-        raise BadRequestError("response_format: Bedrock needs the schema of a json_schema")
-    return wanted.json_schema
 
 
 def tools_of(request: ChatCompletionRequest, call: Call[object], *, schema_tool: bool) -> dict[str, object]:
@@ -74,7 +49,7 @@ def tools_of(request: ChatCompletionRequest, call: Call[object], *, schema_tool:
     sent = [block for index, tool in enumerate(tools) for block in _tool(tool, index)]
     if request.web_search_options is not None and not silent:
         sent += _web_search(request.web_search_options, call)
-    schema = schema_of(request, call) if schema_tool else None
+    schema = schema_of(request.response_format, call, "Bedrock") if schema_tool else None
     if schema is not None:
         # Whether it answers or calls one of the tools stays the model's to decide.
         silent, choice = False, "required" if sent else FunctionToolChoice(ToolName(schema.name))

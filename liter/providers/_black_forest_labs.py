@@ -7,12 +7,11 @@ from urllib.parse import quote
 import msgspec
 
 from .._contract import Call
-from .._errors import ContentPolicyError, ServerError
 from .._http import Headers, HttpRequest
 from ..types import ImageGenerationRequest, ImagesResponse
 from ._headers import JSON
 from ._image_parts import PARAMETERS as COMMON
-from ._image_parts import images_response, model_of, sides, size_of
+from ._image_parts import images_response, model_of, no_image, sides, size_of
 from ._json_body import body_of
 from ._parameters import Rule, Unsupported, supported
 from ._polling import ask_after, ask_again
@@ -72,16 +71,9 @@ def _decode(provider: WireProvider, call: Call[object], body: bytes, headers: He
     if job.status == "Ready" and job.result is not None and job.result.sample:
         return images_response([job.result.sample], {"seed": job.result.seed, "duration": job.result.duration})
     # "Request Moderated", "Content Moderated"; "Error", "Failed", "Task not found".
-    moderated = "Moderated" in job.status
-    kind = ContentPolicyError if moderated else ServerError
-    raise kind(
-        f"no image was made: {job.status or 'the reply does not say why'}",
-        status=200,
-        provider=provider.name,
-        model=call.route.model or None,
-        code=job.status or None,
-        body=body,
-    )
+    code = job.status or None
+    why = code or "the reply does not say why"
+    raise no_image(provider.name, call, body, why, code=code, filtered="Moderated" in why)
 
 
 OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {

@@ -16,7 +16,6 @@ from ..types import (
     EmbeddingResponse,
     RerankRequest,
     RerankResponse,
-    RerankResult,
     TokenCount,
     TranscriptionRequest,
     Usage,
@@ -28,6 +27,7 @@ from ._headers import JSON
 from ._json_body import body_of
 from ._openai_transcriptions import read_transcription
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, supported
+from ._ranking import ranked, text_of
 from ._read import read_json, unreadable
 from ._wire import OperationWire
 
@@ -166,31 +166,17 @@ def _encode_rerank(provider: "Cohere", call: Call[object]) -> HttpRequest:
     told = {
         "model": call.route.model,
         "query": request.query,
-        "documents": [_document(document) for document in request.documents],
+        "documents": [text_of(document) for document in request.documents],
         "top_n": request.top_n,
         "max_tokens_per_doc": request.max_tokens_per_doc,
     }
     return provider.request(call, "POST", call.route.base_url, "/rerank", JSON, body=body_of(told, request.extra_body))
 
 
-def _document(document: str | Mapping[str, object]) -> str:
-    if isinstance(document, str):
-        return document
-    text = document.get("text")
-    return text if isinstance(text, str) and len(document) == 1 else _ENCODER.encode(document).decode()
-
-
 def _decode_ranking(provider: "Cohere", call: Call[object], body: bytes, headers: Headers) -> RerankResponse:
     request = cast("RerankRequest", call.request)
     told = read_json(call, body, _RANKING, "a list of ranked documents")
-    results = [
-        RerankResult(
-            index=one.index,
-            relevance_score=one.relevance_score,
-            document=_returned(request, one.index) if request.return_documents else None,
-        )
-        for one in told.results
-    ]
+    results = ranked(request, ((one.index, one.relevance_score) for one in told.results))
     units = (told.meta or {}).get("billed_units")
     searches = cast("Mapping[str, object]", units).get("search_units") if isinstance(units, Mapping) else None
     return RerankResponse(
@@ -200,13 +186,6 @@ def _decode_ranking(provider: "Cohere", call: Call[object], body: bytes, headers
         usage=Usage(search_units=int(searches)) if isinstance(searches, int | float) else None,
         meta=told.meta,
     )
-
-
-def _returned(request: RerankRequest, index: int) -> dict[str, object] | None:
-    if not 0 <= index < len(request.documents):
-        return None
-    document = request.documents[index]
-    return {"text": document} if isinstance(document, str) else dict(document)
 
 
 def _encode_transcribe(provider: "Cohere", call: Call[object]) -> HttpRequest:

@@ -16,14 +16,12 @@ from ..types import (
     FunctionToolChoice,
     JsonObjectFormat,
     JsonSchemaFormat,
-    TextFormat,
     ToolChoice,
-    format_of_type,
 )
 from ._cohere_messages import conversation
 from ._cohere_reply import Block
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, supported
-from ._typed_parameters import typed
+from ._typed_parameters import typed, typed_format
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -130,9 +128,7 @@ def _thinking(effort: str) -> Block:
 def _response_format(given: object) -> Block | None:
     if given is None:
         return None
-    if isinstance(given, type):
-        return {"type": "json_object", "json_schema": format_of_type(given).json_schema.schema}
-    wanted = typed(given, "response_format", TextFormat | JsonObjectFormat | JsonSchemaFormat)
+    wanted = typed_format(given)
     if isinstance(wanted, JsonSchemaFormat):
         schema = wanted.json_schema.schema
         return {"type": "json_object"} if schema is None else {"type": "json_object", "json_schema": schema}

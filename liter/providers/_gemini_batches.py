@@ -21,7 +21,7 @@ from ..types import (
     CreateBatchRequest,
     RetrieveBatchRequest,
 )
-from ._batch import BatchForm, BatchItem, BatchLine, ResultDocument, ResultLines, ResultReader
+from ._batch import BatchForm, BatchItem, BatchLine, ResultDocument, ResultLines, ResultReader, refuse_terms
 from ._bytes_stream import read_bytes
 from ._gemini_files import version_of
 from ._gemini_json import (
@@ -85,11 +85,7 @@ def _id(call: Call[object]) -> str:
 
 def _encode_create(provider: "Gemini", call: Call[object]) -> HttpRequest:
     asked = cast("CreateBatchRequest", call.request)
-    for name in ("metadata", "output_expires_after"):
-        if getattr(asked, name) is not None:
-            refuse(call, f"{name!r} of a batch", "leave it out")
-    if asked.completion_window != "24h":
-        refuse(call, f"the completion_window {asked.completion_window!r}", "leave it out: it is 24h")
+    refuse_terms(call)
     if asked.endpoint not in (None, _ENDPOINT):
         refuse(call, f"the endpoint {asked.endpoint!r}", f"give {_ENDPOINT!r}")
     if not call.route.model:

@@ -23,7 +23,7 @@ from ..types import (
 from ._gemini_json import JsonObject, count_of, fields_of, objects_of, read_fields, text_of, unix_time_of
 from ._headers import GET
 from ._paging import query_of
-from ._parameters import refuse
+from ._parameters import refuse, refuse_given
 from ._read import unreadable
 from ._wire import OperationWire
 
@@ -67,9 +67,7 @@ def _path(call: Call[object]) -> str:
 
 def _encode_list(provider: "Gemini", call: Call[object]) -> HttpRequest:
     asked = cast("ListFilesRequest", call.request)
-    for name in ("purpose", "order"):
-        if getattr(asked, name) is not None:
-            refuse(call, f"{name!r}", "leave it out")
+    refuse_given(call, "purpose", "order")
     return _request(provider, call, "GET", "/files" + query_of(pageSize=asked.limit, pageToken=asked.after))
 
 

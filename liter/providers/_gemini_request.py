@@ -10,11 +10,9 @@ from .._errors import BadRequestError
 from ..types import (
     AudioOutput,
     ChatCompletionRequest,
-    JsonObjectFormat,
     JsonSchemaFormat,
     ResponseFormat,
     TextFormat,
-    format_of_type,
 )
 from ._gemini_json import JsonObject
 from ._gemini_messages import Turns, split_system
@@ -22,7 +20,7 @@ from ._gemini_models import BUDGETS, LEVELS
 from ._gemini_target import Target
 from ._gemini_tools import camel, is_googles_schema, tools_of
 from ._parameters import Mapped, Renamed, Rule, Unsupported, supported
-from ._typed_parameters import typed
+from ._typed_parameters import typed, typed_format
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -154,9 +152,7 @@ def _speech(audio: AudioOutput | Mapping[str, object], target: Target) -> JsonOb
 def _format(response_format: ResponseFormat | Mapping[str, object] | type | None) -> JsonObject:
     if response_format is None:
         return {}
-    if isinstance(response_format, type):
-        response_format = format_of_type(response_format)
-    form = typed(response_format, "response_format", TextFormat | JsonObjectFormat | JsonSchemaFormat)
+    form = typed_format(response_format)
     if isinstance(form, TextFormat):
         return {}
     schema = form.json_schema.schema if isinstance(form, JsonSchemaFormat) else None

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from .._contract import Call
-from .._errors import BadRequestError
+from .._errors import BadRequestError, ContentPolicyError, LlmError, ServerError
 from ..types import Image, ImageGenerationRequest, ImagesResponse, Usage
 from ._parameters import Mapped, Rule, Sent, Unsupported, refuse
 
@@ -61,6 +61,16 @@ def images_response(places: Iterable[str], native: Mapping[str, object] | None =
     data = [_image(place) for place in places]
     kept = {name: value for name, value in (native or {}).items() if value not in (None, [], {})}
     return ImagesResponse(data=data, usage=Usage(images=len(data)), native=kept or None)
+
+
+def no_image(provider: str, call: Call[object], body: bytes, why: str, *, code: str | None, filtered: bool) -> LlmError:
+    """Make the error of a job that ended without an image.
+
+    :param filtered: what was asked, or came of it, is not allowed
+    """
+    kind = ContentPolicyError if filtered else ServerError
+    model = call.route.model or None
+    return kind(f"no image was made: {why}", status=200, provider=provider, model=model, code=code, body=body)
 
 
 def _image(place: str) -> Image:

@@ -19,14 +19,13 @@ from ..types import (
     JsonSchemaFormat,
     Message,
     RefusalPart,
-    TextFormat,
     TextPart,
     ToolCall,
     ToolMessage,
     UserMessage,
-    format_of_type,
 )
 from ._parameters import Mapped, Rule, Sent, Unsupported, refuse, supported
+from ._typed_parameters import typed_format
 
 Block = dict[str, object]
 
@@ -128,16 +127,10 @@ def _given(fields: Block) -> Block:
 
 
 def _format(given: object) -> object:
-    if isinstance(given, type):
-        return format_of_type(given).json_schema.schema
-    if isinstance(given, Mapping):
-        try:
-            given = cast("object", msgspec.convert(given, TextFormat | JsonObjectFormat | JsonSchemaFormat))
-        except msgspec.ValidationError as error:
-            raise BadRequestError(f"response_format: {error}") from None
-    if isinstance(given, JsonSchemaFormat):
-        return given.json_schema.schema or "json"
-    return "json" if isinstance(given, JsonObjectFormat) else None
+    wanted = typed_format(given)
+    if isinstance(wanted, JsonSchemaFormat):
+        return wanted.json_schema.schema or "json"
+    return "json" if isinstance(wanted, JsonObjectFormat) else None
 
 
 def _tools(tools: Sequence[object] | None) -> Sequence[object] | None:

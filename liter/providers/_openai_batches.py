@@ -23,7 +23,7 @@ from ._bytes_stream import read_bytes
 from ._headers import GET, JSON, content_from
 from ._input_output_usage import InputOutputUsage
 from ._json_body import body_of
-from ._paging import page_query
+from ._paging import Page, page_query
 from ._read import read_json
 from ._wire import OperationWire
 
@@ -62,12 +62,6 @@ class _Batch(msgspec.Struct):
     metadata: dict[str, str] | None = None
 
 
-class _Page(msgspec.Struct):
-    data: list[_Batch]
-    has_more: bool = False
-    last_id: str | None = None
-
-
 class _Response(msgspec.Struct):
     body: msgspec.Raw = msgspec.Raw(b"null")
     status_code: int = 200
@@ -86,7 +80,7 @@ class _Line(msgspec.Struct):
 
 
 _BATCH = msgspec.json.Decoder(_Batch)
-_PAGE = msgspec.json.Decoder(_Page)
+_PAGE = msgspec.json.Decoder(Page[_Batch])
 _LINE = msgspec.json.Decoder(_Line)
 
 
@@ -202,8 +196,7 @@ def _decode_batch(provider: "OpenAI", call: Call[object], body: bytes, headers: 
 def _decode_page(provider: "OpenAI", call: Call[object], body: bytes, headers: Headers) -> BatchesPage:
     told = read_json(call, body, _PAGE, "a list of batches")
     data = [_batch(one, provider.name) for one in told.data]
-    last = told.last_id or (data[-1].id if data else None)
-    return BatchesPage(data=data, has_more=told.has_more, next_after=last if told.has_more else None)
+    return BatchesPage(data=data, has_more=told.has_more, next_after=told.next_after)
 
 
 def open_lines(provider: "OpenAI", call: Call[object]) -> ResultLines:

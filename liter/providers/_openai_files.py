@@ -22,7 +22,7 @@ from ._bytes_stream import BytesDecoder, read_bytes
 from ._form_body import form_body
 from ._headers import GET, content_from
 from ._openai_operations import post_form
-from ._paging import query_of
+from ._paging import Page, query_of
 from ._read import read_json
 from ._wire import OperationWire
 
@@ -45,14 +45,8 @@ class _File(msgspec.Struct):
     status_details: str | None = None
 
 
-class _Page(msgspec.Struct):
-    data: list[_File]
-    has_more: bool = False
-    last_id: str | None = None
-
-
 _FILE = msgspec.json.Decoder(_File)
-_PAGE = msgspec.json.Decoder(_Page)
+_PAGE = msgspec.json.Decoder(Page[_File])
 _DELETED = msgspec.json.Decoder(FileDeleted)
 
 
@@ -109,8 +103,7 @@ def _decode_file(provider: "OpenAI", call: Call[object], body: bytes, headers: H
 def _decode_page(provider: "OpenAI", call: Call[object], body: bytes, headers: Headers) -> FilesPage:
     told = read_json(call, body, _PAGE, "a list of files")
     data = [_file(one) for one in told.data]
-    last = told.last_id or (data[-1].id if data else None)
-    return FilesPage(data=data, has_more=told.has_more, next_after=last if told.has_more else None)
+    return FilesPage(data=data, has_more=told.has_more, next_after=told.next_after)
 
 
 FILES: Mapping[str, OperationWire[Any, Any]] = {

@@ -1,8 +1,35 @@
-"""Queries for one page of a list, in each provider's words."""
+"""Lists that come in pages: the query for one, in each provider's words, and the page."""
 
+from typing import Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
+import msgspec
+
 from .._contract import Call
+
+
+class Named(Protocol):
+    """What has an id."""
+
+    id: str
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Page(msgspec.Struct, Generic[T]):
+    """A page as OpenAI and Anthropic have it."""
+
+    data: list[T]
+    has_more: bool = False
+    last_id: str | None = None
+
+    @property
+    def next_after(self) -> str | None:
+        """The id after which the next page begins; ``None`` if there is none."""
+        if not self.has_more:
+            return None
+        return self.last_id or (self.data[-1].id if self.data else None)
 
 
 def query_of(**fields: object) -> str:

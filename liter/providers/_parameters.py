@@ -100,6 +100,17 @@ def refuse(call: Call[object], what: str, instead: str = "") -> None:
     _LOGGER.warning("%s does not take %s: dropped", provider, what)
 
 
+def refuse_given(call: Call[object], *names: str, of: str = "") -> None:
+    """Refuse parameters that are given and that the provider does not take, or drop them.
+
+    :param of: whose they are, as in " of a batch"
+    :raises BadRequestError: one is not to be dropped
+    """
+    for name in names:
+        if getattr(call.request, name) is not None:
+            refuse(call, f"{name!r}{of}", "leave it out")
+
+
 def _among(value: object, neutral: tuple[object, ...]) -> bool:
     # True is no 1 here.
     return any(type(value) is type(other) and value == other for other in neutral)

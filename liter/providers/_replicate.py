@@ -8,12 +8,11 @@ from urllib.parse import quote
 import msgspec
 
 from .._contract import Call
-from .._errors import ContentPolicyError, ServerError
 from .._http import Headers, HttpRequest
 from ..types import ImageGenerationRequest, ImagesResponse
 from ._headers import JSON
 from ._image_parts import PARAMETERS as COMMON
-from ._image_parts import images_response, model_of, sides, size_of
+from ._image_parts import images_response, model_of, no_image, sides, size_of
 from ._parameters import Mapped, Renamed, Rule, supported
 from ._polling import ask_after, ask_again
 from ._read import read_plainly
@@ -90,14 +89,7 @@ def _decode(provider: WireProvider, call: Call[object], body: bytes, headers: He
     places = _places(told.output)
     if told.error or told.status in ("failed", "canceled") or not places:
         why = str(told.error or f"the prediction {told.status or 'has no output'}")
-        raise (ContentPolicyError if "nsfw" in why.lower() else ServerError)(
-            f"no image was made: {why}",
-            status=200,
-            provider=provider.name,
-            model=call.route.model or None,
-            code=told.status or None,
-            body=body,
-        )
+        raise no_image(provider.name, call, body, why, code=told.status or None, filtered="nsfw" in why.lower())
     return images_response(places, {"id": told.id, "metrics": told.metrics})
 
 

@@ -10,16 +10,16 @@ from msgspec.structs import replace
 
 from .._contract import Call
 from .._http import HttpRequest
-from ..types import RerankRequest, RerankResponse, RerankResult, Usage
+from ..types import RerankRequest, RerankResponse, Usage
 from ._headers import JSON
 from ._json_body import body_of
 from ._parameters import Mapped, Rule, Sent, Unsupported, supported
+from ._ranking import ranked, text_of
 from ._read import read_json
 
 if TYPE_CHECKING:
     from ._openai import OpenAI
 
-Document = str | Mapping[str, object]
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -101,7 +101,7 @@ def encode_form(provider: "OpenAI", call: Call[object]) -> HttpRequest:
     form = FORMS[provider.rerank_form]
     request = supported(form.parameters, cast("RerankRequest", call.request), call)
     model = call.route.model
-    fields = form.body(request.query, [_text(document) for document in request.documents], model)
+    fields = form.body(request.query, [text_of(document) for document in request.documents], model)
     body = body_of(fields, request.extra_body)
     made = provider.request(call, "POST", *provider.locate(call, form.path), JSON, body=body)
     # A name with a slash is two steps of the path.
@@ -118,23 +118,13 @@ def read_form(call: Call[object], body: bytes) -> RerankResponse:
     if body.lstrip()[:1] == b"[":
         body = b'{"rankings":' + body + b"}"
     told = read_json(call, body, _REPLY, "a list of ranked documents")
-    ranked = [(one.index, one.logit if one.logit is not None else one.score or 0.0) for one in told.rankings or ()]
-    ranked += enumerate(told.scores or ())
-    ranked.sort(key=lambda one: one[1], reverse=True)
-    documents = request.documents
+    scores = [(one.index, one.logit if one.logit is not None else one.score or 0.0) for one in told.rankings or ()]
+    scores += enumerate(told.scores or ())
+    scores.sort(key=lambda one: one[1], reverse=True)
     tokens = told.input_tokens
     return RerankResponse(
         model=call.route.model,
-        results=[
-            RerankResult(
-                index=index,
-                relevance_score=score,
-                document=_returned(documents[index])
-                if request.return_documents and 0 <= index < len(documents)
-                else None,
-            )
-            for index, score in ranked[: request.top_n]
-        ],
+        results=ranked(request, scores[: request.top_n]),
         usage=None
         if tokens is None
         else Usage(
@@ -143,14 +133,3 @@ def read_form(call: Call[object], body: bytes) -> RerankResponse:
             reported_cost=None if told.inference_status is None else told.inference_status.cost,
         ),
     )
-
-
-def _text(document: Document) -> str:
-    if isinstance(document, str):
-        return document
-    text = document.get("text")
-    return text if isinstance(text, str) and len(document) == 1 else _ENCODER.encode(document).decode()
-
-
-def _returned(document: Document) -> dict[str, object]:
-    return {"text": document} if isinstance(document, str) else dict(document)

@@ -17,7 +17,7 @@ from ..types import (
     CreateBatchRequest,
     RetrieveBatchRequest,
 )
-from ._batch import UNREADABLE, BatchForm, BatchLine, ResultDocument, ResultReader
+from ._batch import UNREADABLE, BatchForm, BatchLine, ResultDocument, ResultReader, refuse_terms
 from ._bytes_stream import read_bytes
 from ._google_status import HTTP_STATUS
 from ._openai_batches import batch_path, batches_request, file_line
@@ -90,11 +90,7 @@ _RESULTS = msgspec.json.Decoder(_Results)
 
 def _encode_create(provider: "OpenAI", call: Call[object]) -> HttpRequest:
     asked = cast("CreateBatchRequest", call.request)
-    for name in ("metadata", "output_expires_after"):
-        if getattr(asked, name) is not None:
-            refuse(call, f"{name!r} of a batch", "leave it out")
-    if asked.completion_window != "24h":
-        refuse(call, f"the completion_window {asked.completion_window!r}", "leave it out: it is 24h")
+    refuse_terms(call)
     if asked.endpoint not in (None, _ENDPOINT):
         refuse(call, f"the endpoint {asked.endpoint!r}", f"give {_ENDPOINT!r}")
     # Its name is required, and liter has no word for it: extra_body may give another.

@@ -159,7 +159,7 @@ class _Choice:
             index=index,
             message=message,
             finish_reason=self.finish_reason,
-            logprobs=_joined_logprobs(self.logprobs),
+            logprobs=joined_logprobs(self.logprobs),
             native_finish_reason=self.native_finish_reason,
             stop_sequence=self.stop_sequence,
         )
@@ -221,7 +221,8 @@ def _name(delta: ToolCallDelta) -> str | None:
     return delta.custom.name if delta.custom is not None else part.name if part is not None else None
 
 
-def _joined_logprobs(parts: list[Logprobs]) -> Logprobs | None:
+def joined_logprobs(parts: list[Logprobs]) -> Logprobs | None:
+    """The log probabilities of all pieces; ``None`` of none."""
     if not parts:
         return None
 
