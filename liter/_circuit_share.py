@@ -11,8 +11,8 @@ clocks have to agree. Once it is over, each process sends its own probes.
 import hashlib
 import math
 import os
-from collections.abc import Coroutine, Sequence
-from typing import Literal, TypeVar
+from collections.abc import Sequence
+from typing import Literal
 
 import anyio
 import msgspec
@@ -21,13 +21,11 @@ from ._circuit import Change, Circuit
 from ._contract import Call
 from .stores import Bucket, MemoryStore, Store, StoreError
 
-T = TypeVar("T")
-
 # Seconds between two looks. As long may a process go on sending to what another one knows is down.
 _LOOK_EVERY = 1.0
 
 # Seconds. A store that needs longer for a step is no help.
-_PATIENCE = 2.0
+PATIENCE = 2.0
 
 # Seconds for which a record outlives what it says: who was away for as long finds out by itself.
 _TTL = 3600.0
@@ -84,10 +82,11 @@ class CircuitShare:
         self._raw: bytes | None = None
         self._seen = _Record("", 0, "")
 
-    async def look(self, call: Call[object], now: float) -> None:
+    async def look(self, call: Call[object], now: float, patience: float = PATIENCE) -> None:
         """Take over what others have found out, if the last look was long ago.
 
         :param now: by the clock that all loops of the process have in common
+        :param patience: seconds to wait for the store at most; the call's own time is the other limit
         :raises StoreError: the store failed, and ``on_store_error="closed"``
         """
         if now - self._looked < _LOOK_EVERY:
@@ -95,7 +94,13 @@ class CircuitShare:
         # Before it is done, so that the others of a crowd do not look as well.
         self._looked = now
         try:
-            await self._answer(self._look(now))
+            if self._never_waits:
+                await self._look(now)
+            else:
+                await self._look_in_time(now, min(anyio.current_time() + patience, call.enter_by))
+        except anyio.get_cancelled_exc_class():
+            self._looked = -math.inf
+            raise
         except StoreError as error:
             goes_on = self._on_store_error == "open"
             if not goes_on:
@@ -107,7 +112,10 @@ class CircuitShare:
     async def tell(self, call: Call[object], change: Change, now: float) -> None:
         """Let others know of a change of the circuit. A store that fails is told of, and fails no call."""
         try:
-            await self._answer(self._tell(change, now))
+            if self._never_waits:
+                await self._tell(change, now)
+            else:
+                await self._tell_in_time(change, now)
         except StoreError as error:
             await call.notify(CircuitStoreFailed(call=call, error=error, doing="tell", goes_on=True))
 
@@ -118,14 +126,21 @@ class CircuitShare:
         record = _decode(raw)
         if record is None:
             return
-        before, self._raw, self._seen = self._seen, raw, record
-        if record.epoch != before.epoch:
-            if record.trips:
-                self._circuit.follow_open(now + await self._wait(record.epoch), record.trips)
-            else:
-                self._circuit.follow_closed()
-        if record.cooling and record.cooling != before.cooling:
-            self._circuit.cool_down(now + await self._wait(record.cooling))
+        before = self._seen
+        changed = record.epoch != before.epoch
+        cools = bool(record.cooling) and record.cooling != before.cooling
+        open_for = await self._wait(record.epoch) if changed and record.trips else 0.0
+        cool_for = await self._wait(record.cooling) if cools else 0.0
+        if self._seen is not before:
+            return  # another call has looked, or told, meanwhile
+        # In one step: a look that is given up before has seen nothing.
+        self._raw, self._seen = raw, record
+        if changed and record.trips:
+            self._circuit.follow_open(now + open_for, record.trips)
+        elif changed:
+            self._circuit.follow_closed()
+        if cools:
+            self._circuit.cool_down(now + cool_for)
 
     async def _tell(self, change: Change, now: float) -> None:
         circuit, seen, epoch = self._circuit, self._seen, os.urandom(6).hex()
@@ -156,12 +171,23 @@ class CircuitShare:
         # With a capacity of 1 and 1 per second, a debt of n is over in n seconds.
         return Bucket(key=f"{self._key}:{epoch}", capacity=1.0, refill=1.0, amount=amount)
 
-    async def _answer(self, step: Coroutine[object, object, T]) -> T:
-        if self._never_waits:
-            return await step
-        with anyio.CancelScope(deadline=anyio.current_time() + _PATIENCE, shield=True):
-            return await step
-        raise StoreError(f"no answer within {_PATIENCE:g} s")
+    async def _look_in_time(self, now: float, until: float) -> None:
+        waited = until - anyio.current_time()
+        with anyio.CancelScope(deadline=until) as scope:
+            await self._look(now)
+        if scope.cancelled_caught:
+            raise _no_answer(waited)
+
+    async def _tell_in_time(self, change: Change, now: float) -> None:
+        # Shielded: what was found out holds for all, also where the call that found it out is given up.
+        with anyio.CancelScope(deadline=anyio.current_time() + PATIENCE, shield=True) as scope:
+            await self._tell(change, now)
+        if scope.cancelled_caught:
+            raise _no_answer(PATIENCE)
+
+
+def _no_answer(seconds: float) -> StoreError:
+    return StoreError(f"no answer within {max(0.0, seconds):.3g} s")
 
 
 def check_on_store_error(on_store_error: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import anyio
 import pytest
 
-from liter._contract import Attempt, Call, Route
+from liter._contract import Attempt, Call, Route, Timeouts
 from liter._errors import LlmError, RateLimitedError, ServerError, ServiceUnavailableError
 from liter.middleware import (
     CircuitBreaker,
@@ -242,6 +242,58 @@ async def test_others_that_cannot_be_told(make_call: MakeCall, on_store_error: s
     assert [type(event) for event in heard] == [CircuitStoreFailed, CircuitOpened]
     error, sent = await enter(layer, make_call())
     assert (type(error), sent) == (ServiceUnavailableError, 0)
+
+
+class HangingStore(MemoryStore):
+    """Answers when it is let, and not before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangs: set[str] = set()
+
+    async def get(self, key: str) -> bytes | None:
+        await self._wait("get")
+        return await super().get(key)
+
+    async def take(self, buckets: Sequence[Bucket]) -> Taken:
+        await self._wait("take")
+        return await super().take(buckets)
+
+    async def _wait(self, step: str) -> None:
+        if step in self.hangs:
+            await anyio.sleep(1e9)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("pool", [False, True], ids=["breaker", "router"])
+async def test_a_store_that_hangs_takes_no_more_than_the_call_has(make_call: MakeCall, pool: bool) -> None:
+    """A call waits for the store as long as it has time, and two seconds at most, for a whole pool, too."""
+    store = HangingStore()
+    store.hangs = {"get"}
+    layer = Router({"p": [Deployment(f"a/{name}") for name in "xyz"]}, store=store) if pool else breaker(store)
+    route = Route(provider="scripted", model="p", base_url="https://scripted.invalid")
+    for timeouts, lasted in (Timeouts(total=0.5), 0.5), (Timeouts(first_event=0.7), 0.7), (Timeouts(), 2.0):
+        call = make_call(route=route, timeouts=timeouts)
+        await enter(layer, call)
+        assert anyio.current_time() - call.started == pytest.approx(lasted)
+        await anyio.sleep(1.0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("step", ["get", "take"])
+async def test_a_look_that_is_given_up_has_seen_nothing(make_call: MakeCall, step: str) -> None:
+    """A caller is cancelled in the middle of a look, at once; the next call looks, and finds out."""
+    store = HangingStore()
+    one, other = breaker(store), breaker(store)
+    for _ in range(2):
+        await enter(one, make_call(), NO)
+    store.hangs = {step}
+    call = make_call()
+    with anyio.move_on_after(0.1):
+        await enter(other, call)
+    assert anyio.current_time() - call.started == pytest.approx(0.1)
+    store.hangs = set()
+    assert await wait_of(other, make_call()) == pytest.approx(9.9)
 
 
 def test_bad_input() -> None:

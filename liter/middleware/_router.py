@@ -9,11 +9,12 @@ from threading import RLock
 from types import TracebackType
 from typing import Generic, Literal, TypeVar, get_args
 
+import anyio
 import msgspec
 
 from .._circuit import Admission, Circuit, CircuitPolicy
 from .._circuit_scope import FAULTS, CircuitScope
-from .._circuit_share import CircuitShare, check_on_store_error
+from .._circuit_share import PATIENCE, CircuitShare, check_on_store_error
 from .._contract import Attempt, Call, Handler, Route
 from .._errors import (
     AuthenticationError,
@@ -330,9 +331,11 @@ class Router:
 
         :raises StoreError: the store failed, and ``on_store_error="closed"``
         """
+        # All of them in the time of one.
+        until = anyio.current_time() + PATIENCE
         for member in self._pools[pool]:
             if member.health.share is not None:
-                await member.health.share.look(call, now)
+                await member.health.share.look(call, now, until - anyio.current_time())
 
     def __repr__(self) -> str:
         pools: list[str] = []
