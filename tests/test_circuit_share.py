@@ -261,7 +261,7 @@ class HangingStore(MemoryStore):
 
     async def _wait(self, step: str) -> None:
         if step in self.hangs:
-            await anyio.sleep(1e9)
+            await anyio.sleep_forever()
 
 
 @pytest.mark.anyio

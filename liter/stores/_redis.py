@@ -1,6 +1,7 @@
 """The store of many machines: a Redis server, where each step is one Lua script."""
 
 import importlib.util
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, cast
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     import coredis
 
 
+# What Redis Cluster spreads keys by, in place of the whole key.
+_HASH_TAG = re.compile(r"\{[^}]+\}")
+
+
 class RedisStore:
     """Keeps everything on a Redis server (5 or later): for many machines. Needs ``pip install 'liter-sdk[redis]'``.
 
@@ -39,7 +44,10 @@ class RedisStore:
 
     Each event loop has one connection, made when it is first needed, and again after it broke. A step is never
     repeated, as it may have been done: what was under way when the connection broke is a ``StoreError``. A cancelled
-    caller leaves a whole step or none. For one server; a cluster, which spreads keys, is not supported.
+    caller leaves a whole step or none.
+
+    On a Redis Cluster, give a prefix with a part in braces, as ``prefix="{liter}:"``: so all keys are at one node, as
+    a step that takes several of them needs. It is found by asking any node, whose address is the URL's.
 
     :param url: ``redis://[[user]:password@]host[:port][/database]``, ``rediss://...`` for TLS, or
         ``unix://[[user]:password@]/path/to/socket[?db=database]``; percent-encoded
@@ -185,7 +193,7 @@ class RedisStore:
 
     async def _run(self, step: Callable[[RedisSession], Awaitable[object]]) -> object:
         from coredis.exceptions import ConnectionError as LostError
-        from coredis.exceptions import RedisError
+        from coredis.exceptions import MovedError, ReadOnlyError, RedisError
 
         if self._closed:
             raise StoreError("the store is closed")
@@ -198,8 +206,12 @@ class RedisStore:
             session.close()
             why = f"no answer within {self._timeout:g} s" if isinstance(error, TimeoutError) else str(error)
             raise StoreError(f"{self!r}: {why}") from error
+        except (MovedError, ReadOnlyError) as error:
+            # Nothing was done. The server was the right one when it was connected to; the next step asks for it again.
+            session.close()
+            raise StoreError(f"{self!r}: {_told(error)}") from error
         except RedisError as error:
-            raise StoreError(f"{self!r}: {error}") from error
+            raise StoreError(f"{self!r}: {_told(error)}") from error
 
     def _session(self) -> RedisSession:
         loop = EventLoop.current()
@@ -208,18 +220,23 @@ class RedisStore:
             if session is not None:
                 session.close()
             self._sessions[loop] = session = RedisSession(
-                self._connect(), self._timeout, on_end=lambda: self._sessions.pop(loop, None)
+                self._connect,
+                self._timeout,
+                on_end=lambda: self._sessions.pop(loop, None),
+                tls=self._ssl_context,
+                home=self._value_key("") if _HASH_TAG.search(self._prefix) else None,
             )
         return session
 
-    def _connect(self) -> "coredis.Redis[bytes]":
+    def _connect(self, node: tuple[str, int] | None) -> "coredis.Redis[bytes]":
         import coredis
         from coredis.retry import NoRetryPolicy
 
         parts = self._parts
+        host, port = node or (parts.hostname, parts.port or 6379)
         return coredis.Redis(
-            parts.hostname,
-            parts.port or 6379,
+            host,
+            port,
             _database(parts),
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
@@ -231,6 +248,16 @@ class RedisStore:
             verify_version=False,
             retry_policy=NoRetryPolicy(),
         )
+
+
+def _told(error: Exception) -> str:
+    from coredis.exceptions import ClusterCrossSlotError, MovedError, ReadOnlyError
+
+    if isinstance(error, ReadOnlyError):
+        return "the server is a replica by now"
+    if isinstance(error, MovedError | ClusterCrossSlotError):
+        return "the server is a node of a cluster, and has not all keys: give a prefix in braces, as prefix='{liter}:'"
+    return str(error)
 
 
 def _balances(answer: Sequence[object]) -> list[Balance]:

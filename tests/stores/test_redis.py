@@ -2,12 +2,10 @@
 
 import asyncio
 import math
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,49 +16,12 @@ import pytest
 from liter.stores import Account, Balance, Bucket, RedisStore, StoreError
 from liter.testing import check_store
 
+from ._redis_server import Server
+
 pytestmark = pytest.mark.realtime
 
 # What an account is on the server.
 KINDS = ("account", "leases")
-
-
-class Server:
-    """A Redis server in a directory of its own. It keeps nothing on disk unless ``persistent``."""
-
-    def __init__(self, program: str, directory: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
-        self._command = [
-            *(program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""),
-            *("--unixsocket", str(directory / "socket"), "--appendonly", "yes", "--appendfsync", "always"),
-        ]
-        self.socket = directory / "socket"
-        self.url = f"redis://127.0.0.1:{self.port}/1"
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)  # noqa: S603 # found by which
-        for _ in range(500):
-            try:
-                if self.ask("PING") == b"+PONG":
-                    return
-            except OSError:
-                pass
-            time.sleep(0.01)
-        raise RuntimeError("redis-server does not answer within 5 s")
-
-    def ask(self, *commands: str) -> bytes:
-        """Send commands in line, and return the first line of the last answer."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
-            for command in commands:
-                connection.sendall(command.encode() + b"\r\n")
-                answer = connection.recv(65536)
-        return answer.split(b"\r\n")[0]
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +44,7 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
 
 
 def _serve(directory: Path) -> Iterator[Server]:
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("redis-server is not installed: apt-get install redis-server")
-    server = Server(program, directory)
+    server = Server(directory)
     yield server
     server.kill()
 
