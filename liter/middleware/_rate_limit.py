@@ -26,8 +26,9 @@ class RateLimit:
     no longer; one that was not sent, or that a layer further in answered, gives back all. What was cut off stays as
     estimated, but for the input, where that was reported by then.
 
-    The line is kept for calls with all limits in common. A wait spends the call's own time: one that would not be over
-    before ``call.enter_by`` is not begun. Between processes that share a store nobody is first.
+    The line is kept for calls with all limits in common; of what the first of one line waits for, nobody takes who came
+    later and stands in another. A wait spends the call's own time: one that would not be over before ``call.enter_by``
+    is not begun. Between processes that share a store nobody is first.
 
     With ``adaptive=True`` it also keeps to the limits that the provider tells in response headers, for each provider,
     model and key: it sends as fast as they refill, after a burst of half of them, and slower where less is left than

@@ -14,6 +14,7 @@ from .._errors import RateLimitedError
 from .._rate_headers import Unit, parse_rate_headers
 from ..stores import Bucket, MemoryStore, Store, StoreError, Taken
 from ._rate_limit_buckets import Buckets
+from ._rate_limit_claims import Claims
 from ._rate_limit_line import Line
 from ._rate_limit_pace import Pacer, Sent
 from ._rate_limit_rule import Demand, Limit, Want, account
@@ -99,7 +100,9 @@ class Gate:
     """
 
     __slots__ = (
+        "_arrivals",
         "_buckets",
+        "_claims",
         "_counts_tokens",
         "_failed",
         "_lines",
@@ -113,6 +116,8 @@ class Gate:
         self._policy = policy
         # One line for all calls that have their limits in common; each is there as long as somebody is in it.
         self._lines: dict[tuple[str, ...], Line] = {}
+        self._arrivals = 0
+        self._claims = Claims()
         self._pacers: OrderedDict[str, Pacer] = OrderedDict()
         self._failed: StoreError | None = None
         self._rests_until = -math.inf
@@ -134,7 +139,7 @@ class Gate:
         if self._memory is None or self._policy.adaptive or self._failed is not None:
             return None
         name, units, taken = self._buckets.of(call, demand)
-        if self._lines and name in self._lines:
+        if self._lines and (name in self._lines or self._claims.hold_any(taken)):
             return None
         try:
             granted = self._memory.take_nowait(taken, now).granted
@@ -158,9 +163,10 @@ class Gate:
             pacer = self._pacer(owner)
         fixed = [Want(*each) for each in zip(policy.limits, units, taken, strict=True)]
         if policy.on_limit == "refuse":
-            return await self._take(call, demand, fixed, pacer, None)
+            return await self._take(call, demand, fixed, pacer, None, 0)
         line = self._lines.setdefault(name, Line())
         place = line.join(demand)
+        self._arrivals = arrival = self._arrivals + 1
         try:
             if not place.turn.is_set():
                 _check_time(call, line.wait_of_last(), "the calls before it in line")
@@ -168,21 +174,28 @@ class Gate:
                     await place.turn.wait()
                 if not place.turn.is_set():
                     raise _refusal(call, line.wait_of(place), "the calls before it in line")
-            return await self._take(call, demand, fixed, pacer, line)
+            return await self._take(call, demand, fixed, pacer, line, arrival)
         finally:
+            self._claims.drop(arrival)
             line.leave(place)
             if not line:
                 del self._lines[name]
 
     async def _take(
-        self, call: Call[object], demand: Demand, fixed: list[Want], pacer: Pacer | None, line: Line | None
+        self,
+        call: Call[object],
+        demand: Demand,
+        fixed: list[Want],
+        pacer: Pacer | None,
+        line: Line | None,
+        arrival: int,
     ) -> Ticket | None:
         told = False
         while True:
             try:
                 if self._failed is not None and anyio.current_time() < self._rests_until:
                     raise self._failed
-                wanted, taken = await self._answer(self._ask(demand, fixed, pacer))
+                wanted, taken = await self._answer(self._ask(demand, fixed, pacer, arrival))
             except StoreError as error:
                 await self._store_failed(call, error, "take")
                 return None
@@ -200,13 +213,19 @@ class Gate:
                 raise _refusal(call, taken.wait, limit)
             _check_time(call, taken.wait, limit)
             line.hold(taken.wait, unit, scarce.refill if lasting else math.inf)
+            self._claims.claim(arrival, scarce, anyio.current_time() + taken.wait)
             if not told:
                 told = True
                 await call.notify(RateLimitWaiting(call=call, limit=str(limit), wait=taken.wait))
             await anyio.sleep(min(taken.wait, max(_LOOK_AGAIN, taken.wait * _LOOK_AGAIN_PART)))
 
-    async def _ask(self, demand: Demand, fixed: list[Want], pacer: Pacer | None) -> tuple[list[Want], Taken]:
+    async def _ask(
+        self, demand: Demand, fixed: list[Want], pacer: Pacer | None, arrival: int
+    ) -> tuple[list[Want], Taken]:
         wanted = fixed if pacer is None else fixed + await pacer.wants(demand)
+        # With on_limit="refuse" nobody waits, so there are no claims.
+        if self._claims and (behind := self._claims.before(arrival, wanted, anyio.current_time())) is not None:
+            return wanted, behind
         return wanted, await self._policy.store.take([want.bucket for want in wanted])
 
     async def settle(self, call: Call[object], ticket: Ticket, kept: Demand) -> None:

@@ -400,6 +400,45 @@ async def test_a_cancelled_wait_leaves_the_line(make_call: MakeCall, place: int)
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("leaves", [False, True], ids=["stays", "leaves"])
+async def test_calls_of_other_lines_do_not_go_first(make_call: MakeCall, leaves: bool) -> None:
+    """Calls that share one limit and not all are served in the order they came, too, a large one before small ones."""
+    layer = RateLimit(
+        Limit(60, "tokens", by=()),
+        Limit(600, "requests", by=("tag:tenant",)),
+        estimate=lambda call: (float(call.tags["tokens"]), 0.0),
+    )
+    entered: dict[str, float] = {}
+
+    async def one(tenant: str, tokens: int) -> None:
+        entered[tenant] = await send(layer, make_call(tags={"tenant": tenant, "tokens": str(tokens)}))
+
+    began = anyio.current_time()
+    await one("first", 60)
+    async with anyio.create_task_group() as tasks, anyio.create_task_group() as leaving:
+        for tenant, tokens, group in (("large", 30, leaving), ("small", 5, tasks), ("other", 5, tasks)):
+            group.start_soon(one, tenant, tokens)
+            await anyio.lowlevel.checkpoint()
+            await anyio.wait_all_tasks_blocked()
+        await anyio.sleep_until(began + 10.0)
+        asked = make_call(tags={"tenant": "asking", "tokens": "5"}, timeouts=Timeouts(total=1.0))
+        with pytest.raises(RateLimitedError) as caught:
+            await send(layer, asked)
+        # The three, and its own.
+        assert caught.value.retry_after == pytest.approx(30 + 5 + 5 + 5 - 10)
+        if leaves:
+            leaving.cancel_scope.cancel()
+    times = {tenant: round(time - began, 6) for tenant, time in entered.items()}
+    if leaves:
+        # What it waited for is there for the others as soon as they look again.
+        assert times.keys() == {"first", "small", "other"}
+        assert 10.0 <= times["small"] <= times["other"] <= 10.0 + 3.5 + 1.0
+    else:
+        assert times == {"first": 0.0, "large": 30.0, "small": 35.0, "other": 40.0}
+    assert (layer.waiting, *(len(gate._claims) for gate in layer._gates.values())) == (0, 0)
+
+
+@pytest.mark.anyio
 async def test_lines_do_not_wait_for_each_other(make_call: MakeCall) -> None:
     """A model that has used up its limit does not hold up another one."""
     layer = RateLimit(Limit(1, "requests", per="hour", by=("model",)))
