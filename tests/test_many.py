@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import anyio
@@ -281,6 +282,29 @@ def test_lines_of_batch_files_are_requests() -> None:
     assert task.request.extra_body == {"novel": 1}
     assert task_of(0, {"url": "/v1/embeddings", "body": {"model": "e", "input": "x"}}).method == "embed"
     assert task_of(0, {"url": "/v1/responses", "body": {"model": "e", "input": "x"}}).method == "create_response"
+
+
+@pytest.mark.parametrize("block", [True, False])
+async def test_calls_see_the_context_of_who_maps(block: bool) -> None:
+    """Such as the span that is current, in a block and in a bare loop."""
+    variable = ContextVar("variable", default="lost")
+    seen = []
+
+    @asynccontextmanager
+    async def look(call: object, call_next: object) -> AsyncIterator[object]:
+        seen.append(variable.get())
+        async with call_next(call) as reply:
+            yield reply
+
+    async with serving(Simulator(), middleware=[look]) as client:
+        variable.set("kept")
+        results = client.map([{"model": "m", "messages": [{"role": "user", "content": "?"}]}])
+        if block:
+            async with results:
+                assert len([result async for result in results]) == 1
+        else:
+            assert len([result async for result in results]) == 1
+    assert seen == ["kept"]
 
 
 async def test_a_race_is_won_by_the_first_good_answer() -> None:

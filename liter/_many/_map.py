@@ -129,7 +129,8 @@ class Mapped(AsyncIterator[MapResult[V]], Generic[V]):
             self._loop = EventLoop.current()
             # Made before its task begins, which a reader that is cancelled at once does not wait for.
             self._scope = anyio.CancelScope()
-            self._loop.spawn(self._run)
+            # In the caller's context, as in a block: a span that is current is the parent of what is asked.
+            self._loop.start(self._run)
         try:
             result = await self._next()
         except BaseException:
