@@ -191,10 +191,15 @@ class Pool:
 
     def _evict(self) -> bool:
         """Close the connection that is idle for the longest time, of any origin, and take its permit."""
-        stacks = [idle for idle in self._idle.values() if idle]
-        if not stacks:
+        oldest = [idle[0] for idle in self._idle.values() if idle]
+        oldest += [connection for shared in self._shared.values() for connection in shared if not connection.active]
+        if not oldest:
             return False
-        connection = min(stacks, key=lambda idle: idle[0].idle_since).popleft()
+        connection = min(oldest, key=lambda connection: connection.idle_since)
+        if connection.multiplexed:
+            self._shared[connection.origin].remove(connection)
+        else:
+            self._idle[connection.origin].popleft()
         self._connections.remove(connection)
         connection.close_nowait()
         return True
@@ -228,7 +233,8 @@ class Pool:
     @property
     def idle_connections(self) -> int:
         """How many of them wait to be used."""
-        return sum(len(idle) for idle in self._idle.values())
+        shared = sum(not connection.active for shared in self._shared.values() for connection in shared)
+        return shared + sum(len(idle) for idle in self._idle.values())
 
     def __repr__(self) -> str:
         return (

@@ -184,6 +184,22 @@ async def test_an_idle_connection_makes_way() -> None:
     assert not young.closed
 
 
+async def test_a_shared_connection_makes_way_when_nobody_uses_it() -> None:
+    """HTTP/2 connections are kept, too: at the limit, one without requests must not keep another origin waiting."""
+    pool = make_pool(Network(streams=3), most=2)
+    used, idle = await take(pool, A), await take(pool, B)
+    idle.finish()
+    assert not pool.exhausted
+    other = await take(pool, Origin("https", "c.example", 443))
+    assert (used.closed, idle.closed, other.closed) == (False, True, False)
+    assert pool.exhausted
+    with pytest.raises(httpcore.PoolTimeout):
+        await pool.checkout(B, None, anyio.current_time() + 1)
+    used.finish()
+    assert (await take(pool, B)).origin == B
+    assert pool.open_connections == 2
+
+
 async def test_waiting_ends_at_the_deadline() -> None:
     """A caller that gets no connection in time is told so, and leaves no trace."""
     pool = make_pool(Network(), most=1)
