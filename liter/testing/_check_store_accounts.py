@@ -1,12 +1,12 @@
 """What ``check_store`` does to a store's accounts."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import anyio
 import anyio.lowlevel
 
 from ..stores import Account, Balance, StoreError
-from ._check_store_trial import StoreTrial
+from ._check_store_trial import Calls, StoreTrial
 
 # Seconds: longer than any scenario takes.
 LEASE = 60.0
@@ -215,7 +215,7 @@ async def mean_nothing(trial: StoreTrial) -> None:
     store, one = trial.store, account(trial, "a", 1)
     key, name, infinity, nan = one.key, trial.key("one"), float("inf"), float("nan")
     most = 9 * 10**18
-    wrong: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+    wrong: Calls = [
         ("a negative amount", lambda: store.reserve(name, [account(trial, "a", -1)], lease=1)),
         ("a negative limit", lambda: store.reserve(name, [account(trial, "a", 1, limit=-1)], lease=1)),
         ("an amount that is too large", lambda: store.reserve(name, [account(trial, "a", most + 1)], lease=1)),
@@ -229,12 +229,7 @@ async def mean_nothing(trial: StoreTrial) -> None:
         ("one account twice", lambda: store.settle(name, [key, key], 1)),
         ("a lease that is no number", lambda: store.renew(name, [key], lease=nan)),
     ]
-    for what, call in wrong:
-        try:
-            answer = await call()
-        except ValueError:
-            continue
-        raise trial.fault(f"ValueError for {what}", answer)
+    await trial.expect_raised(ValueError, "for {}", wrong)
     await expect_balance(trial, "a", spent=0, reserved=0)
 
 
@@ -242,16 +237,11 @@ async def closed(trial: StoreTrial) -> None:
     """A store that is closed."""
     store, one = trial.store, account(trial, "a", 1)
     await store.aclose()
-    calls: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+    calls: Calls = [
         ("reserve", lambda: store.reserve(trial.key("one"), [one], lease=1)),
         ("settle", lambda: store.settle(trial.key("one"), [one.key], 1)),
         ("renew", lambda: store.renew(trial.key("one"), [one.key], lease=1)),
         ("balances", lambda: store.balances([one.key])),
         ("reset", lambda: store.reset([one.key])),
     ]
-    for name, call in calls:
-        try:
-            answer = await call()
-        except StoreError:
-            continue
-        raise trial.fault(f"StoreError from {name} after aclose", answer)
+    await trial.expect_raised(StoreError, "from {} after aclose", calls)

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 
 import anyio
 import anyio.lowlevel
@@ -11,7 +11,7 @@ import msgspec
 
 from ..stores import StoreError
 from . import _check_store_accounts as accounts
-from ._check_store_trial import StoreTrial
+from ._check_store_trial import Calls, StoreTrial
 
 # Per second: nothing flows in while a scenario lasts, as far as it matters.
 DRIP = 1e-3
@@ -216,7 +216,7 @@ async def expect_same(trial: StoreTrial, one: str, other: str) -> None:
 async def _bad_input(trial: StoreTrial) -> None:
     store, key = trial.store, trial.key("a")
     nan, infinity = float("nan"), float("inf")
-    wrong: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+    wrong: Calls = [
         ("a capacity of 0", lambda: store.take([trial.bucket("a", 1, capacity=0)])),
         ("a refill of 0", lambda: store.take([trial.bucket("a", 1, refill=0)])),
         ("a negative amount taken", lambda: store.take([trial.bucket("a", -1)])),
@@ -226,12 +226,7 @@ async def _bad_input(trial: StoreTrial) -> None:
         ("an infinite ttl", lambda: store.put(key, b"", ttl=infinity)),
         ("a ttl that is no number", lambda: store.swap(key, None, b"", ttl=nan)),
     ]
-    for what, call in wrong:
-        try:
-            answer = await call()
-        except ValueError:
-            continue
-        raise trial.fault(f"ValueError for {what}", answer)
+    await trial.expect_raised(ValueError, "for {}", wrong)
 
 
 async def _closed(trial: StoreTrial) -> None:
@@ -239,7 +234,7 @@ async def _closed(trial: StoreTrial) -> None:
     await store.put(key, b"kept", ttl=60)
     await store.aclose()
     await store.aclose()
-    calls: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+    calls: Calls = [
         ("take", lambda: store.take([trial.bucket("a", 1)])),
         ("adjust", lambda: store.adjust([trial.bucket("a", 1)])),
         ("get", lambda: store.get(key)),
@@ -247,12 +242,7 @@ async def _closed(trial: StoreTrial) -> None:
         ("swap", lambda: store.swap(key, None, b"", ttl=60)),
         ("delete", lambda: store.delete(key)),
     ]
-    for name, call in calls:
-        try:
-            answer = await call()
-        except StoreError:
-            continue
-        raise trial.fault(f"StoreError from {name} after aclose", answer)
+    await trial.expect_raised(StoreError, "from {} after aclose", calls)
 
 
 async def check_room(trial: StoreTrial, max_bytes: int) -> None:

@@ -1,11 +1,14 @@
 """One store under one scenario."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 
 from ..stores import Bucket, Store, Taken
+
+# What a scenario calls, by the names that it is told with.
+Calls = Sequence[tuple[str, Callable[[], Awaitable[object]]]]
 
 
 class StoreConformanceError(AssertionError):
@@ -62,6 +65,18 @@ class StoreTrial:
         """Raise unless ``holds``."""
         if not holds:
             raise self.fault(expected, seen)
+
+    async def expect_raised(self, kind: type[Exception], where: str, calls: Calls) -> None:
+        """Make calls, and raise unless each raises this.
+
+        :param where: how it is told, with ``{}`` for the call's name: ``"from {} after aclose"``
+        """
+        for name, call in calls:
+            try:
+                answer = await call()
+            except kind:
+                continue
+            raise self.fault(f"{kind.__name__} {where.format(name)}", answer)
 
     async def expect_granted(self, *buckets: Bucket) -> None:
         """Take, and raise unless it is granted."""
