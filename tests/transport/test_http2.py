@@ -21,8 +21,9 @@ from liter._errors import InvalidHeaderError
 from liter._http import HttpRequest, Origin
 from liter.transport._connection import Connection, ConnectionRetired, Response
 from liter.transport._dial import dial
-from liter.transport._http2 import CONNECTION_WINDOW, MAX_STREAMS, STREAM_WINDOW, HTTP2Connection
+from liter.transport._http2 import HTTP2Connection
 from liter.transport._http2_goaway import GoAway, GoAwayFilter
+from liter.transport._http2_session import CONNECTION_WINDOW, MAX_STREAMS, STREAM_WINDOW
 
 from ._h2_server import H2Server, Request, echo
 from ._pipe import make_pipe
