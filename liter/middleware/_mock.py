@@ -11,12 +11,12 @@ import msgspec
 
 from .._contract import Call, Handler
 from .._reply import Reply
-from ..types import ChatCompletionChunk, ChatCompletionResponse, Usage, accumulate
-from ._mock_chunks import chunks_of_reply, reply_of_text
+from ..types import BinaryContent, Usage
+from ._mock_forms import FORMS
 
 R = TypeVar("R")
 
-MockResponse = str | Exception | msgspec.Struct | Sequence[object]
+MockResponse = str | Exception | msgspec.Struct | BinaryContent | Sequence[object]
 
 
 class Mock(msgspec.Struct, frozen=True):
@@ -24,10 +24,12 @@ class Mock(msgspec.Struct, frozen=True):
 
     ``response`` is one of
 
-    - a text: what the model says, in 0 tokens. A stream has a chunk for each word
-    - a response struct, as ``ChatCompletionResponse``. A stream of a chat has its text in a chunk for each word
-    - a list or tuple of events: a stream. For a unary chat its chunks are joined. An exception in it is raised in its
-      place, and breaks the stream there
+    - a text: what the model says or hears, in 0 tokens: of a chat, a response, a text completion, a transcription, a
+      translation. A stream has an event for each word
+    - what the method returns: a struct, as ``ChatCompletionResponse``, or ``BinaryContent``. A stream of the operations
+      above has its text word by word
+    - a list or tuple of events: a stream. For a unary call of these they are joined. An exception in it is raised in
+      its place, and breaks the stream there
     - an exception: raised on entering, as a refusal is
     - a function of the call, sync or async, that gives one of these, or ``None`` to let the call through
 
@@ -74,28 +76,13 @@ class _Mocked(Generic[R]):
             _check(response)
         if isinstance(response, Exception):
             raise response
-        if isinstance(response, str):
-            if call.operation != "chat":
-                raise ValueError(f"a text mocks a chat only: to mock {call.operation}, give Mock its response struct")
-            response = reply_of_text(response, call.route.model)
         if not call.stream:
-            return self._whole(response)
-        self._events = events = _MockEvents[R](_events(response))
+            value = _whole(call, response)
+            usage = getattr(value, "usage", None)
+            return Reply(value=cast("R", value), usage=usage if isinstance(usage, Usage) else None, origin="mock")
+        self._events = events = _MockEvents[R](_events(call, response))
         events.reply = reply = Reply(events=events, origin="mock")
         return reply
-
-    def _whole(self, response: msgspec.Struct | Sequence[object]) -> Reply[R]:
-        if not isinstance(response, msgspec.Struct):
-            chunks: list[ChatCompletionChunk] = []
-            for event in response:
-                if isinstance(event, Exception):
-                    raise event
-                if not isinstance(event, ChatCompletionChunk):
-                    raise ValueError(f"a list of events mocks a unary chat when all are chunks, not {event!r}")
-                chunks.append(event)
-            response = accumulate(chunks)
-        usage = getattr(response, "usage", None)
-        return Reply(value=cast("R", response), usage=usage if isinstance(usage, Usage) else None, origin="mock")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -123,7 +110,7 @@ class _MockEvents(Generic[R]):
         if isinstance(event, Exception):
             self._events.clear()
             raise event
-        usage = getattr(event, "usage", None)
+        usage = getattr(event, "usage", None) or getattr(getattr(event, "response", None), "usage", None)
         if self.reply is not None and isinstance(usage, Usage):
             self.reply.usage = usage
         return cast("R", event)
@@ -132,16 +119,50 @@ class _MockEvents(Generic[R]):
         self._events.clear()
 
 
-def _events(response: msgspec.Struct | Sequence[object]) -> Sequence[object]:
-    if isinstance(response, ChatCompletionResponse):
-        return chunks_of_reply(response)
-    if isinstance(response, msgspec.Struct):
-        raise ValueError(f"a {type(response).__name__} mocks no stream: give Mock a list of its events")
-    return response
+def _whole(call: Call[object], response: object) -> object:
+    form = FORMS.get(call.operation)
+    if isinstance(response, str):
+        return _said(call, response)
+    if not isinstance(response, list | tuple):
+        if form is not None and not isinstance(response, form.whole):
+            raise ValueError(f"give Mock a {form.whole.__name__} for {call.operation}, not a {type(response).__name__}")
+        return response
+    events = cast("Sequence[object]", response)
+    for event in events:
+        if isinstance(event, Exception):
+            raise event
+    if form is None:
+        raise ValueError(f"a list of events mocks no whole {call.operation}: give Mock what the method returns")
+    whole = form.join(events) if all(isinstance(event, form.event) for event in events) else None
+    if whole is None:
+        raise ValueError(f"a list of events mocks a whole {call.operation} when {form.needs}, not {response!r}")
+    return whole
+
+
+def _events(call: Call[object], response: object) -> Sequence[object]:
+    if isinstance(response, list | tuple):
+        return cast("Sequence[object]", response)
+    form = FORMS.get(call.operation)
+    whole = _said(call, response) if isinstance(response, str) else response
+    if form is None or not isinstance(whole, form.whole):
+        raise ValueError(
+            f"a {type(whole).__name__} mocks no stream of {call.operation}: give Mock a list of its events"
+        )
+    return form.events(whole)
+
+
+def _said(call: Call[object], text: str) -> object:
+    form = FORMS.get(call.operation)
+    if form is None or form.reply is None:
+        able = ", ".join(name for name, other in FORMS.items() if other.reply is not None)
+        raise ValueError(f"a text mocks {able}: to mock {call.operation}, give Mock what the method returns")
+    return form.reply(text, call.route.model)
 
 
 def _check(response: object) -> None:
-    if isinstance(response, type) or not isinstance(response, str | Exception | msgspec.Struct | list | tuple):
+    if isinstance(response, type) or not isinstance(
+        response, str | Exception | msgspec.Struct | BinaryContent | list | tuple
+    ):
         raise ValueError(
             "response must be a text, an exception, a response struct, a list of events, or a function of the call "
             f"that gives one of these, not {response!r}"

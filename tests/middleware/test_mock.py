@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import anyio
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from liter import (
     Call,
     ChatCompletionChunk,
     ChatCompletionResponse,
+    Layer,
     LlmClient,
     ModelsListResponse,
     RateLimitedError,
@@ -18,19 +20,26 @@ from liter import (
     StreamingError,
     Usage,
 )
-from liter.middleware import Mock, Retry
-from liter.middleware._mock_chunks import chunks_of_reply
+from liter.middleware import CostTracking, Mock, Retry
+from liter.middleware._mock_forms import chunks_of_reply
+from liter.money import Cost
 from liter.testing import ScriptedHandler, check_layer
 from liter.types import (
     AssistantMessage,
+    BinaryContent,
     Choice,
     ChunkChoice,
+    CompletionChoice,
+    CompletionResponse,
     CustomCall,
     Delta,
     FunctionCall,
     Model,
+    ResponseEvent,
+    ResponseObject,
     TextPart,
     ToolCall,
+    TranscriptionResponse,
     accumulate,
 )
 
@@ -50,8 +59,8 @@ def _chunk(text: str, usage: Usage | None = None) -> ChatCompletionChunk:
     return ChatCompletionChunk(choices=[ChunkChoice(delta=Delta(content=text))], usage=usage)
 
 
-def _client(mock: Mock) -> LlmClient:
-    return LlmClient(api_key="sk-test", middleware=[mock])
+def _client(*layers: Layer) -> LlmClient:
+    return LlmClient(api_key="sk-test", middleware=layers)
 
 
 def test_keeps_the_contract_where_it_lets_a_call_through() -> None:
@@ -131,6 +140,74 @@ async def test_a_struct_is_the_reply(make_call: MakeCall) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_text_answers_whatever_says_text() -> None:
+    """Responses, text completions, transcriptions and translations say it, whole or word by word, for nothing."""
+    said = "Up in  the hills."
+    words = ["Up", " in", "  the", " hills."]
+    async with _client(CostTracking(), Mock(said)) as client:
+        response = await client.create_response(model="gpt-5", input="Where?")
+        completion = await client.completions(model="m", prompt="Where?")
+        heard = [await listen(model="m", file=b"sound") for listen in (client.transcribe, client.translate)]
+        for reply in (response, completion, *heard):
+            assert (reply.text, reply.origin, reply.usage, reply.attempts) == (said, "mock", Usage(), ())
+            assert reply.cost == Cost.unbilled()
+        assert (response.status, completion.choices[0].finish_reason) == ("completed", "stop")
+        told = await client.response_stream(model="gpt-5", input="Where?")
+        events = [event async for event in told]
+        pieces = [piece async for piece in await client.completions_stream(model="m", prompt="Where?")]
+        transcript = [event async for event in await client.transcribe_stream(model="m", file=b"sound")]
+    assert [event.delta for event in events if event.type == "response.output_text.delta"] == words
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert (events[0].type, events[-1].type) == ("response.created", "response.completed")
+    assert events[-1].response == response
+    assert told.usage == Usage()
+    assert [piece.text for piece in pieces] == [*words, ""]
+    assert pieces[-1].choices[0].finish_reason == "stop"
+    assert [event.delta for event in transcript] == [*words, ""]
+    assert transcript[-1].text == said
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("operation", "reply"),
+    [
+        (
+            "create_response",
+            ResponseObject(
+                status="incomplete",
+                output=[
+                    {"type": "reasoning", "id": "r", "content": [{"type": "reasoning_text", "text": "Let me see."}]},
+                    {"type": "function_call", "id": "f", "name": "f", "arguments": '{"a": 1}'},
+                    {"type": "message", "id": "m", "content": [{"type": "output_text", "text": "one two"}]},
+                ],
+                usage=USAGE,
+            ),
+        ),
+        (
+            "completions",
+            CompletionResponse(
+                choices=[CompletionChoice(text="one two", finish_reason="length"), CompletionChoice(index=1, text="x")],
+                usage=USAGE,
+            ),
+        ),
+        ("transcribe", TranscriptionResponse(text="one two", usage=USAGE)),
+        ("speech", BinaryContent(b"sound")),
+    ],
+)
+async def test_a_reply_is_a_stream_and_events_are_a_reply(
+    make_call: MakeCall, operation: str, reply: msgspec.Struct | BinaryContent
+) -> None:
+    """A whole reply is given out in events, and these events, given to another mock, as that reply."""
+    call = make_call(operation=operation)
+    handler = ScriptedHandler("never")
+    async with Mock(reply)(msgspec.structs.replace(call, stream=True), handler) as streamed:
+        events = [event async for event in streamed]
+        assert streamed.usage == getattr(reply, "usage", None)
+    async with Mock(events)(call, handler) as whole:
+        assert (whole.value, whole.usage) == (reply, getattr(reply, "usage", None))
+
+
+@pytest.mark.anyio
 async def test_events_are_the_stream(make_call: MakeCall) -> None:
     """A list of events is the stream, and the usage among them that of the reply."""
     events = [_chunk("one "), _chunk("two", USAGE)]
@@ -185,12 +262,25 @@ async def test_a_function_answers_each_call_by_itself() -> None:
 @pytest.mark.parametrize(
     ("response", "fields"),
     [
-        ("text", {"operation": "embeddings"}),
+        ("text", {"operation": "embed"}),
+        ("text", {"operation": "speech"}),
         (ModelsListResponse(), {"stream": True}),
+        (ModelsListResponse(), {}),
         (["one", "two"], {}),
+        (["one"], {"operation": "embed"}),
+        ([ResponseEvent(type="response.created")], {"operation": "create_response"}),
         (lambda call: 5, {}),
     ],
-    ids=["text for embeddings", "struct for a stream", "events for a value", "a number"],
+    ids=[
+        "text for embeddings",
+        "text for sound",
+        "struct for a stream",
+        "another struct",
+        "other events",
+        "events for embeddings",
+        "events without a response",
+        "a number",
+    ],
 )
 async def test_what_cannot_answer_says_so(make_call: MakeCall, response: object, fields: dict[str, object]) -> None:
     """A response of the wrong kind for the call is a ValueError, and not a strange reply."""
