@@ -1,5 +1,7 @@
 """Both backends for every async test, in virtual time unless a test is marked ``realtime``."""
 
+import gc
+
 import pytest
 
 from liter.testing import VirtualTimeLoop
@@ -11,6 +13,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("load"):
                 item.add_marker(pytest.mark.skip(reason="takes minutes: ask for it by -m load"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_new_garbage() -> None:
+    """Spare each garbage collection what was there before this file's tests.
+
+    Many tests collect after each of their examples, to find what was left behind. Of nine thousand tests and their
+    reports there is so much that going through it took 0.2 s each time, a third of the whole run.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let pytest's own last collection find what was left behind by anything."""
+    gc.unfreeze()
 
 
 @pytest.fixture(params=["asyncio", "trio"])
