@@ -122,7 +122,8 @@ class Refreshing:
 
     async def _lead(self, flight: _Flight, held: _Held | None) -> Credential:
         try:
-            fetched = await self.fetch()
+            # What it gives is looked at in here as well: a flight that did not land would be waited for for ever.
+            fetched = _checked(await self.fetch())
         except Exception as error:
             now = self._now()
             if held is not None and held.expires is not None and now < held.expires:
@@ -189,3 +190,12 @@ class Refreshing:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+def _checked(fetched: object) -> Fetched:
+    """What ``fetch`` gave. :raises TypeError: it is no ``Fetched``; :raises ValueError: its end has no time zone"""
+    if not isinstance(fetched, Fetched):
+        raise TypeError(f"fetch gave {type(fetched).__name__}, not Fetched")
+    if fetched.expires is not None and fetched.expires.tzinfo is None:
+        raise ValueError("the end of what fetch gave has no time zone: datetime.now(UTC) + ...")
+    return fetched

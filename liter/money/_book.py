@@ -287,10 +287,29 @@ def _reported(usage: Usage, charge: Charge | None, version: str, found: ModelPri
 
 
 def _rows(prices: "Mapping[str, Price | Sequence[Price]]") -> dict[str, tuple[Row, ...]]:
+    if not isinstance(prices, Mapping):
+        raise ValueError(f'prices must be a PriceBook, or prices by "provider/model", not {prices!r}')
     rows: dict[str, tuple[Row, ...]] = {}
     for name, price in prices.items():
-        provider, slash, model = name.partition("/")
+        provider, slash, model = name.partition("/") if isinstance(name, str) else ("", "", "")
         if not (provider and slash and model):
             raise ValueError(f'prices are by "provider/model", as "openai/gpt-4o", not {name!r}')
-        rows[provider] = (*rows.get(provider, ()), row_of(model, price))
+        several: object = (price,) if isinstance(price, Price) else price
+        if not isinstance(several, list | tuple):
+            raise ValueError(f"{name}: a price is a Price(...), or a list of them, not {several!r}")
+        for one in cast("Sequence[object]", several):
+            if not isinstance(one, Price):
+                raise ValueError(f"{name}: a price is a Price(...), or a list of them, not {one!r}")
+        row = row_of(model, cast("Sequence[Price]", several))
+        # A provider of one's own may be called as another is for short: its prices stay.
+        for known in dict.fromkeys((provider, provider_name(provider))):
+            rows[known] = (*rows.get(known, ()), row)
     return rows
+
+
+def provider_name(name: str) -> str:
+    """The name that routes and prices have for a provider, of one that a caller may have written."""
+    # The names alone: no codec is loaded with them.
+    from ..providers._entry import canonical
+
+    return canonical(name) or name

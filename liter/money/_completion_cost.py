@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from ..types import ChatCompletionResponse, Usage
-from ._book import PriceBook
+from ._book import PriceBook, provider_name
 from ._cost import Cost
 
 
@@ -46,7 +46,7 @@ def _whose(response: ChatCompletionResponse | None, model: str | None) -> tuple[
         provider, slash, name = model.partition("/")
         if not (provider and slash and name):
             raise ValueError(f'model must be "provider/model", as "openai/gpt-4o", not {model!r}')
-        return provider, name
+        return provider_name(provider), name
     if response is None or not response.attempts:
         raise ValueError("the provider is not known: give model=, as model='openai/gpt-4o'")
     last = response.attempts[-1]

@@ -1,6 +1,7 @@
 """Credentials that are fetched: once for all, ahead of their end, and never in a cancelled caller's way."""
 
 import logging
+import re
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -215,6 +216,27 @@ async def test_it_needs_a_way_to_fetch():
     """A source without ``fetch`` says what is missing."""
     with pytest.raises(AuthenticationError, match="must have fetch or fetch_blocking"):
         await Refreshing().get()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("token", "TypeError: fetch gave str, not Fetched"),
+        (Fetched(credential=Secret("token"), expires=datetime(2040, 1, 1)), "ValueError: .* has no time zone"),  # noqa: DTZ001
+    ],
+)
+async def test_what_fetch_must_not_give_is_told_to_all(given: object, told: str):
+    """Those who wait for it, and those who come later: nobody waits for ever."""
+
+    class Wrong(Refreshing):
+        async def fetch(self) -> Fetched:
+            await anyio.sleep(1)
+            return given  # type: ignore[return-value]
+
+    source = Wrong()
+    for error in [*await gather(source, 3), *await gather(source, 1)]:
+        assert isinstance(error, AuthenticationError)
+        assert re.search(told, str(error))
 
 
 class Blocking(Refreshing):

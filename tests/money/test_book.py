@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from liter.money import Price, PriceBook
+from liter.money import Price, PriceBook, completion_cost
 from liter.types import CompletionTokensDetails, PromptTokensDetails, Usage
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +128,35 @@ def test_a_book_is_not_changed_by_another() -> None:
     assert mine.version.startswith(f"{base.version}+")
     assert base.with_({"openai/gpt-4o": Price(input=1, output=2)}).version != mine.version
     assert base.with_({}, version="named").version == "named"
+
+
+@pytest.mark.parametrize("name", ["google", "gemini"])
+def test_a_provider_may_go_by_another_name(name: str) -> None:
+    """Prices are found under the name that calls have, whichever was written; those of a provider of one's own, too."""
+    book = PriceBook.default().with_({f"{name}/gemini-2.5-flash": Price(input=1)})
+    for asked in (name, "gemini"):
+        cost = book.price(asked, "gemini-2.5-flash", Usage(prompt_tokens=1_000_000))
+        assert cost is not None
+        assert cost.total == 1
+    for model in ("vertex_ai/gemini-2.5-flash", "vertex/gemini-2.5-flash"):
+        assert completion_cost(model=model, usage=Usage(prompt_tokens=1)) is not None
+
+
+@pytest.mark.parametrize(
+    ("prices", "told"),
+    [
+        ({"gpt-4o": Price(input=1)}, 'by "provider/model", as "openai/gpt-4o", not \'gpt-4o\''),
+        ({3: Price(input=1)}, 'by "provider/model", as "openai/gpt-4o", not 3'),
+        ({"openai/x": 2.5}, r"openai/x: a price is a Price\(...\), or a list of them, not 2.5"),
+        ({"openai/x": {"input": 2.5}}, r"openai/x: a price is a Price\(...\), or a list of them, not \{"),
+        ({"openai/x": []}, "a price without when= is needed"),
+        ("prices.toml", "prices must be a PriceBook, or prices by"),
+    ],
+)
+def test_what_is_no_price_is_told(prices: object, told: str) -> None:
+    """With its name, and what would be right."""
+    with pytest.raises(ValueError, match=told):
+        PriceBook.default().with_(prices)  # type: ignore[arg-type]
 
 
 def test_the_last_addition_counts() -> None:
