@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from liter import LlmClient
+from liter import ContentPolicyError, ContextWindowExceededError, LlmClient, RateLimitedError
 from liter._contract import Layer
 from liter.middleware import (
     Budget,
@@ -25,8 +25,10 @@ from liter.middleware import (
     Router,
     Rule,
     SpendLimit,
+    Target,
     Tracing,
 )
+from liter.stores import MemoryStore
 
 
 def make(name: str) -> Layer:
@@ -191,6 +193,34 @@ def test_explain_prints_limits() -> None:
         "10. calls     RateLimit(500 requests per minute, 2,000,000 tokens per day by tag:tenant,"
     )
     assert lines[10] == "11. calls     Exchange()"
+
+
+def test_explain_prints_where_calls_go() -> None:
+    """Models to fall back to are told with what leads there and what is different there, deployments with weights."""
+    fallback = Fallback(
+        [
+            Target("openai/gpt-4.1", when=ContextWindowExceededError),
+            Target("fast", changes={"temperature": 0.0}, when=(ContentPolicyError, RateLimitedError)),
+            Target("openai/gpt-5", when=lambda error: error.retryable),
+            "anthropic/claude-x",
+        ],
+        share=0.7,
+        mid_stream="restart",
+    )
+    deployments = [
+        Deployment("openai/a", weight=2),
+        Deployment("openai/b", base_url="https://b.example/v1", api_key="sk-b"),
+    ]
+    router = Router({"fast": deployments}, sticky="user", store=MemoryStore())
+    assert LlmClient(api_key="sk", middleware=[fallback, Retry(), router]).explain() == (
+        "1. calls     Fallback(openai/gpt-4.1 when ContextWindowExceededError, fast when ContentPolicyError or "
+        "RateLimitedError with temperature=0.0, openai/gpt-5 when a function, anthropic/claude-x, share=0.7, "
+        "mid_stream='restart')\n"
+        "2. attempts  Retry(max_retries=3, initial=0.5, cap=8.0)\n"
+        "3. attempts  Router({'fast': [openai/a x 2, openai/b at https://b.example/v1]}, strategy='weighted', "
+        "sticky='user', store=MemoryStore())\n"
+        "4. attempts  Exchange()"
+    )
 
 
 def test_explain_prints_the_plan() -> None:

@@ -128,7 +128,12 @@ class Fallback(msgspec.Struct, frozen=True):
         return when(error)
 
     def __repr__(self) -> str:
-        return f"Fallback({', '.join(target.model for target in self.targets)})"
+        told = [target.told() for target in self.targets]
+        if self.share != 0.5:
+            told.append(f"share={self.share:g}")
+        if self.mid_stream != "fail":
+            told.append(f"mid_stream={self.mid_stream!r}")
+        return f"Fallback({', '.join(told)})"
 
 
 class _Tries(Generic[R]):

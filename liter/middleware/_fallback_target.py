@@ -74,6 +74,17 @@ class Target(msgspec.Struct, frozen=True):
         if self.prefix not in (None, "continued", "repeated"):
             raise ValueError(f"prefix must be 'continued', 'repeated' or None, not {self.prefix!r}")
 
+    def told(self) -> str:
+        """The model, and what is different there, for people."""
+        told, when = [self.model], cast("object", self.when)
+        if when is not None:
+            classes = cast("tuple[object, ...]", when) if isinstance(when, tuple) else (when,)
+            names = [str(getattr(each, "__name__", "")) for each in classes]
+            told.append(f"when {' or '.join(name if name.isidentifier() else 'a function' for name in names)}")
+        if self.changes:
+            told.append(f"with {', '.join(f'{name}={value!r}' for name, value in self.changes.items())}")
+        return " ".join(told)
+
 
 def check_condition(when: object) -> None:
     """Check an argument ``when``. :raises ValueError: it is no condition"""

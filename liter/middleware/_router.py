@@ -338,12 +338,19 @@ class Router:
                 await member.health.share.look(call, now, until - anyio.current_time())
 
     def __repr__(self) -> str:
-        pools: list[str] = []
-        for name, members in self._pools.items():
-            closed = sum(member.health.circuit.state == "closed" for member in members)
-            pools.append(f"{name!r}: {closed} of {len(members)} circuits closed")
+        pools = ", ".join(
+            f"{name!r}: [{', '.join(_told(member) for member in members)}]" for name, members in self._pools.items()
+        )
         sticky = f", sticky={self.sticky!r}" if self.sticky is not None else ""
-        return f"Router({{{', '.join(pools)}}}, strategy={self.strategy!r}{sticky})"
+        store = f", store={self.store!r}" if self.store is not None else ""
+        return f"Router({{{pools}}}, strategy={self.strategy!r}{sticky}{store})"
+
+
+def _told(member: Member) -> str:
+    weight = member.deployment.weight
+    share = f" x {weight:g}" if weight != 1 else ""
+    state = member.health.circuit.state
+    return f"{member.label}{share}{f' ({state})' if state != 'closed' else ''}"
 
 
 class _Routed(Generic[R]):

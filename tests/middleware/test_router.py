@@ -668,6 +668,7 @@ async def test_what_fails_is_taken_out_and_comes_back(make_call: MakeCall, strat
     error = await enter(router, make_call(route=POOL), broken)
     assert isinstance(error, ServiceUnavailableError)
     assert error.code == "no_deployment"
+    assert repr(router) == f"Router({{'fast': [p/a (open), p/b (open)]}}, strategy={strategy!r})"
     await anyio.sleep(error.retry_after or 0.0)
     await anyio.sleep(10.0)
     mended = ByModel(a="whole", b="whole")
@@ -675,7 +676,7 @@ async def test_what_fails_is_taken_out_and_comes_back(make_call: MakeCall, strat
         assert await enter(router, make_call(route=POOL, listeners=(listener,)), mended) is None
     assert min(mended.sent.values()) >= 1
     assert [type(event) for event in told] == [CircuitOpened] * 2 + [CircuitClosed] * 2
-    assert repr(router) == f"Router({{'fast': 2 of 2 circuits closed}}, strategy={strategy!r})"
+    assert repr(router) == f"Router({{'fast': [p/a, p/b]}}, strategy={strategy!r})"
 
 
 @pytest.mark.anyio
