@@ -61,8 +61,8 @@ class Cache:
     :param replay: how a stream comes out of the cache: ``"at_once"``, or ``"timed"`` as it came in, which is taken
         down by a ``"timed"`` cache only
     :param max_bytes: a larger answer is not kept; it bounds what a stream takes in memory until it is
-    :param semantic: a chat without an answer of its own is given that to a question which means the same, see
-        :class:`Semantic`: the text of the last message of the user may differ, and nothing else
+    :param semantic: a chat, or a response, without an answer of its own is given that to a question which means the
+        same, see :class:`Semantic`: the text of the last message of the user may differ, and nothing else
     :param prices: by what hits tell the money they saved; by default the client's, or ``PriceBook.default()``
     :param on_store_error: what a failed look-up does to its call, see :class:`CacheStoreFailed`: ``"open"`` makes
         the request, ``"closed"`` raises the ``StoreError``

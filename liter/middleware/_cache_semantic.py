@@ -3,15 +3,16 @@
 import hashlib
 import math
 import struct
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from operator import mul
+from typing import cast
 
 import anyio
 import msgspec
 
 from .._contract import Call
 from ..stores import Store
-from ..types import ChatCompletionRequest, TextPart, UserMessage
+from ..types import ChatCompletionRequest, ContentPart, CreateResponseRequest, TextPart, UserMessage
 from ._cache_key import KeyMaker
 
 # Raise it when what an index holds changes its form: older ones are then not found.
@@ -95,22 +96,22 @@ class Question:
 
     @classmethod
     def of(cls, semantic: Semantic, keys: KeyMaker, call: Call[object], key: str) -> "Question | None":
-        """Take it out of a call; ``None`` when that is no chat, or has no text of a user."""
+        """Take it out of a call; ``None`` when that is no chat and no response, or has no text of a user."""
         request = call.request
-        if not isinstance(request, ChatCompletionRequest):
+        if isinstance(request, ChatCompletionRequest):
+            parted = _part_chat(request)
+        elif isinstance(request, CreateResponseRequest):
+            parted = _part_response(request)
+        else:
             return None
-        messages = list(request.messages)
-        for index in reversed(range(len(messages))):
-            message = messages[index]
-            if isinstance(message, UserMessage):
-                text, messages[index] = _split(message)
-                rest = msgspec.structs.replace(request, messages=messages)
-                scope = keys.key(msgspec.structs.replace(call, request=rest))
-                if scope is None or not text:
-                    return None
-                digest = hashlib.sha256(f"{scope} {semantic.space}".encode()).hexdigest()
-                return cls(semantic, call, key, _FORM + digest, text)
-        return None
+        if parted is None or not parted[0]:
+            return None
+        text, rest = parted
+        scope = keys.key(msgspec.structs.replace(call, request=rest))
+        if scope is None:
+            return None
+        digest = hashlib.sha256(f"{scope} {semantic.space}".encode()).hexdigest()
+        return cls(semantic, call, key, _FORM + digest, text)
 
     async def embed(self) -> bool:
         """Find its vector. Returns whether that was possible; the listeners are told if not."""
@@ -159,14 +160,62 @@ class Question:
                 return
 
 
-def _split(message: UserMessage) -> tuple[str, UserMessage]:
-    """Part the text of a message from all else that it has, pictures included."""
-    content = message.content
-    if isinstance(content, str):
-        return content, msgspec.structs.replace(message, content="")
+# The text that is compared, and the request without it.
+_Parted = tuple[str, msgspec.Struct]
+
+
+def _part_chat(request: ChatCompletionRequest) -> _Parted | None:
+    messages = list(request.messages)
+    for index in reversed(range(len(messages))):
+        message = messages[index]
+        if isinstance(message, UserMessage):
+            content = message.content
+            text, rest = (content, "") if isinstance(content, str) else _part_parts(content)
+            messages[index] = msgspec.structs.replace(message, content=rest)
+            return text, msgspec.structs.replace(request, messages=messages)
+    return None
+
+
+def _part_parts(content: Sequence[ContentPart]) -> tuple[str, Sequence[ContentPart]]:
+    """Part the text from all else, pictures included."""
     texts = [part.text for part in content if isinstance(part, TextPart)]
     rest = [msgspec.structs.replace(part, text="") if isinstance(part, TextPart) else part for part in content]
-    return "\n".join(texts), msgspec.structs.replace(message, content=rest)
+    return "\n".join(texts), rest
+
+
+def _part_response(request: CreateResponseRequest) -> _Parted | None:
+    given = request.input
+    if given is None or isinstance(given, str):
+        return given or "", msgspec.structs.replace(request, input="")
+    items = list(given)
+    for index in reversed(range(len(items))):
+        item = items[index]
+        if item.get("role") == "user":
+            content = item.get("content")
+            text, rest = (content, "") if isinstance(content, str) else _part_items(content)
+            items[index] = {**item, "content": rest}
+            return text, msgspec.structs.replace(request, input=items)
+    return None
+
+
+def _part_items(content: object) -> tuple[str, object]:
+    """As :func:`_part_parts`, of parts as mappings."""
+    if not isinstance(content, list | tuple):
+        return "", content
+    texts: list[str] = []
+    rest: list[object] = []
+    for part in cast("Sequence[object]", content):
+        fields = _fields(part)
+        text = fields.get("text")
+        if fields.get("type") == "input_text" and isinstance(text, str):
+            texts.append(text)
+            fields = {**fields, "text": ""}
+        rest.append(fields or part)
+    return "\n".join(texts), rest
+
+
+def _fields(part: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", part) if isinstance(part, Mapping) else {}
 
 
 def _unit(vector: Sequence[float]) -> list[float]:

@@ -19,7 +19,7 @@ from liter.middleware._cache_key import KeyMaker
 from liter.middleware._cache_semantic import Question
 from liter.stores import MemoryStore, StoreError
 from liter.testing import Outcome, ScriptedHandler, Simulator, check_layer
-from liter.types import ChatCompletionRequest, ListModelsRequest, Usage
+from liter.types import ChatCompletionRequest, CreateResponseRequest, ListModelsRequest, Usage
 
 from ._cache_events import but_misses
 
@@ -169,6 +169,39 @@ async def test_the_last_text_of_the_user_is_compared(make_call: MakeCall) -> Non
     assert embed.texts == ["turn\nby 0", "turn\nby 1", "turn\nby 2"]
 
 
+def text(degrees: int) -> str:
+    return f"turn {degrees}"
+
+
+def items(degrees: int) -> list[dict[str, object]]:
+    said = {"role": "assistant", "content": [{"type": "output_text", "text": "Whereto?"}]}
+    return [{"role": "user", "content": "Hello, 1"}, said, {"role": "user", "content": text(degrees)}]
+
+
+def parts(degrees: int) -> list[dict[str, object]]:
+    told = [{"type": "input_text", "text": text(degrees)}, {"type": "input_image", "image_url": "https://a.example"}]
+    return [{"type": "message", "role": "user", "content": told}]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("asked", [text, items, parts])
+async def test_responses_are_compared_too(
+    make_call: MakeCall, asked: Callable[[int], str | list[dict[str, object]]]
+) -> None:
+    """By the input's text, or that of the user's last message in it; all else must be the same."""
+    embed = Embedding()
+    layer = Cache(semantic=Semantic(embed))
+    handler = ScriptedHandler("whole")
+
+    async def origin(degrees: int, **fields: object) -> str:
+        request = CreateResponseRequest(model="scripted", input=asked(degrees), **fields)  # type: ignore[arg-type]
+        return (await read(layer, make_call(operation="create_response", request=request), handler))[1]
+
+    assert [await origin(degrees) for degrees in (0, 1, 90)] == ["provider", "cache", "provider"]
+    assert await origin(2, instructions="Be brief.") == "provider"
+    assert embed.texts == ["turn 0", "turn 1", "turn 90", "turn 2"]
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     "request_",
@@ -177,8 +210,13 @@ async def test_the_last_text_of_the_user_is_compared(make_call: MakeCall) -> Non
         asks(""),
         asks([PICTURE]),
         ChatCompletionRequest(model="scripted", messages=[FIRST]),
+        CreateResponseRequest(
+            model="scripted", input=[{"type": "function_call_output", "call_id": "c", "output": "1"}]
+        ),
+        CreateResponseRequest(model="scripted", prompt={"id": "p"}),
+        CreateResponseRequest(model="scripted", input=[{"role": "user", "content": [{"type": "input_image"}]}]),
     ],
-    ids=["no chat", "no text", "a picture", "no user"],
+    ids=["no chat", "no text", "a picture", "no user", "an output", "a kept prompt", "a response's picture"],
 )
 async def test_what_asks_nothing_is_not_embedded(make_call: MakeCall, request_: object) -> None:
     """Other operations, and chats without a user's text, are cached as ever."""
