@@ -1,9 +1,13 @@
-"""Both backends for every async test, in virtual time unless a test is marked ``realtime``."""
+"""What all tests share. Async ones run on both backends, in virtual time unless they are marked ``realtime``."""
 
 import gc
+from collections.abc import Callable
 
+import anyio
+import msgspec
 import pytest
 
+from liter import Call, Route
 from liter.testing import VirtualTimeLoop
 
 
@@ -42,3 +46,26 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object
     from trio.testing import MockClock
 
     return name, {"clock": MockClock(autojump_threshold=0)}
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A request of the tests' own."""
+
+    text: str = "?"
+
+
+@pytest.fixture
+def make_call() -> Callable[..., Call[object]]:
+    """Makes a call that begins now; takes any field of ``Call``."""
+
+    def make(**fields: object) -> Call[object]:
+        call: Call[object] = Call(
+            operation="chat",
+            request=Question(),
+            route=Route(provider="scripted", model="scripted", base_url="https://scripted.invalid"),
+            started=anyio.current_time(),
+            attempts=[],
+        )
+        return msgspec.structs.replace(call, **fields)
+
+    return make

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import anyio
 import pytest
 
-from liter._contract import Attempt, Call, Route, Timeouts
+from liter._contract import Call, Route, Timeouts
 from liter._errors import LlmError, RateLimitedError, ServerError, ServiceUnavailableError
 from liter.middleware import (
     CircuitBreaker,
@@ -22,19 +22,6 @@ MakeCall = Callable[..., Call[object]]
 
 POLICY = CircuitPolicy(min_calls=2, open_seconds=10.0, max_open_seconds=10.0, probes=1)
 NO = ServerError("no")
-
-
-@pytest.fixture
-def make_call() -> MakeCall:
-    """Makes a call that begins now."""
-
-    def make(**fields: object) -> Call[object]:
-        route = Route(provider="scripted", model="scripted", base_url="https://scripted.invalid")
-        request = Attempt(number=1, provider="", model="", started=0.0)
-        call: dict[str, object] = {"operation": "chat", "request": request, "route": route, "attempts": []}
-        return Call(started=anyio.current_time(), **{**call, **fields})  # type: ignore[arg-type] # the tests' own
-
-    return make
 
 
 def breaker(store: MemoryStore, **options: str) -> CircuitBreaker:

@@ -1,8 +1,7 @@
 """The client over the simulator: methods, options, errors, limits."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 import msgspec
@@ -29,6 +28,8 @@ from liter.testing import (
     Truncate,
 )
 
+from . import _serving
+
 pytestmark = pytest.mark.anyio
 
 HI = [{"role": "user", "content": "hi"}]
@@ -37,15 +38,10 @@ CLAUDE = "anthropic/claude-simulated"
 MODELS = pytest.mark.parametrize("model", [GPT, CLAUDE])
 
 
-@asynccontextmanager
-async def serving(simulator: Simulator, **options: object) -> AsyncIterator[LlmClient]:
-    """A client of the simulator, in memory."""
-    keys = {"api_key": "sk-canary-home", "api_keys": {"anthropic": "sk-canary-other"}}
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(network_backend=network, **{**keys, **options}) as client,  # type: ignore[arg-type]
-    ):
-        yield client
+# A client of the simulator, with a key for each of two providers.
+serving = partial(
+    _serving.serving, api_key="sk-canary-home", api_keys={"anthropic": "sk-canary-other"}, middleware=None
+)
 
 
 @MODELS

@@ -1,8 +1,7 @@
 """Calls of which there must not be two: on what a provider keeps, and with an open file."""
 
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -23,6 +22,8 @@ from liter.middleware import Budget, Cache, CostTracking, Hedge, SpendLimit
 from liter.providers import Catalog
 from liter.testing import Simulator
 
+from ._serving import serving
+
 # Asked twice, they give an answer of the same worth: they may be cached, and raced.
 REPEATABLE = {
     "chat", "completions", "count_tokens", "create_response", "embed", "image_edit", "image_generate",
@@ -30,16 +31,6 @@ REPEATABLE = {
 }  # fmt: skip
 
 Ask = Callable[[LlmClient], Awaitable[object]]
-
-
-@asynccontextmanager
-async def serving(simulator: Simulator, *layers: object) -> AsyncIterator[LlmClient]:
-    """A client of the simulator, in memory."""
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(api_key="sk", network_backend=network, middleware=layers) as client,  # type: ignore[arg-type]
-    ):
-        yield client
 
 
 def test_each_operation_is_one_or_the_other() -> None:
@@ -62,7 +53,7 @@ KEPT: dict[str, Ask] = {
 async def test_what_is_kept_goes_past_a_cache(ask: Ask) -> None:
     """It is another at each moment: a file that was there, a response that was in the queue."""
     simulator = Simulator()
-    async with serving(simulator, Cache()) as client:
+    async with serving(simulator, middleware=[Cache()]) as client:
         await ask(client)
         await ask(client)
     assert len(simulator.requests) == 2
@@ -73,7 +64,7 @@ async def test_what_is_kept_goes_past_a_cache(ask: Ask) -> None:
 async def test_what_is_kept_is_not_raced(ask: Ask) -> None:
     """Or there would be two of it."""
     simulator = Simulator(latency=5.0)
-    async with serving(simulator, Hedge(1.0)) as client:
+    async with serving(simulator, middleware=[Hedge(1.0)]) as client:
         await ask(client)
     assert len(simulator.requests) == 1
 
@@ -88,7 +79,7 @@ async def test_an_open_file_is_read_by_one_attempt(
 ) -> None:
     """Two at a time would read it in turns. What each attempt opens for itself is raced."""
     simulator = Simulator(latency=5.0)
-    async with serving(simulator, Hedge(1.0)) as client:
+    async with serving(simulator, middleware=[Hedge(1.0)]) as client:
         await client.transcribe(model="whisper-1", file=("talk.wav", content(SOUND)))
     assert len(simulator.requests) == requests
     assert all(SOUND in request.body for request in simulator.requests)
@@ -98,7 +89,7 @@ async def test_an_open_file_is_read_by_one_attempt(
 async def test_what_is_kept_costs_nothing() -> None:
     """No budget has to know a price of it."""
     budget = Budget(SpendLimit(1))
-    async with serving(Simulator(), budget, CostTracking()) as client:
+    async with serving(Simulator(), middleware=[budget, CostTracking()]) as client:
         made = await client.create_file(file=b"{}", filename="a.jsonl", purpose="batch")
         listed = await client.list_files()
     assert (made.cost.total, made.cost.estimated, listed.cost.total) == (0, False, 0)

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liter import BadRequestError, LlmClient, LlmError, NotFoundError
+from liter import BadRequestError, LlmError, NotFoundError
 from liter._many._checkpoint import open_checkpoint
 from liter._many._progress import MapStats
 from liter._many._request import task_of
@@ -25,23 +25,14 @@ from liter.middleware import Retry
 from liter.testing import FAULTS, Refuse, Simulator
 from liter.types import ChatCompletionRequest, EmbeddingRequest
 
+from ._serving import serving
+
 pytestmark = pytest.mark.anyio
 
 
 def asking(count: int) -> list[dict[str, object]]:
     """The keywords of so many chats."""
     return [{"model": "m", "messages": [{"role": "user", "content": f"number {n}"}]} for n in range(count)]
-
-
-@asynccontextmanager
-async def serving(simulator: Simulator, **options: object) -> AsyncIterator[LlmClient]:
-    """A client of the simulator, in memory."""
-    options = {"middleware": [Retry(initial=0.1)], **options}
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(api_key="sk-any", network_backend=network, **options) as client,  # type: ignore[arg-type]
-    ):
-        yield client
 
 
 @pytest.mark.parametrize("bare", [False, True], ids=["block", "bare"])

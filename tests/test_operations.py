@@ -1,7 +1,5 @@
 """Operations beyond chat, over the simulator: each through the same stack, typed in and out."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -13,17 +11,9 @@ from liter.middleware import Cache, Retry
 from liter.testing import CloseAfterEvents, Refuse, Simulator
 from liter.types import EmbeddingRequest, Vector
 
+from ._serving import serving
+
 pytestmark = pytest.mark.anyio
-
-
-@asynccontextmanager
-async def serving(simulator: Simulator, **options: object) -> AsyncIterator[LlmClient]:
-    """A client of the simulator, in memory."""
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(api_key="sk-any", network_backend=network, **options) as client,  # type: ignore[arg-type]
-    ):
-        yield client
 
 
 def sent(simulator: Simulator) -> dict[str, object]:

@@ -1,33 +1,21 @@
 """Files over the simulator: sent, listed page by page, fetched, resumed, deleted."""
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from liter import LlmClient, NetworkError, NotFoundError
+from liter import NetworkError, NotFoundError
 from liter._pages import Pages
-from liter.middleware import Retry
 from liter.testing import CloseAfterEvents, Refuse, Simulator
 from liter.testing._simulator_form import ReceivedForm
 from liter.types import FileObject, FilesPage
 
+from ._serving import serving
+
 pytestmark = pytest.mark.anyio
 
 BIG = bytes(range(256)) * 2048  # eight pieces
-
-
-@asynccontextmanager
-async def serving(simulator: Simulator, **options: object) -> AsyncIterator[LlmClient]:
-    """A client of the simulator, in memory."""
-    options = {"middleware": [Retry(initial=0.1)], **options}
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(api_key="sk-any", network_backend=network, **options) as client,  # type: ignore[arg-type]
-    ):
-        yield client
 
 
 async def test_a_file_is_sent_with_progress_and_kept() -> None:

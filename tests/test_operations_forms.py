@@ -1,8 +1,6 @@
 """Operations that send files, over the simulator and over both HTTP versions."""
 
 import io
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -17,20 +15,11 @@ from liter.testing import Refuse, Simulator
 from liter.testing._simulator_form import ReceivedForm
 from liter.types import File
 
+from ._serving import serving
+
 pytestmark = pytest.mark.anyio
 
 SOUND = b"RIFF" + bytes(range(256)) * 40
-
-
-@asynccontextmanager
-async def serving(simulator: Simulator, **options: object) -> AsyncIterator[LlmClient]:
-    """A client of the simulator, in memory."""
-    options = {"middleware": [Retry(initial=0.1)], **options}
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(api_key="sk-any", network_backend=network, **options) as client,  # type: ignore[arg-type]
-    ):
-        yield client
 
 
 def form_of(simulator: Simulator, index: int = -1) -> list[tuple[str, str | None, bytes]]:

@@ -1,30 +1,18 @@
 """The Responses API over the simulator: made, streamed, kept, fetched, given up, forgotten."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import msgspec
 import pytest
 
-from liter import LlmClient, NotFoundError, ServerError, StreamingError
-from liter.middleware import Cache, Retry
+from liter import NotFoundError, ServerError, StreamingError
+from liter.middleware import Cache
 from liter.testing import CloseAfterEvents, ErrorEvent, ModelReply, Refuse, Simulator, ToolCall
 from liter.types import FunctionCallItem, OutputMessage, ReasoningItem
+
+from ._serving import serving
 
 pytestmark = pytest.mark.anyio
 
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
-
-
-@asynccontextmanager
-async def serving(simulator: Simulator, **options: object) -> AsyncIterator[LlmClient]:
-    """A client of the simulator, in memory."""
-    options = {"middleware": [Retry(initial=0.1)], **options}
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(api_key="sk-any", network_backend=network, **options) as client,  # type: ignore[arg-type]
-    ):
-        yield client
 
 
 async def test_a_response_comes_typed_and_as_it_was_sent() -> None:

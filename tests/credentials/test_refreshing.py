@@ -3,7 +3,7 @@
 import logging
 import re
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import anyio
 import pytest
@@ -12,17 +12,9 @@ from anyio.lowlevel import checkpoint
 from liter import AuthenticationError, LlmError, NetworkError, Secret
 from liter.credentials import Fetched, Refreshing
 
+from ._clock import Clock
+
 pytestmark = pytest.mark.anyio
-
-START = datetime(2030, 1, 1, tzinfo=UTC)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = START
-
-    def __call__(self) -> datetime:
-        return self.time
 
 
 class Tokens(Refreshing):

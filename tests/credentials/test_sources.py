@@ -1,7 +1,7 @@
 """Keys from variables, functions and files, and several of them in turn."""
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -10,17 +10,9 @@ import pytest
 from liter import AuthenticationError, Secret
 from liter.credentials import Fetched, FromEnvironment, FromFile, FromFunction, Rotation
 
+from ._clock import Clock
+
 pytestmark = pytest.mark.anyio
-
-START = datetime(2030, 1, 1, tzinfo=UTC)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.time = START
-
-    def __call__(self) -> datetime:
-        return self.time
 
 
 async def test_the_first_variable_that_is_set():

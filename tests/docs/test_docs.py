@@ -1,6 +1,5 @@
 """The documentation does what it says: its code runs, its links lead somewhere, its commands are the ones there are."""
 
-import importlib.util
 import inspect
 import os
 import re
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import httpcore
 import pytest
@@ -16,22 +14,15 @@ import pytest
 import liter.middleware
 import liter.testing
 
+from .._script import load
+
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = sorted((ROOT / "docs/examples").glob("*.py"))
 
 
-def load_runner() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_run", ROOT / "docs/run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-runner = load_runner()
+runner = load("docs/run.py")
 
 
 def page_id(path: Path) -> str:

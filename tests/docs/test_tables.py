@@ -1,6 +1,5 @@
 """The tables of the pages are those that the registry, the codecs and the client make."""
 
-import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
@@ -9,17 +8,14 @@ import pytest
 
 from liter import LlmClient
 
+from .._script import load
+
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def tables() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_tables", ROOT / "docs/tables.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("docs/tables.py")
 
 
 def test_the_pages_are_current(tables: ModuleType) -> None:

@@ -1,9 +1,8 @@
 """Bills and budgets over the simulator's wire: what is on the bill is what the usage that was sent comes to."""
 
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -15,6 +14,8 @@ from liter.middleware import Budget, CostTracking, Hedge, Ledger, Retry, SpendLi
 from liter.money import Price, PriceBook
 from liter.testing import ModelReply, Refuse, ResetAfterEvents, Simulator
 from liter.types import Usage
+
+from .. import _serving
 
 HI = [{"role": "user", "content": "Where do rivers begin?"}]
 SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -41,14 +42,9 @@ PRICES = PriceBook(version="test").with_({model: Price(input=7, output=11, reaso
 CENT = Decimal("0.01")
 
 
-@asynccontextmanager
-async def serving(simulator: Simulator, **options: object) -> AsyncIterator[LlmClient]:
-    given = {"api_keys": KEYS, "provider_settings": SETTINGS, "prices": PRICES, **options}
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(network_backend=network, **given) as client,  # type: ignore[arg-type]
-    ):
-        yield client
+serving = partial(
+    _serving.serving, api_key=None, api_keys=KEYS, provider_settings=SETTINGS, prices=PRICES, middleware=None
+)
 
 
 def by_hand(usage: Usage | None) -> Decimal:

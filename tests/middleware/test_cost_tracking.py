@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 
 import anyio
 import msgspec
@@ -69,6 +70,8 @@ from liter.types import (
     Usage,
 )
 
+from .. import _serving
+
 GPT, CLAUDE = "openai/gpt-simulated", "anthropic/claude-simulated"
 PRICES = PriceBook().with_({GPT: Price(input=1, output=10), CLAUDE: Price(input=1, output=10)}, version="test")
 ON_BOTH = pytest.mark.parametrize("model", [GPT, CLAUDE])
@@ -76,15 +79,8 @@ HI = [{"role": "user", "content": "Where do quails live, and what do they eat?"}
 SAYS = "In the hills, mostly, and they eat seeds, leaves, and whatever insects there are."
 
 
-@asynccontextmanager
-async def serving(simulator: Simulator, **options: object) -> AsyncIterator[LlmClient]:
-    """A client of the simulator, in memory, by the tests' prices."""
-    keys = {"api_key": "sk-1", "api_keys": {"anthropic": "sk-2"}, "prices": PRICES}
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(network_backend=network, **{**keys, **options}) as client,  # type: ignore[arg-type]
-    ):
-        yield client
+# A client of the simulator, by the tests' prices.
+serving = partial(_serving.serving, api_key="sk-1", api_keys={"anthropic": "sk-2"}, prices=PRICES, middleware=None)
 
 
 def micro(usage: Usage | None) -> Decimal:

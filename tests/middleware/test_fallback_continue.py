@@ -17,7 +17,6 @@ from liter import (
     ChatCompletionRequest,
     Handler,
     LlmClient,
-    LlmError,
     LlmTimeoutError,
     Reply,
     Route,
@@ -25,30 +24,14 @@ from liter import (
     Stack,
     StreamingError,
     Timeouts,
-    Usage,
 )
 from liter.middleware import Fallback, FallingBack, Target
 from liter.testing import Outcome, ResetAfterEvents, ScriptedHandler, Simulator, check_layer
-from liter.types import ChunkChoice, Delta, FunctionCallDelta, ToolCallDelta
+from liter.types import FunctionCallDelta, ToolCallDelta
+
+from ._broken_streams import QUESTION, REQUEST, USAGE, broken, chunk, whole
 
 MakeCall = Callable[..., Call[ChatCompletionChunk]]
-
-QUESTION = {"model": "gpt-4o", "messages": [{"role": "user", "content": "?"}]}
-REQUEST = ChatCompletionRequest(**QUESTION)
-USAGE = Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3)
-
-
-def chunk(text: str | None = None, *, index: int = 0, finish: str | None = None, **delta: object) -> object:
-    choice = ChunkChoice(index=index, delta=Delta(content=text, **delta), finish_reason=finish)
-    return ChatCompletionChunk(choices=[choice])
-
-
-def broken(*texts: str, error: LlmError | None = None) -> Outcome:
-    return Outcome(events=[chunk(text) for text in texts], error=error or StreamingError("cut off"))
-
-
-def whole(*texts: str) -> Outcome:
-    return Outcome(events=[*(chunk(text) for text in texts), chunk(finish="stop")], usage=USAGE)
 
 
 def to(*models: str, answers: Literal["continued", "repeated"] = "continued") -> Fallback:

@@ -53,6 +53,8 @@ from liter.types import (
     SpeechRequest,
 )
 
+from ._by_model import ByModel
+
 R = TypeVar("R")
 MakeCall = Callable[..., Call[object]]
 
@@ -60,24 +62,6 @@ POOL = Route(provider="openai", model="fast", base_url="https://openai.invalid")
 POLICY = CircuitPolicy(min_calls=2, open_seconds=10.0, probes=1)
 STRATEGIES: list[Strategy] = ["weighted", "round_robin", "least_in_flight", "latency", "cheapest"]
 PRICE = Price(input=0.15, output=0.60)
-
-
-class ByModel:
-    """An innermost handler with a script for each model."""
-
-    def __init__(self, **outcomes: object) -> None:
-        self.scripts = {
-            model: ScriptedHandler(*(outcome if isinstance(outcome, tuple) else (outcome,)))
-            for model, outcome in outcomes.items()
-        }
-
-    def __call__(self, call: Call[R], /) -> AbstractAsyncContextManager[Reply[R]]:
-        return self.scripts[call.route.model](call)
-
-    @property
-    def sent(self) -> dict[str, int]:
-        """How many requests each model got."""
-        return {model: len(script.calls) for model, script in self.scripts.items()}
 
 
 def pool(*models: str, **options: object) -> Router:

@@ -38,6 +38,8 @@ from liter.money import Price
 from liter.testing import Outcome, ScriptedHandler
 from liter.types import ChatCompletionChunk, ChatCompletionRequest, CreateResponseRequest
 
+from ._by_model import ByModel
+
 R = TypeVar("R")
 MakeCall = Callable[..., Call[object]]
 
@@ -45,24 +47,6 @@ pytestmark = pytest.mark.anyio
 
 POOL = Route(provider="openai", model="fast", base_url="https://openai.invalid", api_key=Secret("sk-of-the-call"))
 STRATEGIES: list[Strategy] = ["weighted", "round_robin", "least_in_flight", "latency", "cheapest"]
-
-
-class ByModel:
-    """An innermost handler with a script for each model."""
-
-    def __init__(self, **outcomes: object) -> None:
-        self.scripts = {
-            model: ScriptedHandler(*(outcome if isinstance(outcome, tuple) else (outcome,)))
-            for model, outcome in outcomes.items()
-        }
-
-    def __call__(self, call: Call[R], /) -> AbstractAsyncContextManager[Reply[R]]:
-        return self.scripts[call.route.model](call)
-
-    @property
-    def sent(self) -> dict[str, int]:
-        """How many requests each model got."""
-        return {model: len(script.calls) for model, script in self.scripts.items()}
 
 
 def pool(*models: str, **options: object) -> Router:

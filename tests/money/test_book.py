@@ -1,6 +1,5 @@
 """Price books: look-ups say how they matched, additions make another book, what is unknown stays unknown."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -16,6 +15,8 @@ from msgspec.structs import replace
 
 from liter.money import Price, PriceBook, completion_cost
 from liter.types import CompletionTokensDetails, PromptTokensDetails, Usage
+
+from .._script import load
 
 ROOT = Path(__file__).parents[2]
 THOUSAND = Usage(prompt_tokens=1000, completion_tokens=1000, total_tokens=2000)
@@ -328,11 +329,7 @@ def test_live_prices_are_those_of_the_installed_package() -> None:
 
 def test_the_snapshot_is_what_the_script_builds() -> None:
     """The file in the package is what the script makes of the same sources, for the day that it names."""
-    spec = importlib.util.spec_from_file_location("build_prices", ROOT / "scripts/build_prices.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = load("scripts/build_prices.py")
     book = PriceBook.default()
     if f"genai-prices {version('genai-prices')}," not in book.source:
         pytest.skip(f"the snapshot is of another release: {book.source}")

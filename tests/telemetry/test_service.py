@@ -1,6 +1,5 @@
 """End to end: a service under hypercorn, whose spans and metrics go by OTLP to a collector that decodes them."""
 
-import importlib.util
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -20,6 +19,7 @@ from liter.stores import SqliteLedger
 from liter.telemetry import configure
 from liter.testing import CloseAfterEvents, Refuse, Simulator
 
+from .._script import load
 from ._collector import Collector, collecting, values
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
@@ -31,12 +31,7 @@ QUESTIONS = 12
 
 def load_service() -> ModuleType:
     """The example that the documentation shows."""
-    spec = importlib.util.spec_from_file_location("service", ROOT / "docs/examples/service.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("docs/examples/service.py")
 
 
 @asynccontextmanager
