@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
+import anyio
 import pytest
 
-from liter import NetworkError, NotFoundError
+from liter import LlmError, NetworkError, NotFoundError, RateLimitedError
 from liter._pages import Pages
-from liter.testing import CloseAfterEvents, Refuse, Simulator
+from liter.testing import CloseAfterEvents, HtmlPage, Refuse, RequestLimit, Simulator
 from liter.testing._simulator_form import ReceivedForm
 from liter.types import FileObject, FilesPage
 
@@ -40,6 +41,29 @@ async def test_a_file_is_sent_with_progress_and_kept() -> None:
     assert (file.bytes, file.filename, file.purpose) == (len(BIG), "input.jsonl", "batch")
     assert file == known
     assert told[-1][0] == told[-1][1] > len(BIG)
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini"])
+async def test_the_simulator_keeps_what_it_took_and_nothing_else(provider: str) -> None:
+    """No file whose upload was refused, by a fault, a proxy or a limit; and a new one does not take another's id."""
+    simulator = Simulator(faults=[Refuse(503), HtmlPage()], limit=RequestLimit(4))
+    keys = dict.fromkeys(("anthropic", "gemini"), "sk-any")
+    async with serving(simulator, api_keys=keys, middleware=[]) as client:
+
+        async def add() -> FileObject:
+            return await client.create_file(file=(f"{provider}.txt", b"text"), purpose="user_data", provider=provider)
+
+        for _ in range(2):
+            with pytest.raises(LlmError):
+                await add()
+        first, second = await add(), await add()
+        with pytest.raises(RateLimitedError):
+            await add()
+        await anyio.sleep(60)
+        assert {file.id async for file in client.list_files(provider=provider)} == {first.id, second.id}
+        await client.delete_file(file_id=first.id, provider=provider)
+        third = await add()
+        assert {file.id async for file in client.list_files(provider=provider)} == {second.id, third.id}
 
 
 async def test_a_list_is_its_first_page_when_awaited_and_all_items_when_iterated() -> None:

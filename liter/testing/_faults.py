@@ -39,7 +39,7 @@ class Fault(Protocol):
 
 
 class Refuse(msgspec.Struct, frozen=True):
-    """The request is refused, with an error in the provider's form.
+    """The request is refused, with an error in the provider's form, and nothing is done: no file of it is kept.
 
     :param message: by default one made from the status
     :param code: the provider's own code, as ``"insufficient_quota"``; by default the one that goes with the status
@@ -69,7 +69,7 @@ class Refuse(msgspec.Struct, frozen=True):
 
 
 class HtmlPage(msgspec.Struct, frozen=True):
-    """A page of HTML comes instead, as from a proxy in between."""
+    """A page of HTML comes instead, as from a proxy in between, which has passed nothing on."""
 
     status: Literal[200, 403, 413, 502, 503, 504] = 502
 

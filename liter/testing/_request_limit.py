@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import anyio
+import msgspec
 from msgspec.structs import replace
 
 from ._faults import Refuse
@@ -32,8 +33,8 @@ class RequestLimit:
         self._left = per_minute
         self._at: float | None = None
 
-    def apply(self, steps: Sequence[Step], wire: Wire) -> list[Step]:
-        """Count a request, and make of its answer one that tells of the limit, or a refusal."""
+    def count(self) -> "Counted":
+        """Count a request that has come in."""
         now, per_second = anyio.current_time(), self.per_minute / 60.0
         if self._at is not None:
             self._left = min(self.per_minute, self._left + (now - self._at) * per_second)
@@ -47,10 +48,21 @@ class RequestLimit:
         reset = (self.per_minute - self._left) / per_second
         values = (f"{self.per_minute:g}", f"{max(0.0, self._left):.0f}", f"{reset:.3f}s")
         told = tuple(zip(_TOLD, values, strict=True))
+        return Counted(told, None if served else Refuse(429, retry_after=(1.0 - self._left) / per_second, headers=told))
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """What a limit says of one request: what is told in its answer, and the refusal, where nothing was left for it."""
+
+    told: tuple[tuple[str, str], ...]
+    refusal: Refuse | None
+
+    def apply(self, steps: Sequence[Step], wire: Wire) -> list[Step]:
+        """Make of an answer one that tells of the limit, or the refusal."""
         answer = [_without(step) for step in steps]
-        if not served:
-            refusal = Refuse(429, retry_after=(1.0 - self._left) / per_second, headers=told)
-            return refusal.apply(answer, wire)
+        if self.refusal is not None:
+            return self.refusal.apply(answer, wire)
+        told = self.told
         return [replace(step, headers=(*step.headers, *told)) if isinstance(step, Head) else step for step in answer]
 
 

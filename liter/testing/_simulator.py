@@ -12,7 +12,7 @@ from anyio.abc import ByteStream, Listener, SocketAttribute
 from anyio.streams.tls import TLSListener
 
 from ..credentials import AwsKeys
-from ._faults import FAULTS, Fault
+from ._faults import FAULTS, Fault, HtmlPage, Refuse
 from ._network import MemoryNetwork
 from ._network_stream import BUFFER_SIZE, MemoryStream
 from ._request_limit import RequestLimit
@@ -242,18 +242,28 @@ class Simulator:
         )
         ledger.requests.append(request)
         wire = next(wire for wire in self._wires if wire.speaks(request))
-        steps = with_latency(self._answer(request, wire), self._latency, self._event_latency)
-        if self._limit is not None:
-            steps = self._limit.apply(steps, wire)
+        counted = None if self._limit is None else self._limit.count()
         fault = self._next_fault()
+        refused = isinstance(fault, Refuse | HtmlPage) or (counted is not None and counted.refusal is not None)
+        answer = self._unanswered(wire) if refused else self._answer(request, wire)
+        steps = with_latency(answer, self._latency, self._event_latency)
+        if counted is not None:
+            steps = counted.apply(steps, wire)
         if fault is not None:
             request.fault = type(fault).__name__
             steps = fault.apply(steps, wire)
         return Exchange(request, steps, ledger)
 
-    def _answer(self, request: ReceivedRequest, wire: Wire) -> list[Step]:
+    def _request_id(self) -> str:
         number = len(self._ledger.requests)
-        request_id = f"req_{self._model.random(f'request {number}').getrandbits(128):032x}"
+        return f"req_{self._model.random(f'request {number}').getrandbits(128):032x}"
+
+    def _unanswered(self, wire: Wire) -> list[Step]:
+        """What a refusal is made of: the wire is not asked, so that nothing is done or kept."""
+        return whole_answer(200, wire.headers(self._request_id()), "application/json", b"")
+
+    def _answer(self, request: ReceivedRequest, wire: Wire) -> list[Step]:
+        request_id = self._request_id()
         headers = wire.headers(request_id)
         try:
             key = wire.key(request)

@@ -22,6 +22,7 @@ class AnthropicFiles:
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[JsonObject, bytes]] = {}
+        self._added = 0
 
     def answer(self, request: ReceivedRequest, headers: Headers) -> list[Step]:
         """Answer a request under ``/files``."""
@@ -50,7 +51,8 @@ class AnthropicFiles:
     def _add(self, request: ReceivedRequest) -> JsonObject:
         form = ReceivedForm(request.headers.get("content-type", ""), request.body)
         part = form.file("file")
-        name, number = part.filename or "file", len(self._kept)
+        name, number = part.filename or "file", self._added
+        self._added += 1
         file: JsonObject = {
             "type": "file",
             "id": f"file_{hashlib.sha256(f'{number} {name}'.encode()).hexdigest()[:24]}",

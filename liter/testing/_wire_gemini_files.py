@@ -33,6 +33,7 @@ class GoogleFiles:
 
     def __init__(self) -> None:
         self._kept: dict[str, JsonObject] = {}
+        self._added = 0
 
     def answer(self, request: ReceivedRequest) -> JsonObject:
         """Answer a request under ``/files``. :raises Refusal: it is wrong, or there is no such file"""
@@ -67,7 +68,8 @@ class GoogleFiles:
         if request.headers.get("x-goog-upload-protocol") != "multipart":
             raise Refusal(400, "the simulator takes uploads by the protocol 'multipart'")
         facts, media_type, content = _parts(request)
-        number = hashlib.sha256(f"{len(self._kept)}".encode()).hexdigest()[:12]
+        number = hashlib.sha256(f"{self._added}".encode()).hexdigest()[:12]
+        self._added += 1
         name = facts.name or f"files/{number}"
         self._kept[name] = {
             "name": name,

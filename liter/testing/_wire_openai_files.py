@@ -27,10 +27,11 @@ class FilesStore:
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[JsonObject, bytes]] = {}
+        self._added = 0
 
     def add(self, name: str, content: bytes, purpose: str, dropped: int = 0) -> JsonObject:
         """Keep a file, and return what is told of it. ``dropped`` bytes of its content were not kept."""
-        number = len(self._kept)
+        number, self._added = self._added, self._added + 1
         digest = hashlib.sha256(f"{number} {name}".encode()).hexdigest()[:24]
         file: JsonObject = {
             "id": f"file-{digest}",
