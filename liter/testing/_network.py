@@ -13,6 +13,7 @@ import httpcore
 from anyio.abc import Listener, TaskGroup
 from anyio.lowlevel import checkpoint
 
+from .._loop import EventLoop
 from ._network_stream import BUFFER_SIZE, MemoryStream, memory_stream_pair
 
 
@@ -24,9 +25,18 @@ class MemoryListener(Listener[MemoryStream]):
         self._arrived = deque[MemoryStream]()
         self._arrival = anyio.Event()
         self._closed = False
+        self._loop: EventLoop | None = None
 
     def connect(self, stream: MemoryStream) -> None:
-        """Have a server's end of a connection wait to be taken."""
+        """Have a server's end of a connection wait to be taken.
+
+        :raises RuntimeError: in an event loop other than the one that serves
+        """
+        if self._loop is not None and self._loop is not EventLoop.current():
+            raise RuntimeError(
+                "a network in memory is for the event loop that serves it: for clients in other threads, serve at a "
+                "socket, as by Simulator().serve()"
+            )
         self._arrived.append(stream)
         self._arrival.set()
 
@@ -37,6 +47,7 @@ class MemoryListener(Listener[MemoryStream]):
 
         The handler closes the stream.
         """
+        self._loop = EventLoop.current()
         async with AsyncExitStack() as stack:
             tasks = task_group
             if tasks is None:
@@ -117,15 +128,16 @@ class MemoryNetwork(httpcore.AsyncNetworkBackend):
         """Connect to whoever listens there.
 
         :raises httpcore.ConnectError: nobody does
+        :raises RuntimeError: they do in another event loop
         """
         await checkpoint()
         for address in ((host, port), (host, None), (None, port), (None, None)):
             listener = self._listeners.get(address)
             if listener is not None:
                 client, server = memory_stream_pair(buffer_size=self._buffer_size, on_close=self._leave)
+                listener.connect(server)
                 self._open.add(client)
                 self.total_connections += 1
-                listener.connect(server)
                 return _BackendStream(client, (host, port), "h2" if self._http2 else "http/1.1")
         raise httpcore.ConnectError(f"nobody listens at {host}:{port}")
 

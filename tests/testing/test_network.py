@@ -9,7 +9,7 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liter.testing import MemoryNetwork, MemoryStream, memory_stream_pair
+from liter.testing import MemoryNetwork, MemoryStream, Simulator, memory_stream_pair
 
 
 async def read_all(stream: MemoryStream, size: int = 65536) -> bytes:
@@ -369,3 +369,26 @@ async def test_counts() -> None:
         tasks.cancel_scope.cancel()
     await checkpoint()
     assert repr(network) == "<MemoryNetwork 0 connections open, 2 in all>"
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_client_in_another_event_loop_is_told(backend: str) -> None:
+    """Its bytes would wake nobody: it would wait for ever."""
+    told: list[str] = []
+
+    def elsewhere(network: MemoryNetwork) -> None:
+        try:
+            anyio.run(network.connect_tcp, "a.example", 80, backend=backend)
+        except RuntimeError as error:
+            told.append(str(error))
+
+    async def main() -> None:
+        async with Simulator().serve_memory() as network:
+            await anyio.wait_all_tasks_blocked()
+            await anyio.to_thread.run_sync(elsewhere, network)
+            assert (network.open_connections, network.total_connections) == (0, 0)
+
+    anyio.run(main, backend=backend)
+    (message,) = told
+    assert message.startswith("a network in memory is for the event loop that serves it: for clients in other threads")
