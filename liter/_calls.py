@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
 
 import msgspec
@@ -105,7 +104,7 @@ class Calls:
             operation=operation,
             request=request,
             route=route,
-            resolve=partial(self._routes.reroute, first=route.provider, operation=operation, options=options),
+            resolve=self._routes.resolver(route, operation, options),
             stream=stream,
             started=loop.time(),
             timeouts=timeouts,

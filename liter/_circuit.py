@@ -101,6 +101,7 @@ class Circuit:
         "_policy",
         "_probes_left",
         "_tallies",
+        "_tally_until",
         "_trips_in_a_row",
         "state",
         "trips",
@@ -120,6 +121,8 @@ class Circuit:
         self._probes_left = 0
         # Half-open, there is one.
         self._tallies: deque[_Tally] = deque()
+        # Closed, results count in the latest until then.
+        self._tally_until = -math.inf
 
     def ready_at(self, now: float) -> float:
         """Return the earliest time at which a call may be admitted; ``now``, if that is now."""
@@ -135,10 +138,10 @@ class Circuit:
     def admit(self, now: float) -> "Admission | None":
         """Let a call through, or say no: then :meth:`ready_at` tells when to ask again."""
         with self._lock:
+            if self.state == "closed":
+                return Admission(self, self._generation) if self._cool_until <= now else None
             if not self.is_ready(now):
                 return None
-            if self.state == "closed":
-                return Admission(self, self._generation)
             if self.state == "open":
                 self._begin("half-open")
                 self._tallies.append(_Tally(now))
@@ -160,7 +163,8 @@ class Circuit:
         with self._lock:
             if admission.generation != self._generation:
                 return None
-            tally = self._tally(now)
+            # To forget what is old takes a while, and only a failure asks for it.
+            tally = self._tallies[-1] if now < self._tally_until and not failed else self._tally(now)
             if admission.tally is not None:
                 admission.tally.successes -= 1
             if failed:
@@ -208,6 +212,7 @@ class Circuit:
             tallies.popleft()
         if not tallies or tallies[-1].began + window / _STEPS <= now:
             tallies.append(_Tally(now))
+            self._tally_until = now + window / _STEPS
         return tallies[-1]
 
     def _decide(self, now: float) -> Change | None:
@@ -236,6 +241,7 @@ class Circuit:
         self.state = state
         self._generation += 1
         self._tallies.clear()
+        self._tally_until = -math.inf
 
     def __repr__(self) -> str:
         return f"<Circuit {self.state}, trips={self.trips}>"

@@ -1,7 +1,8 @@
 """From a model's name to a route: provider, model, address and key. No key ever goes to another provider."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from ._contract import Route
@@ -153,13 +154,15 @@ class RouteTable:
             self._routes[asked, operation] = self.providers.registered, route
         return route
 
-    def reroute(self, model: str, *, first: str, operation: str, options: CallOptions) -> Route:
-        """Resolve where a call goes that was to go to the provider ``first``: its key and address stay there.
-
-        :raises EndpointNotSupportedError: the provider does not offer the operation
+    def resolver(self, first: Route, operation: str, options: CallOptions) -> Callable[[str], Route]:
+        """Make what resolves where a call goes that was to go along ``first``: a key and an address given for it alone
+        stay with that provider. It raises what :meth:`route` does.
         """
         if options.api_key is None and options.base_url is None:
-            return self.route(model, operation, options)
+            return partial(self.route, operation=operation, options=DEFAULTS)
+        return partial(self._reroute, first=first.provider, operation=operation, options=options)
+
+    def _reroute(self, model: str, *, first: str, operation: str, options: CallOptions) -> Route:
         name, _ = self.split(model, options)
         return self.route(model, operation, options if name == first else DEFAULTS)
 

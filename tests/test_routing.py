@@ -145,9 +145,10 @@ def test_a_calls_own_key_does_not_follow_it_to_another_provider() -> None:
     """A call that a layer sends elsewhere leaves the key and the address that it was given behind."""
     routes = router(api_key="sk-home", api_keys={"anthropic": "sk-other"})
     options = CallOptions(api_key="sk-call", base_url="http://mine/v1")
+    resolve = routes.resolver(routes.route("gpt-4o", "chat", options), "chat", options)
 
     def reroute(model: str) -> tuple[str, str, Secret | None]:
-        route = routes.reroute(model, first="openai", operation="chat", options=options)
+        route = resolve(model)
         return route.provider, route.base_url, route.api_key
 
     assert reroute("gpt-4o-mini") == ("openai", "http://mine/v1", Secret("sk-call"))

@@ -257,7 +257,7 @@ class _Tries(Generic[R]):
         return None if route is None else self._call.at(route)
 
     def _route_to(self, target: Target, *, elsewhere: bool = True) -> Route | None:
-        call = self._call
+        call, here = self._call, self._call.route
         try:
             route = call.route_to(target.model)
         except EndpointNotSupportedError as error:
@@ -265,10 +265,11 @@ class _Tries(Generic[R]):
             if note not in self._notes:
                 self._notes.append(note)
             return None
-        if elsewhere and not target.changes and _place(route) == _place(call.route):
-            return None
-        if _place(route)[:2] != _place(call.route)[:2] and names_what_is_kept(cast("Call[object]", call)):
-            note = f"left out: {target.model}, as the call names what {call.route.provider} keeps"
+        if route.provider == here.provider and route.base_url == here.base_url:
+            if elsewhere and not target.changes and route.model == here.model:
+                return None
+        elif names_what_is_kept(cast("Call[object]", call)):
+            note = f"left out: {target.model}, as the call names what {here.provider} keeps"
             if note not in self._notes:
                 self._notes.append(note)
             return None
@@ -279,7 +280,3 @@ class _Tries(Generic[R]):
         # in the list, so that a Retry further out sends the same one again.
         place = b"-%d" % (self._fallback.targets.index(target) + 1)
         return tuple((name, value + place if name == _IDEMPOTENCY_KEY else value) for name, value in headers)
-
-
-def _place(route: Route) -> tuple[str, str, str]:
-    return route.provider, route.base_url, route.model

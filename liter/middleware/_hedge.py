@@ -2,7 +2,7 @@
 
 import math
 import threading
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 from typing import Generic, TypeVar, cast
 
@@ -19,6 +19,9 @@ from .._reply import Reply
 from ._latencies import Latencies
 
 R = TypeVar("R")
+
+# Provider, model, operation, and whether it is streamed.
+Kind = tuple[str, str, str, bool]
 
 # What quiet times save up: enough for a short slow spell, too little to be an outage's second wave.
 _BURST = 10.0
@@ -100,19 +103,23 @@ class Hedge:
             return call_next(call)
         return _Race(self, call, call_next)
 
-    def delay_for(self, call: Call[R]) -> float:
-        """Return the seconds after which a call like this gets a second attempt; infinity while that is unknown."""
-        return self._latencies.percentile(_kind(call)) if self.delay is None else self.delay
+    def begin(self, kind: Kind) -> float:
+        """Count a call: the allowance grows by ``max_extra``. Returns the seconds after which it gets another attempt."""
+        with self._lock:
+            self._allowance += self.max_extra
+            if self._allowance > _BURST:
+                self._allowance = _BURST
+            return self.delay_for(kind)
 
-    def record(self, call: Call[R], seconds: float) -> None:
+    def delay_for(self, kind: Kind) -> float:
+        """Return the seconds after which calls get a second attempt; infinity while that is unknown."""
+        return self._latencies.percentile(kind) if self.delay is None else self.delay
+
+    def record(self, kind: Kind, seconds: float) -> None:
         """Count a first attempt that was entered after ``seconds``, or had taken as long when it lost."""
         if self.delay is None:
-            self._latencies.add(_kind(call), seconds)
-
-    def deposit(self) -> None:
-        """Count a call: the allowance grows by ``max_extra``."""
-        with self._lock:
-            self._allowance = min(_BURST, self._allowance + self.max_extra)
+            with self._lock:
+                self._latencies.add(kind, seconds)
 
     def withdraw(self) -> bool:
         """Take one extra attempt from the allowance. Returns whether there was one."""
@@ -144,6 +151,7 @@ class _Race(Generic[R]):
         "_delay",
         "_error",
         "_hedge",
+        "_kind",
         "_latest",
         "_loop",
         "_may_begin",
@@ -159,6 +167,7 @@ class _Race(Generic[R]):
         self._hedge = hedge
         self._call = call
         self._call_next = call_next
+        self._kind = kind_of(call)
         self._tasks: LateTasks | None = None
         self._alarm: Alarm | None = None
         self._winner: tuple[AbstractAsyncContextManager[Reply[R], bool | None], Reply[R]] | None = None
@@ -171,10 +180,9 @@ class _Race(Generic[R]):
         self._may_begin = True
 
     async def __aenter__(self) -> Reply[R]:
-        hedge, call = self._hedge, self._call
-        hedge.deposit()
+        call = self._call
         self._loop = loop = call.loop or EventLoop.current()
-        self._delay = hedge.delay_for(call)
+        self._delay = self._hedge.begin(self._kind)
         # Of the attempt that began last, when; ``None`` while listeners are told of it.
         self._latest: float | None = (began := loop.time())
         self._started = began
@@ -253,7 +261,26 @@ class _Race(Generic[R]):
         """Make an attempt, and another one after each that fails, as long as that may be."""
         following: Call[R] | None = call
         while following is not None and (following is self._call or await self._told(following)):
-            await self._attempt(following)
+            try:
+                scope = self._call_next(following)
+                reply = await scope.__aenter__()
+            except _RAISED as error:
+                self._failed(error)
+            except BaseException:
+                if following is self._call and self._winner is not None:
+                    self._hedge.record(self._kind, self._won - self._started)
+                raise
+            else:
+                now = self._loop.time()
+                if following is self._call:
+                    self._hedge.record(self._kind, now - self._started)
+                if self._over:
+                    # Two came at the same time. What this one's closing raises is nobody's.
+                    with suppress(Exception):
+                        await scope.__aexit__(None, None, None)
+                    return
+                self._winner, self._won = (scope, reply), now
+                self._end(None)
             following = None if self._over else self._next()
 
     async def _told(self, call: Call[R]) -> bool:
@@ -266,31 +293,6 @@ class _Race(Generic[R]):
             self._end(fault)
         self._latest = self._loop.time()
         return not self._over
-
-    async def _attempt(self, call: Call[R]) -> None:
-        first = call is self._call
-        try:
-            scope = self._call_next(call)
-            reply = await scope.__aenter__()
-        except _RAISED as error:
-            self._failed(error)
-            return
-        except BaseException:
-            if first and self._winner is not None:
-                self._hedge.record(call, self._won - self._started)
-            raise
-        now = self._loop.time()
-        if first:
-            self._hedge.record(call, now - self._started)
-        if self._over:
-            # Two came at the same time. What this one's closing raises is nobody's.
-            try:
-                await scope.__aexit__(None, None, None)
-            except Exception:  # noqa: BLE001, S110
-                pass
-            return
-        self._winner, self._won = (scope, reply), now
-        self._end(None)
 
     def _failed(self, error: BaseException) -> None:
         if self._over:
@@ -309,7 +311,8 @@ class _Race(Generic[R]):
             self._tasks.cancel()
 
 
-def _kind(call: Call[R]) -> tuple[str, str, str, bool]:
+def kind_of(call: Call[R]) -> Kind:
+    """Tell whose latencies count for a call."""
     return call.route.provider, call.route.model, call.operation, call.stream
 
 

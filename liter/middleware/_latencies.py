@@ -1,7 +1,6 @@
 """How long calls of each kind take: a running percentile."""
 
 import math
-import threading
 from bisect import bisect_left, insort
 from collections import OrderedDict, deque
 from collections.abc import Hashable
@@ -22,30 +21,27 @@ _KINDS = 256
 class Latencies:
     """The 95th percentile (nearest rank) of the last 1000 latencies of each kind, once 20 of them are known.
 
-    At most 256 kinds are kept, those that were added to last. Safe from any thread.
+    At most 256 kinds are kept, those that were added to last. For one thread at a time: who has it, has a lock.
     """
 
-    __slots__ = ("_kinds", "_lock")
+    __slots__ = ("_kinds",)
 
     def __init__(self) -> None:
         self._kinds: OrderedDict[Hashable, _Window] = OrderedDict()
-        self._lock = threading.Lock()
 
     def add(self, kind: Hashable, seconds: float) -> None:
-        with self._lock:
-            window = self._kinds.get(kind)
-            if window is None:
-                window = self._kinds[kind] = _Window()
-                if len(self._kinds) > _KINDS:
-                    self._kinds.popitem(last=False)
-            self._kinds.move_to_end(kind)
-            window.add(seconds)
+        window = self._kinds.get(kind)
+        if window is None:
+            window = self._kinds[kind] = _Window()
+            if len(self._kinds) > _KINDS:
+                self._kinds.popitem(last=False)
+        self._kinds.move_to_end(kind)
+        window.add(seconds)
 
     def percentile(self, kind: Hashable) -> float:
         """Return the seconds; infinity while too few are known."""
-        with self._lock:
-            window = self._kinds.get(kind)
-            return math.inf if window is None else window.percentile()
+        window = self._kinds.get(kind)
+        return math.inf if window is None else window.percentile()
 
 
 class _Window:

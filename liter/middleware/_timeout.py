@@ -47,7 +47,7 @@ class Timeout(msgspec.Struct, frozen=True):
 
     def narrow(self, call: Call[R], now: float) -> Call[R]:
         """Return ``call`` with the limits that hold for it from the event loop's time ``now`` on."""
-        limits, given, age = _limits(self.timeout, stream=call.stream), call.timeouts, now - call.started
+        limits, given, age = _limits(self.timeout, call.stream), call.timeouts, now - call.started
         timeouts = Timeouts(
             connect=_shorter(given.connect, limits.connect),
             first_event=_shorter(given.first_event, limits.first_event, age),
@@ -89,7 +89,7 @@ class _Timed(Generic[R]):
 
 
 @lru_cache(maxsize=256)
-def _limits(timeout: float | Timeouts, *, stream: bool) -> Timeouts:
+def _limits(timeout: float | Timeouts, stream: bool) -> Timeouts:  # noqa: FBT001 # a keyword makes the look-up slow
     if isinstance(timeout, Timeouts):
         return timeout
     return Timeouts(connect=timeout, first_event=timeout, between_events=timeout if stream else None)
@@ -98,7 +98,8 @@ def _limits(timeout: float | Timeouts, *, stream: bool) -> Timeouts:
 def _shorter(given: float | None, limit: float | None, age: float = 0.0) -> float | None:
     if limit is None:
         return given
-    return age + limit if given is None else min(given, age + limit)
+    limit += age
+    return limit if given is None or limit < given else given
 
 
 def _made_retryable(error: LlmTimeoutError, seconds: float) -> LlmTimeoutError:

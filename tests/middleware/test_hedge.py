@@ -15,10 +15,13 @@ from liter._contract import Call, Route, Stack, Timeouts
 from liter._errors import BadRequestError, LlmError, LlmTimeoutError, RateLimitedError, ServerError, StreamingError
 from liter._reply import Reply
 from liter.middleware import Hedge, Hedging, Retry
+from liter.middleware._hedge import kind_of
 from liter.middleware._latencies import Latencies
 from liter.testing import Outcome, ScriptedHandler, Simulator, StallBeforeHead, check_layer
 
 MakeCall = Callable[..., Call[object]]
+
+_KIND = ("scripted", "scripted", "chat", False)
 
 
 def always(delay: float | None = None, max_attempts: int = 2) -> Hedge:
@@ -189,7 +192,7 @@ async def test_max_attempts_are_begun_one_delay_apart(make_call: MakeCall) -> No
     call = make_call(attempt=3)
     hedge = Hedge(1.0, max_attempts=4, max_extra=3.0)
     for _ in range(4):
-        hedge.deposit()
+        hedge.begin(_KIND)
     async with hedge(call, handler):
         pass
     assert [(each.attempt, each.waited) for each in handler.calls] == [(3, 0.0), (4, 1.0), (5, 2.0), (6, 3.0)]
@@ -310,7 +313,7 @@ async def test_the_allowance_is_asked_when_an_attempt_is_due(make_call: MakeCall
     async def others() -> None:
         await anyio.sleep(1.0)
         for _ in range(2):
-            hedge.deposit()
+            hedge.begin(_KIND)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(others)
@@ -323,7 +326,7 @@ def test_quiet_times_save_up_ten_attempts() -> None:
     """However many calls were in time, no more than ten that are late at once get a second attempt."""
     hedge = Hedge(1.0)
     for _ in range(1000):
-        hedge.deposit()
+        hedge.begin(_KIND)
     assert [hedge.withdraw() for _ in range(12)] == [True] * 10 + [False] * 2
 
 
@@ -334,7 +337,7 @@ def test_no_more_than_the_share_is_ever_withdrawn(steps: list[bool], max_extra: 
     calls = extra = 0
     for is_call in steps:
         if is_call:
-            hedge.deposit()
+            hedge.begin(_KIND)
             calls += 1
         elif hedge.withdraw():
             extra += 1
@@ -349,10 +352,10 @@ async def test_the_running_percentile_is_the_delay(make_call: MakeCall) -> None:
     for number in range(19):
         async with hedge(make_call(), ScriptedHandler(Outcome(value="whole", delay=1.0 + number))):
             await anyio.sleep(100)  # the consumer's own time does not count
-        assert hedge.delay_for(call) == math.inf
+        assert hedge.delay_for(kind_of(call)) == math.inf
     async with hedge(make_call(), ScriptedHandler(Outcome(value="whole", delay=0.5))):
         pass
-    assert hedge.delay_for(call) == 18.0
+    assert hedge.delay_for(kind_of(call)) == 18.0
     handler = ScriptedHandler(Outcome(value="late", delay=50.0), "whole")
     async with hedge(make_call(), handler) as reply:
         assert reply.value == "whole"
@@ -373,7 +376,7 @@ async def test_failures_do_not_count_as_fast(make_call: MakeCall) -> None:
         with anyio.move_on_after(1):
             async with hedge(make_call(), ScriptedHandler(Outcome(stalls=True))):
                 pass
-    assert hedge.delay_for(call) == math.inf
+    assert hedge.delay_for(kind_of(call)) == math.inf
 
 
 @pytest.mark.anyio
@@ -381,12 +384,12 @@ async def test_a_first_attempt_that_lost_counts(make_call: MakeCall) -> None:
     """What lost is known to be slow: where many are, the percentile follows, and does not forget them."""
     hedge = always()
     for _ in range(19):
-        hedge.record(make_call(), 1.0)
-    hedge.record(make_call(), 2.0)
+        hedge.record(kind_of(make_call()), 1.0)
+    hedge.record(kind_of(make_call()), 2.0)
     for _ in range(20):
         async with hedge(make_call(), ScriptedHandler(Outcome(value="late", delay=50.0), Outcome(value=1, delay=1.0))):
             pass
-    assert hedge.delay_for(make_call()) > 2.0
+    assert hedge.delay_for(kind_of(make_call())) > 2.0
 
 
 @pytest.mark.anyio
@@ -404,9 +407,9 @@ async def test_kinds_are_kept_apart(make_call: MakeCall, fields: dict[str, objec
     """Calls to another model or provider, of another operation, or streamed, have a percentile of their own."""
     hedge = Hedge()
     for _ in range(20):
-        hedge.record(make_call(), 1.0)
-    assert hedge.delay_for(make_call()) == 1.0
-    assert hedge.delay_for(make_call(**fields)) == math.inf
+        hedge.record(kind_of(make_call()), 1.0)
+    assert hedge.delay_for(kind_of(make_call())) == 1.0
+    assert hedge.delay_for(kind_of(make_call(**fields))) == math.inf
 
 
 def test_kinds_are_bounded() -> None:
