@@ -215,6 +215,7 @@ class Reply(Generic[R]):
                 watch(event)
         except StopAsyncIteration:
             self.finished = not facts.cancelled
+            self._next = None
             raise
         except BaseException as error:
             self.error = error
@@ -228,13 +229,14 @@ class Reply(Generic[R]):
         none, and when the source has no ``next_nowait`` itself. What a tap raises breaks the stream, as ever.
         """
         take = self._next
-        if take is None or self.finished or self._facts.cancelled:
+        if take is None or self._facts.cancelled:
             return None
         try:
             event = take()
-            if event is not None and self._taps:
-                for watch in self._taps:
-                    watch(event)
+            if event is None or not self._taps:
+                return event
+            for watch in self._taps:
+                watch(event)
         except BaseException as error:
             self.error = error
             raise

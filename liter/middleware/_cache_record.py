@@ -89,8 +89,8 @@ class Recording:
         self.count: int = 0
         self.times: list[float] = []
 
-    def add(self, part: object, time: float | None = None) -> None:
-        """Take down the next part, and the seconds from the start of the call to it."""
+    def add(self, part: object) -> None:
+        """Take down the next part."""
         parts = self._parts
         try:
             if type(part) is self._as_it_is:
@@ -104,10 +104,14 @@ class Recording:
             self._give_up()
             return
         self.count += 1
-        if time is not None:
-            self.times.append(time)
         if len(parts) > self._max_bytes:
             self._give_up()
+
+    def add_at(self, time: float, part: object) -> None:
+        """Take down the next part, and the seconds from the start of the call to it."""
+        self.add(part)
+        if self.count:
+            self.times.append(time)
 
     def _begin(self, kind: type) -> bool:
         """Take the kind of the first part for that of all. Returns whether it may be."""

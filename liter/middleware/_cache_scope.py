@@ -178,7 +178,7 @@ class CachedScope(Generic[R]):
 
         def take(event: R) -> None:
             # The first one was there when the stream was entered, whenever the consumer took it.
-            recording.add(event, (anyio.current_time() if recording.count else entered) - began)
+            recording.add_at((anyio.current_time() if recording.count else entered) - began, event)
 
         reply.tap(take)
         return reply

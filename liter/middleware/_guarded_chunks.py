@@ -116,26 +116,28 @@ class GuardedChunks:
         self._hits = hits
         self._choices: dict[int, _Choice] = {}
         self._latest: ChatCompletionChunk | None = None
-        # Of the choice whose content passed last, its index, and what tells of its text.
+        # Of the choice whose content passed last, its index, and what finds that its text does not pass.
         self._index: int | None = None
-        self._passes: Callable[[str], bool] = _never
+        self._finds: Callable[[str], object] = rules.may_begin
 
     def passes(self, chunk: ChatCompletionChunk) -> bool:
         """Take a chunk, if it is to be handed out as it is. Returns whether; else nothing was done.
 
-        It is for chunks with a text and nothing else, as are most of a stream.
+        It is for chunks with a text and nothing else, as are most of a stream. What is no chunk passes.
         """
-        choices = chunk.choices
-        if len(choices) != 1 or chunk.restarted or chunk.search_results:
+        try:
+            (choice,) = chunk.choices
+        except ValueError:  # none, or several
             return False
-        choice = choices[0]
-        if choice.finish_reason is not None or choice.logprobs is not None:
+        except AttributeError:
+            return True
+        if choice.finish_reason is not None or choice.logprobs is not None or chunk.restarted or chunk.search_results:
             return False
         delta = choice.delta
         content = delta.content
         values: tuple[object, ...] = astuple(delta)
         if content is not None and choice.index == self._index and values.count(None) == _ALL_BUT_ONE:
-            return self._passes(content)
+            return self._finds(content) is None
         state = self._choices.get(choice.index)
         if state is None:
             return False
@@ -152,7 +154,7 @@ class GuardedChunks:
         if name == "content":
             # Nothing is held, and nothing will be before a chunk that does not pass.
             self._index = choice.index
-            self._passes = rolling.passes if self._rules.look_behind else self._rules.cannot_begin
+            self._finds = _not_passing(rolling) if self._rules.look_behind else self._rules.may_begin
         return True
 
     def add(self, chunk: ChatCompletionChunk) -> ChatCompletionChunk | None:
@@ -255,8 +257,8 @@ class GuardedChunks:
         return [delta for delta in given if delta is not None]
 
 
-def _never(_: str) -> bool:
-    return False
+def _not_passing(rolling: _Rolling) -> Callable[[str], object]:
+    return lambda text: None if rolling.passes(text) else text
 
 
 def _begun(calls: list[_ToolCall], delta: ToolCallDelta) -> _ToolCall | None:

@@ -1,7 +1,7 @@
 """Rules on what goes out and what comes back: block, redact or replace."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Generic, Literal, TypeVar, cast
@@ -196,7 +196,7 @@ class _GuardedEvents(Generic[R]):
         # Something is given out, or was, in a way that may have to be awaited.
         self._slow = self._others is not None
         self._next = source.next_nowait
-        self._passes = self._chunks.passes
+        self._passes: Callable[[R], bool] = self._chunks.passes  # type: ignore[assignment] # it tells what is no chunk
         self._call = call
         self._source = source
         self._ended = False
@@ -207,7 +207,7 @@ class _GuardedEvents(Generic[R]):
         if self._slow:
             return None
         event = self._next()
-        if event is None or not isinstance(event, ChatCompletionChunk) or self._passes(event):
+        if event is None or self._passes(event):
             return event
         self._unguarded = event
         self._slow = True
@@ -237,7 +237,7 @@ class _GuardedEvents(Generic[R]):
                 event = None
             if self._others is not None:
                 await self._guard(event)
-            elif event is not None and (not isinstance(event, ChatCompletionChunk) or self._passes(event)):
+            elif event is not None and self._passes(cast("R", event)):
                 self._slow = False
                 return cast("R", event)
             else:

@@ -104,7 +104,7 @@ class Hedge:
         return _Race(self, call, call_next)
 
     def begin(self, kind: Kind) -> float:
-        """Count a call: the allowance grows by ``max_extra``. Returns the seconds after which it gets another attempt."""
+        """Count a call: the allowance grows by ``max_extra``. Returns the delay of its second attempt."""
         with self._lock:
             self._allowance += self.max_extra
             if self._allowance > _BURST:

@@ -48,7 +48,7 @@ class RollingText:
         """Take more text, if all of it can be handed out as it is. Returns whether; if not, nothing was done."""
         if self._held != len(self._text):
             return False
-        if not self._rules.cannot_begin(text):
+        if self._rules.may_begin(text) is not None:
             return False
         if self._rules.look_behind:
             self.passages(text)

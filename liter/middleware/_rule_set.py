@@ -1,7 +1,7 @@
 """Rules that are held against one text together, and what tells quickly that none of them matches in it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ._guardrail_rule import Rule
 
@@ -13,12 +13,13 @@ class RuleSet:
     """Rules, in order.
 
     :ivar searches: of each rule, how its expression is searched for; ``None`` for a function
-    :ivar starts: where a match may begin: the first character of the beginning that all matches of a rule have, that
-        beginning, and its own beginnings. A rule without one may match from anywhere
+    :ivar starts: where a match may begin: the beginning that all matches of a rule have, and its own beginnings. A rule
+        without one may match from anywhere
+    :ivar may_begin: finds in a text whether a match begins there, if it goes on in some way; ``None`` is no
     :ivar look_behind: whether a rule may look at text that was handed out already
     """
 
-    __slots__ = ("_expressions", "_functions", "look_behind", "rules", "searches", "starts")
+    __slots__ = ("_expressions", "_functions", "look_behind", "may_begin", "rules", "searches", "starts")
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
@@ -29,9 +30,10 @@ class RuleSet:
             not isinstance(rule.find, re.Pattern) or _LOOKS_BEHIND.search(rule.find.pattern) for rule in self.rules
         )
         prefixes = sorted({rule.prefix for rule in self.rules})
-        self.starts = [
-            (prefix[:1], prefix, tuple(prefix[:end] for end in range(1, len(prefix)))) for prefix in prefixes
-        ]
+        self.starts = [(prefix, tuple(prefix[:end] for end in range(1, len(prefix)))) for prefix in prefixes]
+        begins = [re.escape(prefix) for prefix in prefixes]
+        begins += [re.escape(beginning) + r"\Z" for _, beginnings in self.starts for beginning in beginnings]
+        self.may_begin: Callable[[str], object] = re.compile("|".join(begins) if begins else "(?!)").search
 
     def is_quiet(self, text: str) -> bool:
         """Whether no rule matches anywhere in a whole text, as is so most of the time."""
@@ -49,17 +51,10 @@ class RuleSet:
                 return False
         return not self._functions or all(map(self.is_quiet, texts))
 
-    def cannot_begin(self, text: str) -> bool:
-        """Whether no match begins in a text, however it goes on."""
-        for first, prefix, beginnings in self.starts:
-            if first in text and (prefix in text or text.endswith(beginnings)):
-                return False
-        return True
-
     def first_start(self, text: str, position: int) -> int:
         """Return the first place from ``position`` on at which a match may begin; the length where there is none."""
         first = len(text)
-        for _, prefix, beginnings in self.starts:
+        for prefix, beginnings in self.starts:
             found = text.find(prefix, position, first)
             if found < 0:
                 found = min((first - len(part) for part in beginnings if text.endswith(part, position)), default=first)

@@ -8,6 +8,7 @@ from typing import Self
 
 import msgspec
 
+from ._always import always
 from ._chat_response import Logprobs
 from ._message import Annotation, Audio, NativeContent
 from ._response import JsonObject
@@ -62,18 +63,20 @@ class Delta(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, 
     native_content: NativeContent | None = None
 
 
-class ChunkChoice(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, gc=False):
+class ChunkChoice(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What an event adds to one of ``n`` replies. See :class:`Choice` for the fields."""
 
-    index: int = 0
-    delta: Delta = Delta()
-    finish_reason: str | None = None
+    index: int = always(0)
+    delta: Delta = always(Delta())
+    finish_reason: str | None = always(None)
     logprobs: Logprobs | None = None
     native_finish_reason: str | None = None
     stop_sequence: str | None = None
 
 
-class ChatCompletionChunk(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, dict=True):
+class ChatCompletionChunk(
+    msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True, dict=True
+):
     """One event of a streamed chat completion. See :class:`ChatCompletionResponse` for the fields.
 
     The event with the usage comes last and has no choices.
@@ -82,11 +85,11 @@ class ChatCompletionChunk(msgspec.Struct, repr_omit_defaults=True, frozen=True, 
         ``Fallback(mid_stream="restart")``, for a stream that broke
     """
 
-    id: str = ""
-    object: str = "chat.completion.chunk"
-    created: int = 0
-    model: str = ""
-    choices: list[ChunkChoice] = []
+    id: str = always("")
+    object: str = always("chat.completion.chunk")
+    created: int = always(0)
+    model: str = always("")
+    choices: list[ChunkChoice] = msgspec.field(default_factory=list[ChunkChoice])  # encoded when it is empty, too
     usage: Usage | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None

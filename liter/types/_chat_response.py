@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast
 import msgspec
 
 from .._http import Headers
+from ._always import always
 from ._message import AssistantMessage
 from ._response import ApiResponse, JsonObject
 from ._response_format import decode_as
@@ -43,7 +44,7 @@ class Logprobs(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=Tru
     reasoning_content: list[TokenLogprob] | None = None
 
 
-class Choice(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
+class Choice(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True):
     """One of ``n`` replies.
 
     :param finish_reason: ``"stop"``, ``"length"``, ``"tool_calls"``, ``"content_filter"``; the provider's own
@@ -52,15 +53,15 @@ class Choice(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True)
     :param stop_sequence: the text of ``stop`` that ended it, where the provider tells
     """
 
-    index: int = 0
-    message: AssistantMessage = AssistantMessage()
-    finish_reason: str | None = None
-    logprobs: Logprobs | None = None
+    index: int = always(0)
+    message: AssistantMessage = always(AssistantMessage())
+    finish_reason: str | None = always(None)
+    logprobs: Logprobs | None = always(None)
     native_finish_reason: str | None = None
     stop_sequence: str | None = None
 
 
-class ChatCompletionResponse(ApiResponse, repr_omit_defaults=True, frozen=True, kw_only=True):
+class ChatCompletionResponse(ApiResponse, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True):
     """The reply to a chat completion.
 
     :param created: Unix time, in seconds; 0 where the provider does not tell
@@ -74,11 +75,11 @@ class ChatCompletionResponse(ApiResponse, repr_omit_defaults=True, frozen=True, 
     :param native: fields of the provider's own reply that OpenAI's form has no place for
     """
 
-    id: str = ""
-    object: str = "chat.completion"
-    created: int = 0
-    model: str = ""
-    choices: list[Choice] = msgspec.field(default_factory=list[Choice])
+    id: str = always("")
+    object: str = always("chat.completion")
+    created: int = always(0)
+    model: str = always("")
+    choices: list[Choice] = msgspec.field(default_factory=list[Choice])  # encoded when it is empty, too
     usage: Usage | None = None
     service_tier: str | None = None
     system_fingerprint: str | None = None

@@ -4,8 +4,10 @@ from decimal import Decimal
 
 import msgspec
 
+from ._always import always
 
-class PromptTokensDetails(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
+
+class PromptTokensDetails(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True):
     """Parts of ``prompt_tokens``. ``None`` is "not reported", which is not zero.
 
     :param cached_tokens: read from the provider's prompt cache
@@ -27,7 +29,7 @@ class PromptTokensDetails(msgspec.Struct, repr_omit_defaults=True, frozen=True, 
     video_tokens: int | None = None
 
 
-class CompletionTokensDetails(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
+class CompletionTokensDetails(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True):
     """Parts of ``completion_tokens``. ``None`` is "not reported", which is not zero.
 
     :param citation_tokens: tokens of the sources that were read, where they are billed as output (Perplexity)
@@ -45,7 +47,7 @@ class CompletionTokensDetails(msgspec.Struct, repr_omit_defaults=True, frozen=Tr
     rejected_prediction_tokens: int | None = None
 
 
-class Usage(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True, omit_defaults=True):
     """What a call used, in OpenAI's form.
 
     Every provider's counts are brought to one meaning: ``prompt_tokens`` includes cache reads and writes,
@@ -73,9 +75,9 @@ class Usage(msgspec.Struct, repr_omit_defaults=True, frozen=True, kw_only=True):
     :param search_units: what a rerank is billed by (Cohere)
     """
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
+    prompt_tokens: int = always(0)
+    completion_tokens: int = always(0)
+    total_tokens: int = always(0)
     prompt_tokens_details: PromptTokensDetails | None = None
     completion_tokens_details: CompletionTokensDetails | None = None
     billed_units: dict[str, float] | None = None
