@@ -24,6 +24,7 @@ from typing import Literal
 import msgspec
 
 from ._errors import LlmError, RateLimitedError
+from ._number import is_number, is_whole
 
 State = Literal["closed", "open", "half-open"]
 Change = Literal["opened", "closed", "cooling"]
@@ -65,19 +66,19 @@ class CircuitPolicy(msgspec.Struct, frozen=True, kw_only=True):
     probes: int = 3
 
     def __post_init__(self) -> None:
-        if not (0 < self.error_rate <= 1):
+        if not (is_number(self.error_rate) and 0 < self.error_rate <= 1):
             raise ValueError(f"error_rate must be above 0 and at most 1, not {self.error_rate!r}")
-        if self.min_calls < 1:
+        if not (is_whole(self.min_calls) and self.min_calls >= 1):
             raise ValueError(f"min_calls must be 1 or more, not {self.min_calls!r}")
-        if not (0 < self.window < math.inf):
+        if not (is_number(self.window) and 0 < self.window < math.inf):
             raise ValueError(f"window must be more than 0 seconds, not {self.window!r}")
-        if not (0 < self.open_seconds < math.inf):
+        if not (is_number(self.open_seconds) and 0 < self.open_seconds < math.inf):
             raise ValueError(f"open_seconds must be more than 0 seconds, not {self.open_seconds!r}")
-        if not (self.open_seconds <= self.max_open_seconds < math.inf):
+        if not (is_number(self.max_open_seconds) and self.open_seconds <= self.max_open_seconds < math.inf):
             raise ValueError(
                 f"max_open_seconds must be open_seconds ({self.open_seconds!r}) or more, not {self.max_open_seconds!r}"
             )
-        if self.probes < 1:
+        if not (is_whole(self.probes) and self.probes >= 1):
             raise ValueError(f"probes must be 1 or more, not {self.probes!r}")
 
     def open_for(self, trip: int) -> float:

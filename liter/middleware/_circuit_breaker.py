@@ -12,6 +12,7 @@ from .._circuit_share import CircuitShare, check_on_store_error
 from .._contract import Call, Handler, Route
 from .._errors import ServiceUnavailableError
 from .._loop import EventLoop
+from .._number import is_whole
 from .._reply import Reply
 from ..stores import Store
 from ..stores._store import checked_store
@@ -57,7 +58,7 @@ class CircuitBreaker:
         store: Store | None = None,
         on_store_error: Literal["open", "closed"] = "open",
     ) -> None:
-        if max_circuits < 1:
+        if not (is_whole(max_circuits) and max_circuits >= 1):
             raise ValueError(f"max_circuits must be 1 or more, not {max_circuits!r}")
         check_on_store_error(on_store_error)
         if not isinstance(policy, CircuitPolicy | None):

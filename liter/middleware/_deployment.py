@@ -11,6 +11,7 @@ from .._circuit_share import CircuitShare
 from .._contract import Attempt, Call
 from .._http import parse_base_url, same_origin
 from .._key import check_key
+from .._number import is_number
 from .._secret import Secret
 from ..money import Price
 
@@ -39,9 +40,9 @@ class Deployment(msgspec.Struct, frozen=True):
     price: Price | None = None
 
     def __post_init__(self) -> None:
-        if not self.model.rpartition("/")[2]:
+        if not isinstance(cast("object", self.model), str) or not self.model.rpartition("/")[2]:
             raise ValueError(f"model must be a model's name, as 'openai/gpt-4o-mini', not {self.model!r}")
-        if not (0 < self.weight < math.inf):
+        if not (is_number(self.weight) and 0 < self.weight < math.inf):
             raise ValueError(f"weight must be above 0, not {self.weight!r}: leave out what should get no calls")
         if self.base_url is not None:
             parse_base_url(self.base_url)

@@ -1,7 +1,7 @@
 """Other models to go to when one cannot answer."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Generic, Literal, TypeVar, cast
@@ -94,7 +94,7 @@ class Fallback(msgspec.Struct, frozen=True):
     mid_stream: Literal["fail", "restart", "continue"] = "fail"
 
     def __post_init__(self) -> None:
-        if isinstance(self.models, str) or not self.models:
+        if isinstance(self.models, str | Mapping) or not self.models:
             raise ValueError(f"models must be a list of one or more models to go to, not {self.models!r}")
         targets: list[Target] = []
         for model in self.models:

@@ -16,6 +16,7 @@ from .._errors import (
     RateLimitedError,
     SerializationError,
 )
+from .._number import is_number
 
 PrefixReply = Literal["continued", "repeated"]
 
@@ -65,7 +66,13 @@ class Target(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model:
             raise ValueError(f"model must be a name such as 'provider/model', not {self.model!r}")
-        if "model" in self.changes:
+        changes = cast("object", self.changes)
+        names = list(cast("Mapping[object, object]", changes)) if isinstance(changes, Mapping) else [None]
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError(
+                f"changes must be fields of the request by name, as {{'temperature': 0.0}}, not {changes!r}"
+            )
+        if "model" in names:
             raise ValueError("changes must not have 'model': it is a parameter of Target itself")
         if self.when is not None:
             check_condition(self.when)
@@ -113,5 +120,5 @@ def check_field(target: Target, name: str, kind: str) -> None:
 
 def check_share(share: float) -> None:
     """Check an argument ``share``. :raises ValueError: it is no part of a whole"""
-    if not 0 < share <= 1:
+    if not (is_number(share) and 0 < share <= 1):
         raise ValueError(f"share must be above 0 and at most 1, the part of the time left, not {share!r}")

@@ -15,6 +15,7 @@ from .._http import RawHeaders
 from .._kept import is_on_what_is_kept, reads_open_file
 from .._late_tasks import LateTasks
 from .._loop import EventLoop
+from .._number import is_number, is_whole
 from .._reply import Reply
 from ._latencies import Latencies
 
@@ -82,11 +83,11 @@ class Hedge:
     __slots__ = ("__weakref__", "_allowance", "_latencies", "_lock", "delay", "max_attempts", "max_extra")
 
     def __init__(self, delay: float | None = None, *, max_attempts: int = 2, max_extra: float = 0.06) -> None:
-        if delay is not None and not (isinstance(delay, int | float) and 0 <= delay < math.inf):
+        if delay is not None and not (is_number(delay) and 0 <= delay < math.inf):
             raise ValueError(f"delay must be 0 or more seconds, or None for the running 95th percentile, not {delay!r}")
-        if max_attempts < 2:
+        if not (is_whole(max_attempts) and max_attempts >= 2):
             raise ValueError(f"max_attempts must be 2 or more, the first included, not {max_attempts!r}")
-        if not 0 < max_extra <= max_attempts - 1:
+        if not (is_number(max_extra) and 0 < max_extra <= max_attempts - 1):
             raise ValueError(
                 f"max_extra must be above 0 and at most {max_attempts - 1} extra attempts per call, not {max_extra!r}"
             )

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from random import Random
 from threading import RLock
 from types import TracebackType
-from typing import Generic, Literal, TypeVar, get_args
+from typing import Generic, Literal, TypeVar, cast, get_args
 
 import anyio
 import msgspec
@@ -139,8 +139,17 @@ class Router:
         check_on_store_error(on_store_error)
         if strategy not in get_args(Strategy):
             raise ValueError(f"strategy must be one of {', '.join(get_args(Strategy))}, not {strategy!r}")
-        if sticky is not None and not sticky:
-            raise ValueError("sticky must be the name of a tag; leave it out for calls that may go anywhere")
+        if sticky is not None and (not isinstance(cast("object", sticky), str) or not sticky):
+            raise ValueError(
+                f"sticky must be the name of a tag, not {sticky!r}; leave it out for calls that may go anywhere"
+            )
+        for name, given, kind, example in (
+            ("circuit", circuit, CircuitPolicy, "CircuitPolicy(min_calls=20)"),
+            ("prices", prices, PriceBook, "PriceBook.default()"),
+            ("random", random, Random, "random.Random(1)"),
+        ):
+            if given is not None and not isinstance(given, kind):
+                raise ValueError(f"{name} must be made as {example}, not {given!r}")
         check_pools(pools)
         self.strategy: Strategy = strategy
         self.sticky: str | None = sticky

@@ -13,8 +13,8 @@ def check_pools(pools: Mapping[str, Sequence[Deployment]]) -> None:
     if not isinstance(pools, Mapping) or not pools:
         raise ValueError("pools must hold at least one pool, as {'fast': [Deployment('openai/gpt-4o-mini')]}")
     for name, deployments in pools.items():
-        if not name:
-            raise ValueError("pools: a pool's name must not be empty: it is what calls give as their model")
+        if not isinstance(cast("object", name), str) or not name:
+            raise ValueError(f"pools: a pool's name is what calls give as their model, and {name!r} is none")
         if not deployments:
             raise ValueError(f"pools[{name!r}] must hold at least one Deployment")
         seen: set[tuple[object, ...]] = set()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from .._loop import EventLoop
+from .._number import is_number
 from . import _gcra
 from ._account import Account, Balance, Reserved, check_accounts, check_keys, check_lease, check_settled
 from ._memory_accounts import MemoryAccounts
@@ -35,8 +36,8 @@ class MemoryStore:
     """
 
     def __init__(self, *, max_bytes: int = 64 * MEBIBYTE) -> None:
-        if max_bytes < ENTRY_OVERHEAD:
-            raise ValueError(f"max_bytes must have room for one entry of {ENTRY_OVERHEAD} bytes, not {max_bytes}")
+        if not (is_number(max_bytes) and max_bytes >= ENTRY_OVERHEAD):
+            raise ValueError(f"max_bytes must have room for one entry of {ENTRY_OVERHEAD} bytes, not {max_bytes!r}")
         self._max_bytes = max_bytes
         # Steps are short and call nothing of others', so a loop that waits for one waits for microseconds.
         self._lock = threading.Lock()

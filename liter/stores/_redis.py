@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 import anyio
 
 from .._loop import EventLoop
+from .._number import is_number
 from . import _gcra
 from ._account import (
     Account,
@@ -65,10 +66,10 @@ class RedisStore:
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._parts = _parse(url)
-        if not prefix:
-            raise ValueError("prefix must not be empty: it keeps the store's keys from others'")
-        if not 0 < timeout <= 3600:
-            raise ValueError(f"timeout must be above 0 and at most 3600 seconds, not {timeout}")
+        if not isinstance(cast("object", prefix), str) or not prefix:
+            raise ValueError(f"prefix must be a text that keeps the store's keys from others', not {prefix!r}")
+        if not (is_number(timeout) and 0 < timeout <= 3600):
+            raise ValueError(f"timeout must be above 0 and at most 3600 seconds, not {timeout!r}")
         if ssl_context is not None and self._parts.scheme != "rediss":
             raise ValueError(f"ssl_context is for rediss:// only, not {self._parts.scheme}://")
         if importlib.util.find_spec("coredis") is None:
@@ -274,27 +275,36 @@ def _milliseconds(seconds: float) -> int:
 
 def _parse(url: str) -> SplitResult:
     """Check a URL. No message shows it, as it may hold a password."""
+    if not isinstance(cast("object", url), str):
+        raise ValueError(f"url must be a text, as redis://host:6379/0, not of type {type(url).__name__}")
     try:
         parts = urlsplit(url)
-        _ = parts.port
-        _database(parts)
+        port = parts.port
     except ValueError as error:
-        raise ValueError("url must have a port and a database that are numbers: redis://host:6379/0") from error
+        raise ValueError("url must have a port that is a number: redis://host:6379/0") from error
     if parts.scheme not in ("redis", "rediss", "unix"):
         raise ValueError(f"url must begin with redis://, rediss:// or unix://, not {parts.scheme!r}")
     if parts.scheme == "unix" and not parts.path.strip("/"):
         raise ValueError("url must name a socket: unix:///path/to/socket")
     if parts.scheme != "unix" and not parts.hostname:
         raise ValueError(f"url must name a host: {parts.scheme}://host:6379/0")
+    if port == 0:
+        raise ValueError("url must have a port above 0: redis://host:6379/0")
     unknown = {name for name, _ in parse_qsl(parts.query)} - {"db"}
     if unknown:
         raise ValueError(f"url has options that are not known: {', '.join(sorted(unknown))}; only db is")
+    try:
+        _database(parts)
+    except ValueError as error:
+        raise ValueError("url must have one database, and that a number: redis://host:6379/0") from error
     return parts
 
 
 def _database(parts: SplitResult) -> int:
-    named = dict(parse_qsl(parts.query)).get("db") or (parts.path.strip("/") if parts.scheme != "unix" else "")
-    database = int(named or "0")
-    if database < 0:
-        raise ValueError("a database is a number from 0 on")
-    return database
+    given = [value for _, value in parse_qsl(parts.query)]
+    if parts.scheme != "unix" and (path := parts.path.strip("/")):
+        given.append(path)
+    databases = {int(value) for value in given or ["0"]}
+    if len(databases) > 1 or min(databases) < 0:
+        raise ValueError("a database is one number, from 0 on")
+    return databases.pop()

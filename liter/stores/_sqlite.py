@@ -9,12 +9,13 @@ import weakref
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
 import anyio.to_thread
 
 from .._loop import EventLoop
+from .._number import is_number
 from . import _gcra, _sqlite_accounts
 from ._account import Account, Balance, Reserved, check_accounts, check_keys, check_lease, check_settled
 from ._memory import ENTRY_OVERHEAD, MEBIBYTE
@@ -76,15 +77,17 @@ class SqliteStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, max_bytes: int = 256 * MEBIBYTE, timeout: float = 5.0) -> None:
+        if not isinstance(cast("object", path), str | os.PathLike):
+            raise ValueError(f"path must be that of a file, as 'state.db', not {path!r}")
         self._path = Path(path).absolute()
         if str(path) == ":memory:" or str(path).startswith("file:"):
             raise ValueError(f"path must be that of a file, not {str(path)!r}; for memory use MemoryStore")
         if self._path.is_dir() or not self._path.parent.is_dir():
             raise ValueError(f"path must be a file in a directory that exists, not {str(path)!r}")
-        if max_bytes < ENTRY_OVERHEAD:
-            raise ValueError(f"max_bytes must have room for one entry of {ENTRY_OVERHEAD} bytes, not {max_bytes}")
-        if not 0 < timeout <= 3600:
-            raise ValueError(f"timeout must be above 0 and at most 3600 seconds, not {timeout}")
+        if not (is_number(max_bytes) and max_bytes >= ENTRY_OVERHEAD):
+            raise ValueError(f"max_bytes must have room for one entry of {ENTRY_OVERHEAD} bytes, not {max_bytes!r}")
+        if not (is_number(timeout) and 0 < timeout <= 3600):
+            raise ValueError(f"timeout must be above 0 and at most 3600 seconds, not {timeout!r}")
         self._max_bytes = max_bytes
         self._timeout = timeout
         # SQLite writes one transaction at a time anyway. The lock is for other loops' threads; one loop's

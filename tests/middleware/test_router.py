@@ -852,7 +852,7 @@ async def test_with_a_client_over_a_wire() -> None:
     [
         (lambda: Router({}), "pools must hold at least one pool"),
         (lambda: Router({"fast": []}), r"pools\['fast'\] must hold at least one Deployment"),
-        (lambda: Router({"": [Deployment("a")]}), "a pool's name must not be empty"),
+        (lambda: Router({"": [Deployment("a")]}), "a pool's name is what calls give as their model"),
         (lambda: Router({"fast": ["a"]}), r"pools\['fast'\] must hold Deployments, not 'a'"),
         (
             lambda: Router({"fast": [Deployment("a"), Deployment("a", 2)]}),

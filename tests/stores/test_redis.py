@@ -230,11 +230,15 @@ def test_a_store_that_is_not_closed_ends_with_its_event_loop(server: Server) -> 
         ("redis://", "must name a host"),
         ("redis:///0", "must name a host"),
         ("unix://", "must name a socket"),
-        ("redis://host:port/0", "numbers: redis://host:6379/0"),
-        ("redis://host:99999", "numbers: redis://host:6379/0"),
-        ("redis://host/zero", "numbers: redis://host:6379/0"),
-        ("redis://host/-1", "numbers: redis://host:6379/0"),
-        ("redis://:secret@host/x", "numbers: redis://host:6379/0"),
+        ("redis://host:port/0", "port that is a number: redis://host:6379/0"),
+        ("redis://host:99999", "port that is a number: redis://host:6379/0"),
+        ("redis://host:0", "port above 0: redis://host:6379/0"),
+        ("redis://host/zero", "one database, and that a number: redis://host:6379/0"),
+        ("redis://host/-1", "one database, and that a number: redis://host:6379/0"),
+        ("redis://:secret@host/x", "one database, and that a number: redis://host:6379/0"),
+        ("redis://host/1?db=2", "one database, and that a number"),
+        ("redis:/host", "must name a host"),
+        (b"redis://:secret@host", "url must be a text, as redis://host:6379/0, not of type bytes"),
         ("redis://host?timeout=5", "not known: timeout"),
     ],
 )
@@ -247,7 +251,7 @@ def test_a_wrong_url_is_refused_at_once(url: str, remedy: str) -> None:
 
 def test_wrong_options_are_refused_at_once() -> None:
     """Each names the field and what would be right."""
-    with pytest.raises(ValueError, match="prefix must not be empty"):
+    with pytest.raises(ValueError, match="prefix must be a text that keeps"):
         RedisStore("redis://host", prefix="")
     with pytest.raises(ValueError, match="timeout must be above 0"):
         RedisStore("redis://host", timeout=0)
