@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Annotated
+from urllib.parse import parse_qs
 
 import msgspec
 from msgspec import Meta, Struct
@@ -82,7 +83,9 @@ class ResponsesStore:
         match request.method, rest[1:]:
             case "GET", []:
                 if "stream=true" in query:
-                    return stream_answer(headers, list(_events(response)))
+                    # They are numbered from 0.
+                    known = int(parse_qs(query).get("starting_after", ["-1"])[0])
+                    return stream_answer(headers, list(_events(response))[known + 1 :])
                 response["status"] = "completed" if response["status"] == "queued" else response["status"]
                 return _json(headers, response)
             case "DELETE", []:

@@ -79,6 +79,19 @@ async def test_a_response_that_is_fetched(recorded: Recorded) -> None:
     assert counted == response.usage.total_tokens
 
 
+@pytest.mark.parametrize("after", [None, 0, 2])
+async def test_a_response_that_is_followed_from_a_place_tells_it(recorded: Recorded, after: int | None) -> None:
+    """The cursor is a text, also where it is 0; from the start on there is none."""
+    async with serving(Simulator(reply="In the hills."), recorded.tracing()) as client:
+        response = await client.create_response(model=GPT, input="hi", background=True)
+        async with await client.retrieve_response_stream(response_id=response.id, starting_after=after) as followed:
+            numbers = [event.sequence_number async for event in followed]
+    assert numbers[0] == (0 if after is None else after + 1)
+    told = attributes(recorded.calls[1])
+    assert told["gen_ai.operation.name"] == "fetch_response"
+    assert told.get("gen_ai.request.stream_cursor") == (None if after is None else str(after))
+
+
 async def test_what_a_request_refers_to(recorded: Recorded) -> None:
     """Conversation, earlier response, kept prompt and form of the text are attributes."""
     request = CreateResponseRequest(

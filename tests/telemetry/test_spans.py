@@ -10,8 +10,16 @@ from opentelemetry.trace import Link, SpanKind, StatusCode, TraceState
 from opentelemetry.util.types import Attributes
 
 from liter import AuthenticationError
-from liter.middleware import Retry, Tracing
+from liter.middleware import Mock, Retry, Tracing
 from liter.testing import Refuse, ResetAfterEvents, ResetBeforeHead, Simulator, StallBeforeHead
+from liter.types import (
+    AssistantMessage,
+    ChatCompletionChunk,
+    ChatCompletionResponse,
+    Choice,
+    ChunkChoice,
+    Delta,
+)
 
 from ._recorded import CLAUDE, GPT, HI, Recorded, attributes, id_of, parent_of, seconds, serving
 
@@ -99,6 +107,35 @@ async def test_a_call_has_a_span_and_an_attempt_below(recorded: Recorded) -> Non
     scope = call.instrumentation_scope
     assert scope is not None
     assert (scope.name, scope.schema_url) == ("liter", "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_openai_tells_its_tier_and_fingerprint(recorded: Recorded, *, stream: bool) -> None:
+    """Of a stream the tier that was used is the last one told; of others than OpenAI, none is told."""
+    if stream:
+        parts = [("auto", None), (None, "fp_1"), ("flex", None)]
+        said: object = [
+            ChatCompletionChunk(
+                choices=[ChunkChoice(delta=Delta(content="."), finish_reason="stop" if tier == "flex" else None)],
+                service_tier=tier,
+                system_fingerprint=fingerprint,
+            )
+            for tier, fingerprint in parts
+        ]
+    else:
+        choice = Choice(message=AssistantMessage(content="."), finish_reason="stop")
+        said = ChatCompletionResponse(choices=[choice], service_tier="flex", system_fingerprint="fp_1")
+    async with serving(Simulator(), recorded.tracing(), Mock(said)) as client:  # type: ignore[arg-type] # one of two
+        for model in (GPT, CLAUDE):
+            if stream:
+                async for _ in await client.chat_stream(model=model, messages=HI):
+                    pass
+            else:
+                await client.chat(model=model, messages=HI)
+    openai, claude = map(attributes, recorded.spans)
+    assert openai["openai.response.service_tier"] == "flex"
+    assert openai["openai.response.system_fingerprint"] == "fp_1"
+    assert not {name for name in claude if name.startswith("openai.")}
 
 
 async def test_a_sampler_sees_the_five_attributes() -> None:
