@@ -118,6 +118,8 @@ def _match(name: str) -> tuple[str, str, tuple[Unit, float | None]] | None:
     if match := _WORDED.fullmatch(name):
         field, words = match.groups()
         family = "x-ratelimit-*-"
+    elif name == "x-ratelimit-timeremaining":  # as GitHub Models spells it
+        family, words, field = "x-ratelimit-*-", "requests", "reset"
     elif match := _ANTHROPIC.fullmatch(name):
         family, words, field = match.groups()
     else:

@@ -45,6 +45,13 @@ def test_openai_project_tokens() -> None:
     ]
 
 
+def test_github_models() -> None:
+    """The reset of GitHub's requests has a name of its own."""
+    assert parse(
+        x_ratelimit_limit_requests="50", x_ratelimit_remaining_requests="0", x_ratelimit_timeremaining="3600"
+    ) == [ReportedLimit(unit="requests", limit=50.0, remaining=0.0, reset=3600.0)]
+
+
 def test_anthropic() -> None:
     """Anthropic's resets are RFC 3339 times; they count from the response's date. Its priority tier is no limit."""
     assert parse(
