@@ -101,12 +101,14 @@ class Cache:
     ) -> None:
         if not isinstance(ttl, int | float) or not 0 < ttl < math.inf:
             raise ValueError(f"ttl must be a positive number of seconds, not {ttl!r}")
-        if max_bytes < 1:
+        if not isinstance(max_bytes, int) or max_bytes < 1:
             raise ValueError(f"max_bytes must be 1 or more, not {max_bytes!r}")
         if replay not in ("at_once", "timed"):
             raise ValueError(f"replay must be 'at_once' or 'timed', not {replay!r}")
         if not isinstance(semantic, Semantic | None):
             raise ValueError(f"semantic must be made as Semantic(embed), not {semantic!r}")
+        if not isinstance(prices, PriceBook | None):
+            raise ValueError(f"prices must be a PriceBook, as PriceBook.default(), not {prices!r}")
         if on_store_error not in ("open", "closed"):
             raise ValueError(f"on_store_error must be 'open' or 'closed', not {on_store_error!r}")
         self.store: Store = MemoryStore() if store is None else checked_store(store)

@@ -57,11 +57,11 @@ class Semantic(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if not callable(self.embed):
             raise ValueError(f"embed must be an async function from a text to its vector, not {self.embed!r}")
-        if not 0 < self.threshold <= 1:
+        if not isinstance(self.threshold, int | float) or not 0 < self.threshold <= 1:
             raise ValueError(f"threshold must be above 0 and at most 1, not {self.threshold!r}")
-        if self.entries < 1:
+        if not isinstance(self.entries, int) or self.entries < 1:
             raise ValueError(f"entries must be 1 or more, not {self.entries!r}")
-        if not 0 < self.timeout < math.inf:
+        if not isinstance(self.timeout, int | float) or not 0 < self.timeout < math.inf:
             raise ValueError(f"timeout must be a positive number of seconds, not {self.timeout!r}")
 
 

@@ -72,6 +72,9 @@ class Guardrails:
     __slots__ = ("input", "output", "rules", "window")
 
     def __init__(self, rules: Sequence[Rule], *, window: int = 64) -> None:
+        given: object = rules  # callers without types
+        if isinstance(given, str | Rule) or not isinstance(given, Sequence):
+            raise ValueError(f'rules must be a list, such as [Rule("secret", action="block")], not {rules!r}')
         self.rules: tuple[Rule, ...] = tuple(rules)
         self.window: int = window
         if not self.rules:
@@ -79,7 +82,7 @@ class Guardrails:
         for rule in self.rules:
             if not isinstance(rule, Rule):  # pyright: ignore[reportUnnecessaryIsInstance] # callers without types
                 raise ValueError(f"rules must be Rule objects, not {rule!r}")
-        if window < 1:
+        if not isinstance(window, int) or window < 1:  # pyright: ignore[reportUnnecessaryIsInstance] # as above
             raise ValueError(f"window must be 1 or more characters, not {window!r}")
         self.input: RuleSet = RuleSet([rule for rule in self.rules if rule.on != "output"])
         self.output: RuleSet = RuleSet([rule for rule in self.rules if rule.on != "input"])
