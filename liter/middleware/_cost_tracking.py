@@ -184,7 +184,7 @@ class _Watcher:
         cost = self._layer.price(prices, attempt.provider, model, usage, opened.when, terms or None)
         if cost is not None and cost.unpriced and not cost.total:
             # Nothing of it is known, and 0 would say that it was nothing.
-            prices.warn(attempt.provider, model, f"nothing tells what it used: {', '.join(cost.unpriced)}")
+            prices.warn(attempt.provider, model, f"not told, or without a price: {', '.join(cost.unpriced)}")
             return None
         return cost if certain or cost is None else replace(cost, estimated=True)
 

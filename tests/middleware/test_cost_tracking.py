@@ -591,7 +591,7 @@ async def test_nothing_known_is_not_nothing(
     prices = PRICES.with_({}, version=f"asked for {operation}")
     with caplog.at_level(logging.WARNING, logger="liter"):
         assert await bill(ask(request_, operation=operation), Wire(None, OK, value), prices=prices) is None
-    assert "nothing tells what it used: prompt_tokens, completion_tokens" in caplog.text
+    assert "not told, or without a price: prompt_tokens, completion_tokens" in caplog.text
 
 
 @pytest.mark.parametrize(
