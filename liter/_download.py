@@ -1,5 +1,6 @@
 """A file's content, from a provider to the disk; what was there already is not fetched again."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -25,8 +26,8 @@ async def download(
     timeout: float | None,
     progress: Callable[[int], None] | None,
 ) -> Path:
-    """Fetch a file into ``path``. Until it is whole it is called ``path`` with ``.part`` at its end."""
-    part = path.with_name(path.name + ".part")
+    """Fetch a file into ``path``. Until it is whole it has another name, see :func:`part_of`."""
+    part = part_of(path, file_id, provider or client.home)
     for resumed in range(MAX_RESUMES + 1):
         start = await run_sync(_size, part)
         try:
@@ -39,6 +40,12 @@ async def download(
                 raise
     await run_sync(os.replace, part, path)
     return path
+
+
+def part_of(path: Path, file_id: str, provider: str) -> Path:
+    """Where a file is until it is whole: by its id, as what came of another one must not be gone on with."""
+    digest = hashlib.blake2b(f"{provider} {file_id}".encode(), digest_size=4).hexdigest()
+    return path.with_name(f"{path.name}.{digest}.part")
 
 
 async def _fetch(

@@ -85,7 +85,7 @@ class Fetcher:
             try:
                 location = response.headers.get("location")
                 if response.status in _REDIRECTS and location:
-                    at = urljoin(at, location)
+                    at = _joined(url, at, location)
                     continue
                 return await _content(url, response)
             finally:
@@ -98,7 +98,10 @@ class Fetcher:
 
 
 def _request(url: str) -> HttpRequest:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # a host that is none
+        raise _refused(url, str(error)) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise _refused(url, "only http and https URLs without a user name are fetched")
     try:
@@ -109,6 +112,13 @@ def _request(url: str) -> HttpRequest:
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
     query = quote(parts.query, safe="/?%:@!$&'()*+,;=~-._")
     return HttpRequest(method="GET", base_url=origin, path=path + (f"?{query}" if query else ""), headers=_HEADERS)
+
+
+def _joined(url: str, at: str, location: str) -> str:
+    try:
+        return urljoin(at, location)
+    except ValueError as error:  # anybody may have sent it
+        raise _refused(url, f"it leads to no URL: {error}") from None
 
 
 async def _content(url: str, response: Response) -> Content:

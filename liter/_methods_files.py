@@ -111,8 +111,9 @@ class FilesMethods(Calls):
     ) -> Path:
         """Fetch a file's content to the disk, in constant memory, and return where it is.
 
-        Until it is whole it is called ``path`` with ``.part`` at its end. A download that breaks off goes on from
-        there, now and when it is called again, where the provider knows parts; otherwise it begins anew.
+        Until it is whole it has a name of the file's own beside ``path``, with ``.part`` at its end. A download that
+        breaks off goes on from there, now and when it is called again, where the provider knows parts; otherwise it
+        begins anew.
 
         :param progress: called with the bytes that are on the disk
         :raises OSError: it cannot be written

@@ -9,6 +9,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from liter import LlmClient
+from liter._download import part_of
 from liter.middleware import Concurrency, Retry
 from liter.testing import MemoryNetwork, Simulator
 
@@ -138,7 +139,8 @@ async def test_a_download_goes_on_from_where_it_was_cancelled(tmp_path: Path) ->
         async with LlmClient(network_backend=network, api_key="sk", base_url="http://simulator/v1") as client:
             await upload(client)
             file_id = await the_file(client)
-        target, part = tmp_path / "out.bin", tmp_path / "out.bin.part"
+        target = tmp_path / "out.bin"
+        part = part_of(target, file_id, "openai")
 
         async def to_disk(client: LlmClient) -> None:
             await client.download_file(file_id, target)

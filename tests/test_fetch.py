@@ -123,6 +123,16 @@ async def test_redirects_are_new_urls_under_the_same_rules() -> None:
         await fetched(web, f"{SITE}/cat.png")
 
 
+async def test_what_is_no_url_is_told_whoever_wrote_it() -> None:
+    """In a request, and in a redirect, which may come from anybody."""
+    for wrong in ("http://[::1/x", "http://[no]/", "http://a.example:x/"):
+        with pytest.raises(BadRequestError, match="cannot be fetched"):
+            await fetched(Web({}), wrong)
+        web = Web({"93.184.216.34": [answer(b"", "302 Found", location=wrong)]})
+        with pytest.raises(BadRequestError, match="cannot be fetched"):
+            await fetched(web, f"{SITE}/cat.png")
+
+
 @pytest.mark.parametrize(
     "location",
     [

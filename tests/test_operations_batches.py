@@ -704,6 +704,8 @@ async def test_waiting_bears_failures_that_may_pass() -> None:
     ("options", "told"),
     [
         ({"timeout": 0}, "timeout must be"),
+        ({"timeout": "60"}, "timeout must be"),
+        ({"poll": "2"}, "poll must be"),
         ({"poll": 0}, "poll must be"),
         ({"poll": 5, "max_poll": 1}, "max_poll must be"),
     ],

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from liter import LlmError, NetworkError, NotFoundError, RateLimitedError
+from liter._download import part_of
 from liter._pages import Pages
 from liter.testing import CloseAfterEvents, HtmlPage, Refuse, RequestLimit, Simulator
 from liter.testing._simulator_form import ReceivedForm
@@ -139,7 +140,9 @@ async def test_a_download_that_breaks_off_goes_on_from_there(tmp_path: Path) -> 
         ]  # fmt: skip
         assert os.listdir(tmp_path) == ["out.bin"]  # noqa: PTH208 # names are enough
 
-        part = tmp_path / "again.bin.part"
+        part = part_of(tmp_path / "again.bin", file.id, "openai")
+        assert part.name.startswith("again.bin.")
+        assert part.suffix == ".part"
         part.write_bytes(BIG[:1000])
         await client.download_file(file.id, tmp_path / "again.bin")
         assert simulator.requests[-1].headers["range"] == "bytes=1000-"
@@ -158,4 +161,20 @@ async def test_a_download_that_brings_nothing_more_fails(tmp_path: Path) -> None
         file = await client.create_file(file=BIG, filename="big.bin")
         with pytest.raises(NetworkError):
             await client.download_file(file.id, tmp_path / "out.bin")
-    assert (tmp_path / "out.bin.part").read_bytes() == BIG[: 2 * 65536]
+    assert part_of(tmp_path / "out.bin", file.id, "openai").read_bytes() == BIG[: 2 * 65536]
+
+
+@pytest.mark.realtime
+async def test_a_download_does_not_go_on_with_another_file(tmp_path: Path) -> None:
+    """What is left of one is not the beginning of another that is fetched to the same place."""
+    simulator = Simulator(faults=[None, None, CloseAfterEvents(2), CloseAfterEvents(0)])
+    async with serving(simulator, middleware=[]) as client:
+        first = await client.create_file(file=BIG, filename="first.bin")
+        second = await client.create_file(file=BIG[::-1], filename="second.bin")
+        with pytest.raises(NetworkError):
+            await client.download_file(first.id, tmp_path / "out.bin")
+        await client.download_file(second.id, tmp_path / "out.bin")
+        assert (tmp_path / "out.bin").read_bytes() == BIG[::-1]
+        await client.download_file(first.id, tmp_path / "out.bin")
+    assert (tmp_path / "out.bin").read_bytes() == BIG
+    assert os.listdir(tmp_path) == ["out.bin"]  # noqa: PTH208 # names are enough

@@ -26,11 +26,11 @@ async def wait_for_batch(
     random: Random,
 ) -> BatchObject:
     """Ask until a batch is finished, and return it."""
-    if timeout is not None and (isinstance(timeout, bool) or not timeout > 0):
+    if timeout is not None and not (_is_number(timeout) and timeout > 0):
         raise ValueError(f"timeout must be a positive number of seconds, or None, not {timeout!r}")
-    if isinstance(poll, bool) or not 0 < poll < math.inf:
+    if not (_is_number(poll) and 0 < poll < math.inf):
         raise ValueError(f"poll must be a positive number of seconds, not {poll!r}")
-    if isinstance(max_poll, bool) or not poll <= max_poll < math.inf:
+    if not (_is_number(max_poll) and poll <= max_poll < math.inf):
         raise ValueError(f"max_poll must be poll ({poll!r}) or more seconds, not {max_poll!r}")
     last: BatchObject | None = None
     with anyio.move_on_after(timeout):
@@ -58,6 +58,10 @@ async def wait_for_batch(
     if timeout is None:  # pragma: no cover # without a limit nothing ends the loop but its return
         raise AssertionError
     raise LlmTimeoutError(_told(last, timeout), limit="total", seconds=timeout, partial=last)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _retry_after(batch: BatchObject) -> float:
