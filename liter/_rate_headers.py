@@ -182,7 +182,7 @@ def _parameters(item: str) -> dict[str, str]:
 
 def _parts(text: str) -> list[str]:
     # An HTTP date has a comma of its own.
-    return [text] if _date(text) else text.split(",")
+    return [text] if "," not in text or _date(text) else text.split(",")
 
 
 def _wait(text: str, now: datetime | None) -> float | None:

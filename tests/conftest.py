@@ -6,9 +6,14 @@ from collections.abc import Callable
 import anyio
 import msgspec
 import pytest
+from hypothesis import settings
 
 from liter import Call, Route
 from liter.testing import VirtualTimeLoop
+
+# A deadline for an example is one on the wall clock, which tells how busy the machine is.
+settings.register_profile("liter", settings(), deadline=None)
+settings.load_profile("liter")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -319,7 +319,8 @@ def test_ctrl_c_leaves_what_the_next_run_goes_on_from(serve: Serve, backend: str
     assert 20 <= done < 60
     assert main(arguments) == 0
     assert len(read()) == 60
-    assert len(served.simulator.requests) <= 60 + 3
+    # A call of each worker, and a result that was taken and not yet written.
+    assert len(served.simulator.requests) <= 60 + 3 + 1
 
 
 @pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.load)])

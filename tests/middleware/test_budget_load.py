@@ -31,6 +31,7 @@ from liter.stores import (
     Store,
 )
 
+from .._free_port import free_port
 from ._budget_load import PRICES, TENANTS, Load, Seen, limits, run_load
 
 # Four processes, asyncio and Trio mixed.
@@ -144,9 +145,7 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("redis-server is not installed: apt-get install redis-server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--save", ""]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:  # noqa: S603 # found by which
         for _ in range(500):

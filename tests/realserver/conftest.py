@@ -1,7 +1,6 @@
 """llama.cpp's own server, with a tiny model of random weights: code that speaks the protocols and is not liter's."""
 
 import importlib.util
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+
+from .._free_port import free_port
 
 HERE = Path(__file__).parent
 KEY = "sk-of-the-real-server"
@@ -46,9 +47,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 @contextmanager
 def _served(model: Path, arguments: tuple[str, ...]) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, HERE / "serve.py", model, str(port), *arguments]
     process = subprocess.Popen(  # noqa: S603
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from .._free_port import free_port
+
 
 class Server:
     """A Redis server in a directory of its own. What it is asked to keep on disk, it does.
@@ -52,13 +54,3 @@ class Server:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody listens at, nor 10,000 above it, where a node of a cluster listens to others."""
-    while True:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port: int = free.getsockname()[1]
-            if port < 55_000:
-                return port

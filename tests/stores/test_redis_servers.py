@@ -11,7 +11,8 @@ import trustme
 
 from liter.stores import Account, Bucket, RedisStore, StoreError
 
-from ._redis_server import Server, free_port
+from .._free_port import free_port
+from ._redis_server import Server
 
 pytestmark = [pytest.mark.realtime, pytest.mark.anyio]
 
