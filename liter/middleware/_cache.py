@@ -42,7 +42,8 @@ class Cache:
 
     Kept is a whole reply once it is entered, and a stream once it was read to its end; no error, and nothing that
     was left early. What is about things that the provider keeps (files, batches, responses in the background or by
-    their id, conversations) goes past the cache: it is another at each moment. Of identical whole replies asked for at
+    their id, conversations) goes past the cache: it is another at each moment. So does a file to send that is no bytes,
+    as nobody knows what is in it before it is read. Of identical whole replies asked for at
     one time, one request is made and all are given its answer; if it fails or is cancelled, the next in line makes its
     own. Streams do not wait for each other: one is read at the pace of its consumer, who may be slow, or leave.
 

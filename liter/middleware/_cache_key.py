@@ -12,7 +12,7 @@ from typing import cast
 import msgspec
 
 from .._contract import Call, CredentialSource
-from ..types import format_of_type
+from ..types import File, format_of_type
 
 # Raise it when what is kept, or what is hashed, changes its form: older entries are then not found.
 _FORM = "liter:cache:4:"
@@ -128,6 +128,9 @@ def _plain(value: object) -> object:
     """Turn what msgspec does not encode by itself into what does, as the providers' codecs would send it."""
     if isinstance(value, type):
         return format_of_type(value)
+    if isinstance(value, File) and isinstance(value.content, bytes):
+        # What is in others is known once they are read, which may block, and is for the request to do.
+        return value.name, value.media_type, hashlib.sha256(value.content).hexdigest()
     if isinstance(value, Mapping):
         return dict(cast("Mapping[object, object]", value))
     if isinstance(value, Sequence):

@@ -4,6 +4,7 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
@@ -15,7 +16,7 @@ from liter._contract import Call, Route
 from liter._secret import Secret
 from liter.credentials import FromEnvironment
 from liter.middleware._cache_key import KeyMaker
-from liter.types import ChatCompletionRequest, ListModelsRequest, UserMessage
+from liter.types import ChatCompletionRequest, ListModelsRequest, TranscriptionRequest, UserMessage
 
 
 class City(msgspec.Struct):
@@ -205,6 +206,20 @@ def test_what_is_no_json_has_no_key() -> None:
     inside["again"] = inside
     for body in ({"a": object()}, {"a": "\ud800"}, inside):
         assert KEYS.key(make_call(request=make_request(extra_body=body))) is None
+
+
+def test_a_file_counts_by_its_content(tmp_path: Path) -> None:
+    """And by its name and media type, which are sent; one that is not read yet has no key."""
+    path = tmp_path / "sound.wav"
+    path.write_bytes(b"sound")
+
+    def key(file: object) -> str | None:
+        return KEYS.key(make_call(request=TranscriptionRequest(model="m", file=file)))  # type: ignore[arg-type]
+
+    assert key(b"sound") == key(b"sound")
+    assert len({key(file) for file in (b"sound", b"noise", ("a.wav", b"sound"), ("a.mp3", b"sound"))}) == 4
+    with path.open("rb") as opened:
+        assert key(opened) is key(path) is None
 
 
 def test_the_key_is_a_hash_alone() -> None:
