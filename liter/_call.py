@@ -215,6 +215,13 @@ class Call(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
             headers = tuple(header for header in headers if header[0] not in _CREDENTIALS)
         return replace(self, route=route, headers=headers)
 
+    def sent_since(self, count: int) -> bool:
+        """Whether this very call was sent after there were ``count`` attempts on record.
+
+        The record is shared with calls that race with it, which have waited for another time.
+        """
+        return any(attempt.waited == self.waited for attempt in self.attempts[count:])
+
     def complete(self, error: LlmError) -> None:
         """Fill in what an error on its way to the caller does not say yet: where it happened, and what was tried."""
         error.attempts = tuple(self.attempts)

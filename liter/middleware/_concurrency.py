@@ -287,7 +287,7 @@ class _Permit(Generic[R]):
         except BaseException as error:
             try:
                 # A refusal by a layer further in says nothing about the provider: it was not asked.
-                if isinstance(error, LlmError) and len(self._call.attempts) > sent:
+                if isinstance(error, LlmError) and self._call.sent_since(sent):
                     concurrency.learn(admitted, anyio.current_time() - began, error)
             finally:
                 concurrency.release()

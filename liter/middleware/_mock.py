@@ -75,7 +75,8 @@ class _Mocked(Generic[R]):
             response = given
             _check(response)
         if isinstance(response, Exception):
-            raise response
+            # Without the traceback of the call before: it may be raised for each.
+            raise response.with_traceback(None)
         if not call.stream:
             value = _whole(call, response)
             usage = getattr(value, "usage", None)
@@ -109,7 +110,7 @@ class _MockEvents(Generic[R]):
         event = self._events.pop()
         if isinstance(event, Exception):
             self._events.clear()
-            raise event
+            raise event.with_traceback(None)
         usage = getattr(event, "usage", None) or getattr(getattr(event, "response", None), "usage", None)
         if self.reply is not None and isinstance(usage, Usage):
             self.reply.usage = usage
@@ -130,7 +131,7 @@ def _whole(call: Call[object], response: object) -> object:
     events = cast("Sequence[object]", response)
     for event in events:
         if isinstance(event, Exception):
-            raise event
+            raise event.with_traceback(None)
     if form is None:
         raise ValueError(f"a list of events mocks no whole {call.operation}: give Mock what the method returns")
     whole = form.join(events) if all(isinstance(event, form.event) for event in events) else None

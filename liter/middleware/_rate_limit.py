@@ -143,7 +143,7 @@ class _Admitted(Generic[R]):
             self._reply = reply = await self._scope.__aenter__()
         except BaseException as error:
             if ticket is not None:
-                await self._failed(ticket, error, sent=len(call.attempts) > attempts)
+                await self._failed(ticket, error, sent=call.sent_since(attempts))
             raise
         if ticket is not None and ticket.pacer is not None and reply.origin == "provider":
             try:

@@ -1,5 +1,6 @@
 """``Mock``: what it answers with, and that nothing else is asked."""
 
+import traceback
 from collections.abc import Callable, Sequence
 
 import anyio
@@ -124,6 +125,21 @@ async def test_an_exception_is_a_refusal(make_call: MakeCall) -> None:
         async with Mock(refusal)(call, ScriptedHandler("never")):
             pass
     assert caught.value is refusal
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+async def test_an_exception_does_not_grow(make_call: MakeCall, stream: bool) -> None:
+    """One that is raised for many calls has the traceback of the last, and holds no frame of those before."""
+    refusal = RateLimitedError("no")
+    mock = Mock([refusal] if stream else refusal)
+    lengths: set[int] = set()
+    for _ in range(3):
+        with pytest.raises(RateLimitedError):
+            async with mock(make_call(stream=stream), ScriptedHandler("never")) as reply:
+                await reply.__anext__()
+        lengths.add(len(traceback.extract_tb(refusal.__traceback__)))
+    assert len(lengths) == 1
 
 
 @pytest.mark.anyio

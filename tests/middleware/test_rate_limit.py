@@ -19,7 +19,7 @@ from liter._http import Headers
 from liter._rate_headers import Unit
 from liter._reply import Reply
 from liter._secret import Secret
-from liter.middleware import Concurrency, Limit, RateLimit, RateLimitStoreFailed, RateLimitWaiting, Retry
+from liter.middleware import Concurrency, Hedge, Limit, RateLimit, RateLimitStoreFailed, RateLimitWaiting, Retry
 from liter.middleware._rate_limit_rule import estimate_tokens, group_of
 from liter.stores import Bucket, MemoryStore, StoreError, Taken
 from liter.testing import Outcome, ScriptedHandler, VirtualTimeLoop, check_layer
@@ -551,6 +551,29 @@ async def test_what_was_not_sent_costs_nothing(make_call: MakeCall, adaptive: bo
     call = make_call()
     async with stack(call):
         assert anyio.current_time() == call.started
+
+
+@pytest.mark.anyio
+async def test_who_lost_a_race_before_it_was_sent(make_call: MakeCall) -> None:
+    """That another of the raced attempts was sent meanwhile does not count for it: it gives back all."""
+    layer = RateLimit(Limit(2, "requests"), on_limit="refuse")
+    permits = Concurrency(1)
+    script = ScriptedHandler(Outcome(value="first", delay=1.0))
+    raced = Stack([Hedge(1.0), layer, permits], script)
+    async with anyio.create_task_group() as tasks:
+        await permits.acquire(math.inf)
+
+        async def race() -> None:
+            async with raced(make_call()):
+                pass
+
+        tasks.start_soon(race)
+        await anyio.sleep(3.0)
+        # Both have a ticket, and wait for a permit.
+        assert permits.waiting == 2
+        permits.release()
+    assert len(script.calls) == 1
+    await send(layer, make_call())
 
 
 @pytest.mark.anyio
