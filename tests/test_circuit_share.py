@@ -237,6 +237,11 @@ class HangingStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.hangs: set[str] = set()
+        self.lag = 0.0
+
+    async def adjust(self, buckets: Sequence[Bucket]) -> None:
+        await anyio.sleep(self.lag)
+        await super().adjust(buckets)
 
     async def get(self, key: str) -> bytes | None:
         await self._wait("get")
@@ -249,6 +254,8 @@ class HangingStore(MemoryStore):
     async def _wait(self, step: str) -> None:
         if step in self.hangs:
             await anyio.sleep_forever()
+        if step == "take":
+            await anyio.sleep(self.lag)
 
 
 @pytest.mark.anyio
@@ -281,6 +288,41 @@ async def test_a_look_that_is_given_up_has_seen_nothing(make_call: MakeCall, ste
     assert anyio.current_time() - call.started == pytest.approx(0.1)
     store.hangs = set()
     assert await wait_of(other, make_call()) == pytest.approx(9.9)
+
+
+@pytest.mark.anyio
+async def test_what_is_found_out_is_told_though_the_call_is_given_up(make_call: MakeCall) -> None:
+    """A caller is cancelled while others are told that its circuit has opened: they know."""
+    store = HangingStore()
+    one, other = breaker(store), breaker(store)
+    await enter(one, make_call(), NO)
+    store.lag = 1.0
+    with anyio.move_on_after(0.5):
+        await enter(one, make_call(), NO)
+    store.lag = 0.0
+    assert await wait_of(other, make_call()) == pytest.approx(10.0)
+
+
+@pytest.mark.anyio
+async def test_a_slow_look_takes_nothing_back(make_call: MakeCall) -> None:
+    """What a look has read is old, when the circuit has been opened and closed before it is over."""
+    store = HangingStore()
+    policy = CircuitPolicy(min_calls=2, open_seconds=0.5, max_open_seconds=0.5, probes=1)
+    one, other = (CircuitBreaker(policy, store=store) for _ in range(2))
+    for _ in range(2):
+        await enter(one, make_call(), NO)
+    heard: list[object] = []
+    async with anyio.create_task_group() as tasks:
+        store.lag = 1.0
+        tasks.start_soon(enter, other, make_call(listeners=(heard.append,)))
+        await anyio.sleep(0.01)
+        store.lag = 0.0
+        for _ in range(2):
+            await enter(other, make_call(), NO)
+        await anyio.sleep(0.6)
+        assert await wait_of(other, make_call()) == 0.0
+    # It has not opened it again, or its own call would have been the probe that closes it.
+    assert heard == []
 
 
 def test_bad_input() -> None:

@@ -1,6 +1,7 @@
 """The circuit breaker as a layer."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -233,6 +234,27 @@ async def test_listeners_are_told(make_call: MakeCall) -> None:
     assert isinstance(closed, CircuitClosed)
     assert (opened.error, opened.seconds, opened.call.route.provider) == (error, 10.0, "scripted")
     assert closed.call.route.provider == "scripted"
+
+
+@pytest.mark.anyio
+async def test_listeners_are_told_though_the_consumer_is_cancelled(make_call: MakeCall) -> None:
+    """A stream breaks, and its consumer is cancelled as it leaves: who listens has some seconds all the same."""
+    told: list[object] = []
+
+    async def listen(event: object) -> None:
+        await anyio.sleep(1.0)
+        told.append(event)
+
+    layer = CircuitBreaker(CircuitPolicy(min_calls=1))
+    handler = ScriptedHandler(Outcome(events=["one"], error=StreamingError("broke")))
+    with anyio.CancelScope() as scope, contextlib.suppress(StreamingError):
+        async with layer(make_call(stream=True, listeners=(listen,)), handler) as reply:
+            try:
+                async for _ in reply:
+                    pass
+            finally:
+                scope.cancel()
+    assert [type(event) for event in told] == [CircuitOpened]
 
 
 @pytest.mark.anyio

@@ -9,6 +9,7 @@ from random import Random
 from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 import msgspec
 import pytest
 from hypothesis import given
@@ -35,6 +36,7 @@ from liter.middleware import (
     CircuitPolicy,
     CoolingDown,
     Deployment,
+    Mock,
     Picked,
     Retry,
     Retrying,
@@ -300,21 +302,23 @@ async def test_the_time_of_a_cancelled_call_counts(make_call: MakeCall) -> None:
 
 
 @pytest.mark.anyio
-async def test_after_a_recovery_it_is_as_new(make_call: MakeCall) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+async def test_after_a_recovery_it_is_as_new(make_call: MakeCall, stream: bool) -> None:
     """A deployment whose circuit closes again is judged by what it does from then on: it is back at once."""
     router = pool("fast", "slow", strategy="latency", circuit=POLICY)
-    slow = Outcome(value="whole", delay=5.0)
-    failing, mended = ByModel(fast=ServerError("no"), slow=slow), ByModel(fast=Outcome(value="w", delay=1.0), slow=slow)
-    estimate = router._pools["fast"][0].health.unary
+    kind: dict[str, object] = {"events": ["w"]} if stream else {"value": "w"}
+    slow = Outcome(delay=5.0, **kind)
+    failing, mended = ByModel(fast=ServerError("no"), slow=slow), ByModel(fast=Outcome(delay=1.0, **kind), slow=slow)
+    estimate = router._pools["fast"][0].health.estimate(stream=stream)
     for _ in range(20):
         estimate.succeeded(1.0)
     while router._pools["fast"][0].health.circuit.state == "closed":
-        await enter(router, make_call(route=POOL), failing)
+        await enter(router, make_call(route=POOL, stream=stream), failing)
     for _ in range(10):
         estimate.failed(0.0)
     await anyio.sleep(10.0)
     for _ in range(50):
-        await enter(router, make_call(route=POOL), mended)
+        await enter(router, make_call(route=POOL, stream=stream), mended)
     assert mended.sent["fast"] >= 48
 
 
@@ -482,8 +486,9 @@ async def test_sticky_by_tag(make_call: MakeCall) -> None:
     """Calls of one tag value go to one deployment, those of many to all; without the tag the strategy decides."""
     router, handler = pool("a", "b", "c", sticky="user", strategy="round_robin"), ScriptedHandler("whole")
     homes: dict[str, set[str]] = {}
+    # Not a multiple of three, or turns would look the same.
     for number in range(300):
-        user = f"user {number % 60}"
+        user = f"user {number % 50}"
         await enter(router, make_call(route=POOL, tags={"user": user}), handler)
         homes.setdefault(user, set()).add(handler.calls[-1].route.model)
     assert all(len(home) == 1 for home in homes.values())
@@ -530,6 +535,45 @@ def test_failures_never_lower_an_estimate(samples: list[tuple[bool, float]]) -> 
     if estimate.seconds is not None:
         assert estimate.seconds <= max(seconds for _, seconds in samples) * (1 + 1e-9)
     assert estimate.success is None or 0.0 <= estimate.success <= 1.0
+
+
+def test_an_estimate_by_hand() -> None:
+    """Means weigh the latest sample with 0.3, and what fails every second time takes twice as long."""
+    estimate = Estimate()
+    estimate.succeeded(1.0)
+    estimate.succeeded(2.0)
+    assert estimate.seconds == pytest.approx(1.3)
+    estimate.failed(0.5)
+    assert (estimate.seconds, estimate.success) == (pytest.approx(1.3), pytest.approx(0.7))
+    assert estimate.cost == pytest.approx(1.3 / 0.7)
+    estimate.failed(2.3)
+    assert estimate.seconds == pytest.approx(1.6)
+
+
+@pytest.mark.anyio
+async def test_of_two_that_are_as_fast_the_idle_one_is_taken(make_call: MakeCall) -> None:
+    """By latency, the calls under way decide between equals: a crowd is spread evenly."""
+    router = pool("a", "b", strategy="latency")
+    handler = ByModel(a=Outcome(value="w", delay=1.0), b=Outcome(value="w", delay=1.0))
+    for _ in range(20):
+        await enter(router, make_call(route=POOL), handler)
+    one, other = (member.health for member in router._pools["fast"])
+    async with anyio.create_task_group() as tasks:
+        for _ in range(40):
+            tasks.start_soon(enter, router, make_call(route=POOL), handler)
+            await anyio.lowlevel.checkpoint()
+            assert abs(one.in_flight - other.in_flight) <= 1
+
+
+@pytest.mark.anyio
+async def test_who_was_not_asked_is_no_faster_for_it(make_call: MakeCall) -> None:
+    """An answer that a layer further in made itself says nothing about how fast a deployment is."""
+    router = pool("a", strategy="latency")
+    async with Stack([router, Mock("hi")], ScriptedHandler("whole"))(
+        make_call(route=POOL, request=question())
+    ) as reply:
+        assert reply.origin == "mock"
+    assert router._pools["fast"][0].health.unary.success is None
 
 
 @pytest.mark.anyio
@@ -597,14 +641,16 @@ async def test_a_wait_for_one_is_no_wait_for_the_pool(make_call: MakeCall) -> No
 @pytest.mark.anyio
 async def test_the_wait_of_a_pool_is_the_shortest(make_call: MakeCall) -> None:
     """When every deployment asks for a wait, the call waits for the first that is back, and goes there."""
-    handler = ByModel(
-        a=(RateLimitedError("a", retry_after=60.0), "whole"), b=(RateLimitedError("b", retry_after=7.0), "whole")
-    )
-    call = make_call(route=POOL)
-    stack = Stack([Retry(initial=0.0, cap=0.0), pool("a", "b", strategy="round_robin")], handler)
-    assert await enter(stack, call) is None
-    assert anyio.current_time() - call.started == pytest.approx(7.0)
-    assert handler.sent == {"a": 1, "b": 2}
+    for first, second in ((60.0, 7.0), (7.0, 60.0)):
+        handler = ByModel(
+            a=(RateLimitedError("a", retry_after=first), "whole"),
+            b=(RateLimitedError("b", retry_after=second), "whole"),
+        )
+        call = make_call(route=POOL)
+        stack = Stack([Retry(initial=0.0, cap=0.0), pool("a", "b", strategy="round_robin")], handler)
+        assert await enter(stack, call) is None
+        assert anyio.current_time() - call.started == pytest.approx(7.0)
+        assert handler.sent == ({"a": 1, "b": 2} if second == 7.0 else {"a": 2, "b": 1})
 
 
 @pytest.mark.anyio

@@ -156,6 +156,23 @@ async def test_what_is_refused_before_it_is_sent_goes_elsewhere_at_once(make_cal
         assert router.in_flight == 0
 
 
+async def test_the_wait_for_a_refusal_is_not_the_next_ones(make_call: MakeCall) -> None:
+    """What a deployment's own limit let a call wait before it refused does not make the next one slow."""
+
+    @asynccontextmanager
+    async def queue(call: Call[R], call_next: Handler) -> AsyncIterator[Reply[R]]:
+        if call.route.model == "a":
+            await anyio.sleep(5.0)
+            raise RateLimitedError("full", retry_after=60.0)
+        async with call_next(call) as reply:
+            yield reply
+
+    router = pool("a", "b", strategy="round_robin")
+    stack = Stack([router, queue], ScriptedHandler(Outcome(value="whole", delay=1.0)))
+    assert await enter(stack, make_call(route=POOL)) is None
+    assert [member.health.unary.seconds for member in router._pools["fast"]] == [None, pytest.approx(1.0)]
+
+
 async def test_a_refusal_that_all_have_is_raised(make_call: MakeCall) -> None:
     """What refuses the call wherever it goes refuses it once for each deployment, and no more."""
     asked: list[str] = []
