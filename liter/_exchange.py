@@ -60,6 +60,9 @@ class Exchange:
         return "Exchange()"
 
 
+# A shorter key is a placeholder, and may be a part of any word.
+SHORTEST_KEY = 8
+
 # How often in a row a question after a job may fail, and be asked again. To give up is to lose a job that is paid for.
 _MOST_FAILURES = 3
 
@@ -286,10 +289,10 @@ class _Scope(Generic[R]):
         return reply
 
     def _mask(self, body: bytes) -> bytes:
-        """Take the key out of what a provider echoes. A shorter one is a placeholder, and may be a part of any word."""
+        """Take the key out of what a provider echoes."""
         key = self._call.route.api_key
         text = key.reveal() if key else ""
-        return body.replace(text.encode(), b"***") if len(text) >= 8 else body
+        return body.replace(text.encode(), b"***") if len(text) >= SHORTEST_KEY else body
 
     def _too_late(self) -> LlmTimeoutError:
         call = self._call
@@ -312,14 +315,22 @@ class _Scope(Generic[R]):
             if self._call.operation == "create_batch" and may_be_done(error):
                 # Another attempt might be another batch, with a bill of its own.
                 error.retryable = False
-            self._attach_headers(error)
+            self._tell(error)
             # Here, too, and not at the caller alone: layers look at it.
             self._call.complete(error)
 
-    def _attach_headers(self, error: LlmError) -> None:
+    def _tell(self, error: LlmError) -> None:
+        """Give an error the headers of its answer, and take the key out of all that it holds."""
         response, key = self._response, self._call.route.api_key
+        text = key.reveal() if key else ""
         if response is not None and not error.headers:
-            error.headers = response.headers.without_credentials(key.reveal() if key else "")
+            error.headers = response.headers.without_credentials(text)
+        # A refusal's body was masked before it was read. One under a status of success, or in a stream, was not.
+        if len(text) >= SHORTEST_KEY and (text in error.message or text.encode() in error.body):
+            error.message = error.message.replace(text, "***")
+            error.args = (error.message,)
+            error.code = error.code and error.code.replace(text, "***")
+            error.body = self._mask(error.body)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -329,7 +340,7 @@ class _Scope(Generic[R]):
             await self._close("ok", None)
         elif reply.error is not None:
             if isinstance(reply.error, LlmError):
-                self._attach_headers(reply.error)
+                self._tell(reply.error)
             await self._close(_outcome(reply.error), reply.error)
         else:
             await self._close("abandoned", None)

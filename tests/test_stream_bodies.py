@@ -1,9 +1,13 @@
 """What comes where a stream was asked for is told by its first byte, whatever its header says."""
 
+import traceback
+
+import anyio
 import httpcore
 import pytest
 
-from liter import AuthenticationError, LlmClient, StreamingError
+from liter import AuthenticationError, LlmClient, LlmError, StreamingError
+from liter.testing import MemoryNetwork, MemoryStream
 
 pytestmark = pytest.mark.anyio
 
@@ -52,6 +56,57 @@ async def test_an_error_under_a_status_of_success_is_an_error(kind: bytes) -> No
     async with client_of(kind, [ERROR]) as client:
         with pytest.raises(AuthenticationError, match="Incorrect API key"):
             await client.chat_stream(model="m", messages=HI)
+
+
+@pytest.mark.parametrize(
+    ("stream", "status", "before"),
+    [
+        (False, b"401 Unauthorized", b""),
+        (False, b"200 OK", b""),
+        (True, b"401 Unauthorized", b""),
+        (True, b"200 OK", b""),
+        (True, b"200 OK", EVENTS.partition(b"\n\n")[0] + b"\n\n"),
+    ],
+)
+async def test_a_key_that_a_provider_echoes_is_in_no_error(stream: bool, status: bytes, before: bytes) -> None:
+    """Neither in its text nor in what it holds, however the error comes, and after whatever came before it."""
+    told = b'{"error":{"message":"Incorrect API key provided: sk-canary-1","code":"sk-canary-1"}}'
+    body = before + b"data: " + told + b"\n\n" if before else told
+    head = b"HTTP/1.1 " + status + b"\r\nx-key: sk-canary-1\r\ncontent-length: %d\r\n\r\n" % len(body)
+    network = httpcore.AsyncMockBackend([head, body])
+    async with LlmClient(
+        api_key="sk-canary-1", base_url="http://h.example/v1", network_backend=network, middleware=[]
+    ) as client:
+        with pytest.raises(LlmError, match=r"Incorrect API key provided: \*\*\*") as caught:
+            if stream:
+                async for _ in await client.chat_stream(model="m", messages=HI):
+                    pass
+            else:
+                await client.chat(model="m", messages=HI)
+    held = [caught.value, *vars(caught.value).values(), *caught.value.args, dict(caught.value.headers)]
+    assert "canary" not in " ".join(f"{one!r} {one}" for one in held)
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_body_that_is_held_open_after_the_last_event_is_left() -> None:
+    """It is waited for a quarter of a second, for the connection's sake; then the reader has its end."""
+    network = MemoryNetwork()
+
+    async def serve(connection: MemoryStream) -> None:
+        async with connection:
+            await connection.receive()
+            await connection.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + EVENTS)
+            await anyio.sleep(3600)
+
+    async with network.listen() as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve)
+        async with LlmClient(api_key="sk-test", base_url="http://h.example/v1", network_backend=network) as client:
+            began = anyio.current_time()
+            stream = await client.chat_stream(model="m", messages=HI)
+            assert "".join([chunk.text async for chunk in stream]) == "Hello"
+            assert anyio.current_time() - began == pytest.approx(0.25)
+            assert (stream.finished, network.open_connections) == (True, 0)
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("pieces", [[], [b"\n\n"], [b": only a comment\n\n"]])
