@@ -26,7 +26,18 @@ class FollowedEvents(Generic[R]):
     What follows, and what is handed out of it, is said by who inherits.
     """
 
-    __slots__ = ("_call", "_call_next", "_cancelled", "_entering", "_follow", "_followed", "_scope", "_source", "reply")
+    __slots__ = (
+        "_broken",
+        "_call",
+        "_call_next",
+        "_cancelled",
+        "_entering",
+        "_follow",
+        "_followed",
+        "_scope",
+        "_source",
+        "reply",
+    )
 
     def __init__(
         self,
@@ -44,6 +55,7 @@ class FollowedEvents(Generic[R]):
         self._followed = False
         self._cancelled = False
         self._entering: anyio.CancelScope | None = None
+        self._broken: LlmError | None = None
         self.reply: Reply[R] = Reply(
             events=self,
             status=source.status,
@@ -58,6 +70,9 @@ class FollowedEvents(Generic[R]):
     async def __anext__(self) -> R:
         while True:
             try:
+                if self._broken is not None:
+                    broken, self._broken = self._broken, None
+                    raise broken
                 event = await self._source.__anext__()
             except StopAsyncIteration:
                 if not self._cancelled:
@@ -70,6 +85,18 @@ class FollowedEvents(Generic[R]):
                     raise StopAsyncIteration from None
             else:
                 return self._given(event)
+
+    def next_nowait(self) -> R | None:
+        """Return the next event if it is here already."""
+        if self._broken is not None:
+            return None
+        try:
+            event = self._source.next_nowait()
+        except LlmError as error:
+            # To go on elsewhere takes awaiting.
+            self._broken = error
+            return None
+        return None if event is None else self._given(event)
 
     async def aclose(self) -> None:
         """Nothing of its own is open: the scope is left with the layer's."""

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from liter import Call, ChatCompletionRequest, ContentPolicyError, Reply, Route
+from liter import Call, ChatCompletionRequest, ContentPolicyError, Handler, Reply, Route
 from liter._contract import Stack
-from liter.middleware import Cache, Guardrails, Hooks, Rule
+from liter.middleware import Cache, Fallback, Guardrails, Hooks, Rule, Target
 from liter.middleware._cache_replay import Replay
 from liter.types import ChatCompletionChunk, ChunkChoice, Delta
 
@@ -95,12 +95,30 @@ def upper_later(call: object, event: object) -> object:
     return later() if "s" in cast("ChatCompletionChunk", event).text else upper(call, event)
 
 
+@asynccontextmanager
+async def blocking(call: Call[R], call_next: Handler) -> AsyncIterator[Reply[R]]:
+    """Break a stream as a tap does: at an event that may be here already."""
+
+    def watch(event: object) -> None:
+        if "kk" in cast("ChatCompletionChunk", event).text:
+            raise ContentPolicyError("no")
+
+    async with call_next(call) as reply:
+        reply.tap(watch)
+        yield reply
+
+
 MAKERS: dict[str, Callable[[], list[object]]] = {
     "hooks": lambda: [Hooks(on_chunk=upper)],
     "awaitable hooks": lambda: [Hooks(on_chunk=upper_later)],
     "guardrails": lambda: [Guardrails([Rule("sk-a+", action="redact")])],
     "guardrails that hold back": lambda: [Guardrails([Rule("[ak]{2}", action="redact")], window=3)],
     "guardrails that block": lambda: [Guardrails([Rule("kk", action="block")])],
+    "a restart": lambda: [Fallback(["p/other"], when=ContentPolicyError, mid_stream="restart"), blocking],
+    "a continuation": lambda: [
+        Fallback([Target("p/other", prefix="continued", when=ContentPolicyError)], mid_stream="continue"),
+        blocking,
+    ],
     "all": lambda: [Hooks(on_chunk=upper_later), Guardrails([Rule("sk-a+", action="redact")]), Cache()],
 }
 
@@ -117,7 +135,12 @@ async def test_what_is_here_already_is_handed_out_the_same(name: str, pieces: li
 
 async def test_layers_let_it_through() -> None:
     """Most events of a stream are taken without awaiting, through all layers that look at them."""
-    layers = [Hooks(on_chunk=upper), Guardrails([Rule("sk-a+", action="redact")]), Cache()]
+    layers = [
+        Hooks(on_chunk=upper),
+        Guardrails([Rule("sk-a+", action="redact")]),
+        Cache(),
+        Fallback(["p/other"], mid_stream="restart"),
+    ]
     source = Source(["word "] * 50, [True] * 50)
     texts, error = await texts_of(layers, source, nowait=True)
     assert (texts, error) == (["WORD "] * 50, None)
