@@ -1,5 +1,6 @@
 """Answer a call from the answer to an identical one."""
 
+import logging
 import math
 from collections.abc import Collection
 from collections.abc import Set as AbstractSet
@@ -11,6 +12,7 @@ import anyio
 from .. import types
 from .._contract import Call, Handler
 from .._kept import is_on_what_is_kept
+from .._loop import EventLoop
 from .._reply import Reply
 from ..money import Cost, PriceBook, terms_of
 from ..stores import MemoryStore, Store, StoreError
@@ -24,8 +26,13 @@ from ._cache_semantic import Question, Semantic
 
 R = TypeVar("R")
 
+_log = logging.getLogger("liter.cache")
+
 # Seconds. About what a short answer of a model takes: a store that needs longer saves nothing, and is gone around.
 _PATIENCE = 2.0
+
+# Seconds for which a store that failed is left alone: else each call would try its patience.
+_STORE_REST = 1.0
 
 
 class Cache:
@@ -66,13 +73,14 @@ class Cache:
         same, see :class:`Semantic`: the text of the last message of the user may differ, and nothing else
     :param prices: by what hits tell the money they saved; by default the client's, or ``PriceBook.default()``
     :param on_store_error: what a failed look-up does to its call, see :class:`CacheStoreFailed`: ``"open"`` makes
-        the request, ``"closed"`` raises the ``StoreError``
+        the request, ``"closed"`` raises the ``StoreError``. The store is asked again after a second
     :raises ValueError: an argument out of range
     :raises LlmTimeoutError: with ``limit="cache"``, on entering: the call's time passed in line
     """
 
     __slots__ = (
         "__weakref__",
+        "_failing",
         "_flights",
         "_keys",
         "_memory",
@@ -121,6 +129,8 @@ class Cache:
         self.on_store_error: Literal["open", "closed"] = on_store_error
         # Then there is nothing to wait for or to bound, and a scope for it costs more than the store does.
         self._memory = self.store if type(self.store) is MemoryStore else None
+        # What the store did not do last, and until when it is not asked to. Who reads nothing from it writes nothing.
+        self._failing: dict[Literal["get", "put"], tuple[StoreError, float]] = {}
         self._flights = Flights()
         self._keys = KeyMaker(
             tags=check_names("tags", tags),
@@ -172,12 +182,18 @@ class Cache:
         try:
             if self._memory is not None:
                 return self._memory.get_nowait(key)
+            self._check_rest("get")
             began = anyio.current_time()
             with anyio.CancelScope(deadline=min(began + _PATIENCE, call.enter_by)):
-                return await self.store.get(key)
-            raise StoreError(f"no answer within {anyio.current_time() - began:.3g} s")
+                data = await self.store.get(key)
+                self._store_answered("get")
+                return data
+            seconds = anyio.current_time() - began
+            raise StoreError(f"no answer within {seconds:.3g} s")
         except StoreError as error:
             goes_on = self.on_store_error == "open"
+            if anyio.current_time() < call.enter_by:  # else it was the call that had no time
+                self._store_failed(error, "get", "put")
             failed = CacheStoreFailed(call=call, error=error, doing="get", goes_on=goes_on)
             await call.notify(failed)
             if not goes_on:
@@ -204,11 +220,14 @@ class Cache:
         if data is None or len(data) > self.max_bytes:
             return
         try:
+            self._check_rest("put")
             with anyio.CancelScope(deadline=anyio.current_time() + _PATIENCE):
                 await self._put(key, data, question)
+                self._store_answered("put")
                 return
             raise StoreError(f"no answer within {_PATIENCE:g} s")
         except StoreError as error:
+            self._store_failed(error, "put")
             failed = CacheStoreFailed(call=call, error=error, doing="put", goes_on=True)
             await call.notify(failed)
 
@@ -217,8 +236,39 @@ class Cache:
         if question is not None:
             await question.enlist(self.store, self.ttl)
 
+    def _check_rest(self, doing: Literal["get", "put"]) -> None:
+        failing = self._failing.get(doing)
+        if failing is not None and EventLoop.current().now() < failing[1]:
+            # Without the traceback of the call before: it may be raised for many.
+            raise failing[0].with_traceback(None)
+
+    def _store_failed(self, error: StoreError, *doing: Literal["get", "put"]) -> None:
+        if not self._failing:
+            what = "go on without it" if self.on_store_error == "open" else "that it is asked for are refused"
+            _log.warning("the store of a cache failed, calls %s: %s", what, error)
+        rests_until = EventLoop.current().now() + _STORE_REST
+        for each in doing:
+            known = self._failing.get(each)
+            if known is None or known[0] is not error:
+                self._failing[each] = error, rests_until
+
+    def _store_answered(self, doing: Literal["get", "put"]) -> None:
+        if self._failing.pop(doing, None) is not None and not self._failing:
+            _log.warning("the store of a cache answers again")
+
     def __repr__(self) -> str:
-        return f"Cache(store={self.store!r}, ttl={self.ttl:g}, tags={self._keys.tags}, under_way={self.under_way})"
+        told = [f"store={self.store!r}", f"ttl={self.ttl:g}", f"tags={self._keys.tags}"]
+        if self._keys.ignore:
+            told.append(f"ignore={sorted(self._keys.ignore)}")
+        if self._keys.share_keys:
+            told.append("share_keys=True")
+        if self.replay != "at_once":
+            told.append(f"replay={self.replay!r}")
+        if self.semantic is not None:
+            told.append(f"semantic={self.semantic.threshold:g}")
+        if self.on_store_error != "open":
+            told.append(f"on_store_error={self.on_store_error!r}")
+        return f"Cache({', '.join(told)}, under_way={self.under_way})"
 
 
 def _request_fields() -> AbstractSet[str]:

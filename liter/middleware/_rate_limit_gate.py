@@ -194,7 +194,8 @@ class Gate:
         while True:
             try:
                 if self._failed is not None and anyio.current_time() < self._rests_until:
-                    raise self._failed
+                    # Without the traceback of the call before: it may be raised for many.
+                    raise self._failed.with_traceback(None)
                 wanted, taken = await self._answer(self._ask(demand, fixed, pacer, arrival))
             except StoreError as error:
                 await self._store_failed(call, error, "take")

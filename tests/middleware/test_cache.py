@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
-from typing import TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 import anyio
 import msgspec
@@ -14,7 +14,7 @@ from liter._contract import Call, Route, Stack, Timeouts
 from liter._errors import LlmError, RateLimitedError, ServerError, StreamingError
 from liter._reply import Reply
 from liter._secret import Secret
-from liter.middleware import Cache, CacheHit, CacheMiss, CacheStoreFailed, Concurrency, Hedge, Hooks, Retry
+from liter.middleware import Cache, CacheHit, CacheMiss, CacheStoreFailed, Concurrency, Hedge, Hooks, Retry, Semantic
 from liter.money import Cost, Price, PriceBook
 from liter.stores import Bucket, MemoryStore, StoreError, Taken
 from liter.testing import (
@@ -573,10 +573,48 @@ async def test_a_failed_look_up_is_gone_around(make_call: MakeCall, streamed: bo
     assert (await read(layer, call, ScriptedHandler(["one"] if streamed else "whole")))[1] == "provider"
     assert anyio.current_time() - call.started == (2.0 if hangs else 0.0)
     assert store.cancelled == hangs
-    (failed,) = told
-    assert isinstance(failed, CacheStoreFailed)
-    assert (failed.doing, failed.goes_on, failed.call) == ("get", True, call)
-    assert str(failed.error) == ("no answer within 2 s" if hangs else "unreachable")
+    # Nor is the answer kept: it would only wait once more.
+    for failed, doing in zip(told, ("get", "put"), strict=True):
+        assert isinstance(failed, CacheStoreFailed)
+        assert (failed.doing, failed.goes_on, failed.call) == (doing, True, call)
+        assert str(failed.error) == ("no answer within 2 s" if hangs else "unreachable")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("on_store_error", ["open", "closed"])
+async def test_a_store_that_fails_is_left_alone_for_a_second(
+    make_call: MakeCall, caplog: pytest.LogCaptureFixture, on_store_error: Literal["open", "closed"]
+) -> None:
+    """Of many calls one tries its patience, and the log is told once; after a second it is asked again."""
+    store = FailingStore("get", hangs=True)
+    layer = Cache(store=store, on_store_error=on_store_error)
+    handler = ScriptedHandler("whole")
+    began = anyio.current_time()
+
+    async def one() -> str:
+        try:
+            return (await read(layer, make_call(), handler))[1]
+        except StoreError as error:
+            return str(error)
+
+    gone_around = {"open": "provider", "closed": "no answer within 2 s"}[on_store_error]
+    assert [await one() for _ in range(5)] == [gone_around] * 5
+    assert (anyio.current_time() - began, store.cancelled) == (2.0, 1)
+    store.failing = ()
+    await anyio.sleep(1.0)
+    assert [await one() for _ in range(2)] == ["provider", "cache"]
+    assert [record.levelname for record in caplog.records if record.name == "liter.cache"] == ["WARNING"] * 2
+
+
+@pytest.mark.anyio
+async def test_a_store_that_keeps_nothing_is_asked_all_the_same(make_call: MakeCall) -> None:
+    """An answer that could not be kept refuses no later call, and the next ones wait no more for theirs."""
+    store = FailingStore("put", hangs=True)
+    layer = Cache(store=store, on_store_error="closed")
+    began = anyio.current_time()
+    for _ in range(3):
+        assert (await read(layer, make_call(), ScriptedHandler("whole")))[1] == "provider"
+    assert anyio.current_time() - began == 2.0
 
 
 @pytest.mark.anyio
@@ -764,8 +802,17 @@ def test_bad_arguments_are_refused(options: dict[str, object], message: str) -> 
         Cache(**options)  # type: ignore[arg-type] # that is the point
 
 
+async def _embed(text: str) -> Sequence[float]:
+    return [1.0]
+
+
 def test_tells_its_state() -> None:
     """Its repr shows what it is set to, and its store's state."""
+    loud = Cache(ignore=["user"], share_keys=True, replay="timed", semantic=Semantic(_embed), on_store_error="closed")
+    assert repr(loud) == (
+        "Cache(store=MemoryStore(), ttl=300, tags=('tenant',), ignore=['user'], share_keys=True, replay='timed', "
+        "semantic=0.95, on_store_error='closed', under_way=0)"
+    )
     told = repr(Cache(ttl=60, tags=["tenant", "user"]))
     assert told.startswith("Cache(store=MemoryStore(")
     assert told.endswith("ttl=60, tags=('tenant', 'user'), under_way=0)")
