@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Generic, TypeVar, cast
 
@@ -673,6 +674,43 @@ async def test_an_estimate_that_is_no_number(make_call: MakeCall, wrong: object)
 # A store that fails
 
 
+class SlowStore(MemoryStore):
+    """Waits before and after each step on buckets, as one that is asked over a network."""
+
+    async def take(self, buckets: Sequence[Bucket]) -> Taken:
+        await anyio.sleep(0.01)
+        taken = await super().take(buckets)
+        await anyio.sleep(0.01)
+        return taken
+
+    async def adjust(self, buckets: Sequence[Bucket]) -> None:
+        await anyio.sleep(0.01)
+        await super().adjust(buckets)
+        await anyio.sleep(0.01)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("after", [0.005, 0.015, 0.025, 0.2])
+async def test_a_call_cancelled_at_its_store(make_call: MakeCall, after: float) -> None:
+    """Whenever that is, what it took is given back: a step of the store is known, or was not made."""
+    store = SlowStore()
+    layer = RateLimit(Limit(1, "requests"), store=store, on_limit="refuse")
+    inner = ScriptedHandler(Outcome(value="never", delay=0.1))
+
+    @asynccontextmanager
+    async def waits(call: Call[R], call_next: Handler) -> AsyncIterator[Reply[R]]:
+        await anyio.sleep(0.1 if after < 0.1 else 1.0)
+        async with call_next(call) as reply:
+            yield reply
+
+    with anyio.move_on_after(after) as scope:
+        async with Stack([layer, waits], inner)(make_call()):
+            pass
+    assert scope.cancelled_caught
+    assert inner.calls == []
+    await send(layer, make_call())
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("how", ["failing", "silent"])
 async def test_open(make_call: MakeCall, how: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -953,17 +991,57 @@ async def test_a_line_goes_on_fast_after_a_pause(make_call: MakeCall) -> None:
     [
         RateLimitedError("no money", status=429, retry_after=30.0, quota_exhausted=True),
         ServerError("no", status=500, retry_after=30.0),
+        RateLimitedError("full", code="local_concurrency", retry_after=30.0),
     ],
-    ids=["quota", "another error"],
+    ids=["quota", "another error", "another layer's"],
 )
 async def test_other_refusals_do_not_pause(make_call: MakeCall, error: LlmError) -> None:
-    """An exhausted quota, which no wait brings back, and errors that are no rate limit pause nobody."""
+    """An exhausted quota, which no wait brings back, what is no rate limit, and another layer's pause nobody."""
     layer = RateLimit(adaptive=True)
     await send(layer, make_call())
     with pytest.raises(type(error)):
         await send(layer, make_call(), handler(error))
     call = make_call()
     assert await send(layer, call) == call.started
+
+
+@pytest.mark.anyio
+async def test_what_was_not_sent_is_not_taken_off_what_is_left(make_call: MakeCall) -> None:
+    """What the provider had left when it answered is less what was sent since, and not what was taken back unsent."""
+    headers = Headers([(b"x-ratelimit-limit-requests", b"20"), (b"x-ratelimit-remaining-requests", b"6")])
+    layer = RateLimit(adaptive=True, on_limit="refuse")
+    # No answer yet, and one request a second.
+    slow = handler(Outcome(value="x", headers=headers, delay=3.0))
+
+    @asynccontextmanager
+    async def refuses(call: Call[R], call_next: Handler) -> AsyncIterator[Reply[R]]:
+        raise ServerError("not sent")
+        yield  # pragma: no cover # a generator
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(send, layer, make_call(), slow)
+        for _ in range(2):
+            await anyio.sleep(1.0)
+            with pytest.raises(ServerError):
+                async with Stack([layer, refuses], slow)(make_call()):
+                    pass
+    # 6 were left, and a twentieth of 20 is not touched. What flowed in within 3 s is 1.
+    passed = 0
+    with pytest.raises(RateLimitedError):
+        while True:
+            await send(layer, make_call(), handler(Outcome(value="x")))
+            passed += 1
+    assert passed == 6
+
+
+@pytest.mark.anyio
+async def test_few_paces_are_kept_in_mind(make_call: MakeCall) -> None:
+    """However many accounts there are, a gate remembers some, and the store the others."""
+    layer = RateLimit(adaptive=True, on_limit="refuse")
+    for number in range(1030):
+        await send(layer, make_call(route=route(model=str(number))))
+    (gate,) = layer._gates.values()
+    assert len(gate._pacers) == 1024
 
 
 @pytest.mark.anyio
