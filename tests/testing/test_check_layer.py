@@ -13,9 +13,11 @@ import msgspec
 import pytest
 
 from liter._contract import Call, Handler, Layer, Route, Timeouts
-from liter._errors import BudgetExceededError, ServerError
+from liter._errors import ServerError
 from liter._reply import Reply
 from liter.testing import LayerConformanceError, check_layer
+
+from ._layers import Limits, Remembers, swallows
 
 R = TypeVar("R")
 
@@ -31,13 +33,6 @@ def passes_on(call: Call[R], call_next: Handler) -> AbstractAsyncContextManager[
 
 
 @asynccontextmanager
-async def swallows(call: Call[R], call_next: Handler) -> AsyncIterator[Reply[R]]:
-    async with call_next(call) as reply:
-        with suppress(ValueError):
-            yield reply
-
-
-@asynccontextmanager
 async def tries_twice(call: Call[R], call_next: Handler) -> AsyncIterator[Reply[R]]:
     scope = call_next(call)
     try:
@@ -49,38 +44,6 @@ async def tries_twice(call: Call[R], call_next: Handler) -> AsyncIterator[Reply[
         yield reply
     finally:
         await scope.__aexit__(None, None, None)
-
-
-class Remembers:
-    """A cache of whole replies."""
-
-    def __init__(self) -> None:
-        self.value: object = None
-
-    @asynccontextmanager
-    async def __call__(self, call: Call[R], call_next: Handler) -> AsyncIterator[Reply[R]]:
-        if self.value is not None:
-            yield Reply(value=self.value)
-            return
-        async with call_next(call) as reply:
-            if not call.stream:
-                self.value = reply.value
-            yield reply
-
-
-class Limits:
-    """Lets some calls through, and refuses all others."""
-
-    def __init__(self, calls: int = 3) -> None:
-        self.calls = calls
-
-    @asynccontextmanager
-    async def __call__(self, call: Call[R], call_next: Handler) -> AsyncIterator[Reply[R]]:
-        if not self.calls:
-            raise BudgetExceededError("enough")
-        self.calls -= 1
-        async with call_next(call) as reply:
-            yield reply
 
 
 class CountsTheEnteringOnly:

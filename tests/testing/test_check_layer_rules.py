@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TypeVar
@@ -14,9 +14,11 @@ import msgspec
 import pytest
 
 from liter._contract import Call, Handler, Layer
-from liter._errors import BudgetExceededError, LlmError, ServerError
+from liter._errors import LlmError, ServerError
 from liter._reply import Reply
 from liter.testing import LayerConformanceError, check_layer
+
+from ._layers import Limits, Remembers, swallows
 
 R = TypeVar("R")
 
@@ -87,38 +89,6 @@ class Derived:
 async def derives(call: Call[R], call_next: Handler) -> AsyncIterator[Reply[R]]:
     async with call_next(call) as reply:
         yield reply.derive(events=Derived(reply)) if reply.streamed else reply
-
-
-class Remembers:
-    """A cache of whole replies."""
-
-    def __init__(self) -> None:
-        self.value: object = None
-
-    @asynccontextmanager
-    async def __call__(self, call: Call[R], call_next: Handler) -> AsyncIterator[Reply[R]]:
-        if self.value is not None:
-            yield Reply(value=self.value)
-            return
-        async with call_next(call) as reply:
-            if not call.stream:
-                self.value = reply.value
-            yield reply
-
-
-class Limits:
-    """Lets some calls through, and refuses all others."""
-
-    def __init__(self, calls: int) -> None:
-        self.calls = calls
-
-    @asynccontextmanager
-    async def __call__(self, call: Call[R], call_next: Handler) -> AsyncIterator[Reply[R]]:
-        if not self.calls:
-            raise BudgetExceededError("enough")
-        self.calls -= 1
-        async with call_next(call) as reply:
-            yield reply
 
 
 @asynccontextmanager
@@ -277,13 +247,6 @@ async def retries_around_the_yield(call: Call[R], call_next: Handler) -> AsyncIt
         except LlmError:
             continue
         return
-
-
-@asynccontextmanager
-async def swallows(call: Call[R], call_next: Handler) -> AsyncIterator[Reply[R]]:
-    async with call_next(call) as reply:
-        with suppress(ValueError):
-            yield reply
 
 
 @asynccontextmanager
