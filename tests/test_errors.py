@@ -39,7 +39,7 @@ def test_errors_pickle_with_all_fields(cls: type[_errors.LlmError]) -> None:
         body=b"{}", headers=Headers([(b"x-a", b"1")]), attempts=(attempt,), retryable=True,
     )  # fmt: skip
     error.add_note("a note")
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301
+    copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is cls
     assert copy.__dict__ == error.__dict__
     assert str(copy) == str(error)

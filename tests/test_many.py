@@ -204,7 +204,7 @@ def test_a_killed_run_loses_nothing_that_it_handed_out(tmp_path: Path) -> None:
     """Each result that the first run showed comes from the checkpoint in the second, and each request has one."""
     path = tmp_path / "run.jsonl"
     command = [sys.executable, "-c", KILLED, str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:  # noqa: S603 # our own program
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
         shown = set()
         for line in first.stdout:
             shown.add(int(line.split()[0]))
@@ -213,7 +213,7 @@ def test_a_killed_run_loses_nothing_that_it_handed_out(tmp_path: Path) -> None:
         os.kill(first.pid, signal.SIGKILL)
         shown |= {int(line.split()[0]) for line in first.stdout if line.endswith("\n")}
     assert 100 <= len(shown) < 1000
-    second = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+    second = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     results = [line.split() for line in second.stdout.splitlines()]
     assert Counter(int(index) for index, _ in results) == Counter(range(1000))
     assert shown <= {int(index) for index, restored in results if restored == "True"}

@@ -64,7 +64,7 @@ async def proxy(log: list[bytes]) -> AsyncIterator[str]:
 
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, serve)
-        yield f"http://user:secret@127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"  # noqa: S610
+        yield f"http://user:secret@127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}"
         tasks.cancel_scope.cancel()
 
 
@@ -129,7 +129,7 @@ async def test_a_given_proxy_is_used(tls: bool) -> None:
 async def test_nobody_at_the_other_end() -> None:
     """A refused connection is a NetworkError that may be tried again."""
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
-        port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
     async with LlmClient(base_url=f"http://127.0.0.1:{port}/v1", api_key="sk", middleware=[]) as client:
         with pytest.raises(NetworkError, match="could not connect") as caught:
             await client.chat(model="gpt-simulated", messages=HI)

@@ -68,7 +68,7 @@ def test_an_upload_takes_no_memory_to_speak_of(tmp_path: Path, size: int, versio
     with path.open("wb") as file:
         file.truncate(size)  # it has no blocks on the disk, and reads as zeros
     command = [sys.executable, "-c", UPLOAD, str(path), version, backend]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 # our own
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     grown, peak, seconds = json.loads(done.stdout)
     # Shown by pytest -s.
     told = f"{size / MIB:.0f} MiB by {version} on {backend}: {seconds:.1f} s, +{grown:.1f} MiB, {peak:.0f} MiB in all"

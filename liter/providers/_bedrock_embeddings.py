@@ -45,12 +45,12 @@ class _Row(msgspec.Struct):
     embedding: list[float] | str = []
 
 
-class _Reply(msgspec.Struct):
+class _Reply(msgspec.Struct, rename="camel"):
     # Titan's; Cohere's and Nova's; OpenAI's form, which some of the newer models have.
     embedding: list[float] | None = None
     embeddings: dict[str, list[list[float] | str]] | list[list[float] | _Row] | None = None
     data: list[_Row] | None = None
-    inputTextTokenCount: int | None = None  # noqa: N815 # as the wire names it
+    input_text_token_count: int | None = None
 
 
 _REPLY = msgspec.json.Decoder(_Reply)
@@ -149,7 +149,7 @@ def _decode(provider: "Bedrock", call: Call[object], body: bytes, headers: Heade
         data = [Embedding(index=index, embedding=_vector(one)) for index, one in enumerate(_vectors(told))]
     except ValueError as error:
         raise unreadable(body, "a list of embeddings", error, provider=provider.name, model=call.route.model) from error
-    return EmbeddingResponse(data=data, model=call.route.model, usage=usage_of(headers, told.inputTextTokenCount))
+    return EmbeddingResponse(data=data, model=call.route.model, usage=usage_of(headers, told.input_text_token_count))
 
 
 def _vectors(told: _Reply) -> Sequence[list[float] | str | _Row]:

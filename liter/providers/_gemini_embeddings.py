@@ -53,17 +53,17 @@ class _Prediction(msgspec.Struct):
     embeddings: _Values
 
 
-class _Counted(msgspec.Struct):
-    promptTokenCount: int | None = None  # noqa: N815 # Google's names
-    promptTokenDetails: list[JsonObject] = []  # noqa: N815
-    promptTokensDetails: list[JsonObject] = []  # noqa: N815
+class _Counted(msgspec.Struct, rename="camel"):
+    prompt_token_count: int | None = None
+    prompt_token_details: list[JsonObject] = []
+    prompt_tokens_details: list[JsonObject] = []
 
 
-class _Reply(msgspec.Struct):
+class _Reply(msgspec.Struct, rename="camel"):
     embeddings: list[_Values] | None = None
     embedding: _Values | None = None
     predictions: list[_Prediction] | None = None
-    usageMetadata: _Counted | None = None  # noqa: N815
+    usage_metadata: _Counted | None = None
 
 
 _REPLY = msgspec.json.Decoder(_Reply)
@@ -156,15 +156,15 @@ def _content(item: str | Sequence[int] | Mapping[str, object], where: str, targe
 
 def _usage(told: _Reply, made: Sequence[_Values]) -> Usage | None:
     """Counts, where there are any: older models tell none, Vertex AI tells one for each input."""
-    counted = told.usageMetadata
-    if counted is not None and counted.promptTokenCount is not None:
+    counted = told.usage_metadata
+    if counted is not None and counted.prompt_token_count is not None:
         details = {
             text_of(one.get("modality")): count_of(one.get("tokenCount"))
-            for one in objects_of(counted.promptTokensDetails or counted.promptTokenDetails)
+            for one in objects_of(counted.prompt_tokens_details or counted.prompt_token_details)
         }
         return Usage(
-            prompt_tokens=counted.promptTokenCount,
-            total_tokens=counted.promptTokenCount,
+            prompt_tokens=counted.prompt_token_count,
+            total_tokens=counted.prompt_token_count,
             prompt_tokens_details=PromptTokensDetails(
                 text_tokens=details.get("TEXT"),
                 audio_tokens=details.get("AUDIO"),

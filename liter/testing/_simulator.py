@@ -182,7 +182,7 @@ class Simulator:
         :param ssl_context: for TLS; HTTP/2 where its ALPN protocols have it and the client's do
         """
         sockets = await anyio.create_tcp_listener(local_host=host, local_port=port)
-        bound: int = sockets.extra(SocketAttribute.local_port)  # noqa: S610 # anyio's, not Django's
+        bound: int = sockets.extra(SocketAttribute.local_port)
         listener: Listener[ByteStream] = sockets
         if ssl_context is not None:
             listener = TLSListener(sockets, ssl_context, standard_compatible=False)

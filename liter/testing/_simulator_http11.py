@@ -139,5 +139,5 @@ def prepare_reset(stream: ByteStream) -> None:
         stream.reset()
     else:
         # With a linger time of zero, closing discards what is not sent and tells the peer so.
-        raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 # anyio's, not Django's
+        raw = stream.extra(SocketAttribute.raw_socket)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -24,9 +24,9 @@ _BREAK = "\n<!-- PageBreak -->\n"
 _TIME = "2026-01-01T00:00:00Z"
 
 
-class _Analyze(Struct):
-    urlSource: str | None = None  # noqa: N815 # as Azure spells it
-    base64Source: str | None = None  # noqa: N815
+class _Analyze(Struct, rename="camel"):
+    url_source: str | None = None
+    base64_source: str | None = None
 
 
 _ANALYZE = msgspec.json.Decoder(_Analyze)
@@ -99,9 +99,9 @@ def _document(request: ReceivedRequest) -> str:
         asked = _ANALYZE.decode(request.body)
     except msgspec.DecodeError as error:
         raise Refusal(400, str(error)) from error
-    if (asked.urlSource is None) == (asked.base64Source is None):
+    if (asked.url_source is None) == (asked.base64_source is None):
         raise Refusal(400, "Give one of urlSource and base64Source.")
-    return f"{asked.urlSource}{asked.base64Source}"
+    return f"{asked.url_source}{asked.base64_source}"
 
 
 def _result(name: str, document: str, asked: dict[str, str], model: Model) -> JsonObject:

@@ -139,7 +139,7 @@ class _Piece(msgspec.Struct):
 def _pieces(request: ReceivedRequest, model: Model, name: str) -> list[_Piece]:
     asked = read_generate(request.body, name)
     ask, prompt = ask_of(asked), prompt_tokens_of(asked)
-    made = [model.generate(request, ask, choice) for choice in range(asked.generationConfig.candidateCount)]
+    made = [model.generate(request, ask, choice) for choice in range(asked.generation_config.candidate_count)]
     signature = base64.b64encode(model.random(f"signature {ask.prompt}").randbytes(24)).decode()
     pieces: list[_Piece] = []
     said = thought = 0

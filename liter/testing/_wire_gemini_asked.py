@@ -22,65 +22,65 @@ class _Content(Struct, forbid_unknown_fields=True):
     role: str = "user"
 
 
-class _Calling(Struct):
+class _Calling(Struct, rename="camel"):
     mode: str = "AUTO"
-    allowedFunctionNames: list[str] = []  # noqa: N815 # Google's names, here and below
+    allowed_function_names: list[str] = []
 
 
-class _ToolConfig(Struct):
-    functionCallingConfig: _Calling = msgspec.field(default_factory=_Calling)  # noqa: N815
+class _ToolConfig(Struct, rename="camel"):
+    function_calling_config: _Calling = msgspec.field(default_factory=_Calling)
 
 
-class _Declaration(Struct, forbid_unknown_fields=True):
+class _Declaration(Struct, forbid_unknown_fields=True, rename="camel"):
     name: str
     description: str = ""
     parameters: dict[str, object] | None = None
-    parametersJsonSchema: dict[str, object] | None = None  # noqa: N815
+    parameters_json_schema: dict[str, object] | None = None
     response: dict[str, object] | None = None
-    responseJsonSchema: dict[str, object] | None = None  # noqa: N815
+    response_json_schema: dict[str, object] | None = None
 
 
-class _Tool(Struct):
-    functionDeclarations: list[_Declaration] = []  # noqa: N815
+class _Tool(Struct, rename="camel"):
+    function_declarations: list[_Declaration] = []
 
 
-class _Thinking(Struct, forbid_unknown_fields=True):
-    includeThoughts: bool = False  # noqa: N815
-    thinkingBudget: int | None = None  # noqa: N815
-    thinkingLevel: str | None = None  # noqa: N815
+class _Thinking(Struct, forbid_unknown_fields=True, rename="camel"):
+    include_thoughts: bool = False
+    thinking_budget: int | None = None
+    thinking_level: str | None = None
 
 
-class _Config(Struct):
+class _Config(Struct, rename="camel"):
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    candidateCount: Annotated[int, Meta(ge=1, le=8)] = 1  # noqa: N815
-    maxOutputTokens: Annotated[int, Meta(ge=1)] | None = None  # noqa: N815
-    stopSequences: Annotated[list[str], Meta(max_length=5)] = []  # noqa: N815
-    responseMimeType: str = "text/plain"  # noqa: N815
-    responseSchema: dict[str, object] | None = None  # noqa: N815
-    responseJsonSchema: dict[str, object] | None = None  # noqa: N815
-    thinkingConfig: _Thinking = msgspec.field(default_factory=_Thinking)  # noqa: N815
+    candidate_count: Annotated[int, Meta(ge=1, le=8)] = 1
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    stop_sequences: Annotated[list[str], Meta(max_length=5)] = []
+    response_mime_type: str = "text/plain"
+    response_schema: dict[str, object] | None = None
+    response_json_schema: dict[str, object] | None = None
+    thinking_config: _Thinking = msgspec.field(default_factory=_Thinking)
 
 
-class GenerateContent(Struct, forbid_unknown_fields=True):
+class GenerateContent(Struct, forbid_unknown_fields=True, rename="camel"):
     """A request for a reply."""
 
     contents: Annotated[list[_Content], Meta(min_length=1)]
-    systemInstruction: _Content | None = None  # noqa: N815
+    system_instruction: _Content | None = None
     tools: list[_Tool] = []
-    toolConfig: _ToolConfig = msgspec.field(default_factory=_ToolConfig)  # noqa: N815
-    generationConfig: _Config = msgspec.field(default_factory=_Config)  # noqa: N815
-    safetySettings: list[dict[str, object]] | None = None  # noqa: N815
-    cachedContent: str | None = None  # noqa: N815
+    tool_config: _ToolConfig = msgspec.field(default_factory=_ToolConfig)
+    generation_config: _Config = msgspec.field(default_factory=_Config)
+    safety_settings: list[dict[str, object]] | None = None
+    cached_content: str | None = None
     labels: dict[str, str] = {}
-    serviceTier: str | None = None  # noqa: N815
+    service_tier: str | None = None
     store: bool | None = None
     model: str | None = None
 
 
-class CountTokens(Struct):
+class CountTokens(Struct, rename="camel"):
     """A request to count the tokens of a prompt."""
 
-    generateContentRequest: GenerateContent | None = None  # noqa: N815
+    generate_content_request: GenerateContent | None = None
     contents: list[_Content] = []
 
 
@@ -98,7 +98,7 @@ def read_generate(body: bytes, model: str) -> GenerateContent:
 def read_count(body: bytes) -> GenerateContent:
     """Read a request to count the tokens of a prompt. :raises Refusal: Google would refuse it"""
     asked = _decoded(_COUNT, body)
-    return asked.generateContentRequest or GenerateContent(contents=asked.contents)
+    return asked.generate_content_request or GenerateContent(contents=asked.contents)
 
 
 def _decoded(decoder: "msgspec.json.Decoder[Asked]", body: bytes) -> Asked:
@@ -115,21 +115,21 @@ def _decoded(decoder: "msgspec.json.Decoder[Asked]", body: bytes) -> Asked:
 
 def ask_of(asked: GenerateContent) -> Ask:
     """What is asked of the pretended model. :raises Refusal: a tool must be called, and there is none"""
-    config, calling = asked.generationConfig, asked.toolConfig.functionCallingConfig
-    tools = {one.name: one for tool in asked.tools for one in tool.functionDeclarations}
+    config, calling = asked.generation_config, asked.tool_config.function_calling_config
+    tools = {one.name: one for tool in asked.tools for one in tool.function_declarations}
     tool: str | None = None
     if calling.mode == "ANY":
-        tool = next(iter(calling.allowedFunctionNames), None) or next(iter(tools), None)
+        tool = next(iter(calling.allowed_function_names), None) or next(iter(tools), None)
         if tool is None or tool not in tools:
             raise Refusal(400, "Function calling mode is ANY but no function declarations are provided.")
     schema: Mapping[str, object] | None = None
-    if config.responseMimeType == "application/json":
-        schema = config.responseJsonSchema or _lower(config.responseSchema or {"type": "object"})
+    if config.response_mime_type == "application/json":
+        schema = config.response_json_schema or _lower(config.response_schema or {"type": "object"})
     return Ask(
-        prompt=msgspec.json.encode([asked.systemInstruction, asked.contents]).decode(),
-        max_tokens=config.maxOutputTokens,
-        stop_sequences=config.stopSequences,
-        thinking=config.thinkingConfig.includeThoughts,
+        prompt=msgspec.json.encode([asked.system_instruction, asked.contents]).decode(),
+        max_tokens=config.max_output_tokens,
+        stop_sequences=config.stop_sequences,
+        thinking=config.thinking_config.include_thoughts,
         tool=tool,
         tool_schema={} if tool is None else _parameters(tools[tool]),
         schema=schema,
@@ -137,7 +137,7 @@ def ask_of(asked: GenerateContent) -> Ask:
 
 
 def _parameters(tool: _Declaration) -> Mapping[str, object]:
-    return tool.parametersJsonSchema or _lower(tool.parameters or {"type": "object"})
+    return tool.parameters_json_schema or _lower(tool.parameters or {"type": "object"})
 
 
 def _lower(schema: Mapping[str, object]) -> Mapping[str, object]:
@@ -158,5 +158,5 @@ def _check_signatures(asked: GenerateContent, name: str) -> None:
 
 def prompt_tokens_of(asked: GenerateContent) -> int:
     """Count the tokens of a prompt."""
-    system = [] if asked.systemInstruction is None else [asked.systemInstruction.parts]
+    system = [] if asked.system_instruction is None else [asked.system_instruction.parts]
     return prompt_tokens([*system, *(content.parts for content in asked.contents)], asked.tools)

@@ -40,9 +40,9 @@ class _Input(Struct):
     requests: _Requests
 
 
-class _Batch(Struct):
-    displayName: str  # noqa: N815 # its name on the wire
-    inputConfig: _Input  # noqa: N815 # its name on the wire
+class _Batch(Struct, rename="camel"):
+    display_name: str
+    input_config: _Input
 
 
 class _Create(Struct):
@@ -73,10 +73,10 @@ class GeminiBatches:
         path = f"/v1beta/models/{model}:generateContent"
         results = [
             JobResult(one.metadata.key, *answered(request, path, bytes(one.request), answer, refuse))
-            for one in asked.inputConfig.requests.requests
+            for one in asked.input_config.requests.requests
         ]
         digest = hashlib.sha256(f"{len(self._jobs)}".encode() + request.body).hexdigest()[:24]
-        facts: JsonObject = {"model": f"models/{model}", "displayName": asked.displayName}
+        facts: JsonObject = {"model": f"models/{model}", "displayName": asked.display_name}
         job = self._jobs[digest] = Job(f"batches/{digest}", request.started, self._seconds, results, facts)
         return self._told(job, request.started)
 

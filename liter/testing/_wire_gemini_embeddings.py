@@ -20,9 +20,9 @@ class _Content(Struct):
     parts: Annotated[list[dict[str, object]], Meta(min_length=1)]
 
 
-class _One(Struct):
+class _One(Struct, rename="camel"):
     content: _Content
-    outputDimensionality: Annotated[int, Meta(ge=1)] = _DIMENSIONS  # noqa: N815 # Google's names, here and below
+    output_dimensionality: Annotated[int, Meta(ge=1)] = _DIMENSIONS
 
 
 class _Batch(Struct):
@@ -33,8 +33,8 @@ class _Instance(Struct):
     content: str
 
 
-class _Parameters(Struct):
-    outputDimensionality: Annotated[int, Meta(ge=1)] = _DIMENSIONS  # noqa: N815
+class _Parameters(Struct, rename="camel"):
+    output_dimensionality: Annotated[int, Meta(ge=1)] = _DIMENSIONS
 
 
 class _Predict(Struct):
@@ -47,7 +47,7 @@ def _batch(request: ReceivedRequest, model: Model) -> dict[str, object]:
     texts = [text_of(one.content.parts) for one in asked.requests]
     return {
         "embeddings": [
-            {"values": _values(model, text, one.outputDimensionality)}
+            {"values": _values(model, text, one.output_dimensionality)}
             for text, one in zip(texts, asked.requests, strict=True)
         ],
         "usageMetadata": _usage(texts),
@@ -57,7 +57,7 @@ def _batch(request: ReceivedRequest, model: Model) -> dict[str, object]:
 def _single(request: ReceivedRequest, model: Model) -> dict[str, object]:
     asked = _decoded(request, _One)
     text = text_of(asked.content.parts)
-    return {"embedding": {"values": _values(model, text, asked.outputDimensionality)}, "usageMetadata": _usage([text])}
+    return {"embedding": {"values": _values(model, text, asked.output_dimensionality)}, "usageMetadata": _usage([text])}
 
 
 def _predict(request: ReceivedRequest, model: Model) -> dict[str, object]:
@@ -66,7 +66,7 @@ def _predict(request: ReceivedRequest, model: Model) -> dict[str, object]:
         "predictions": [
             {
                 "embeddings": {
-                    "values": _values(model, one.content, asked.parameters.outputDimensionality),
+                    "values": _values(model, one.content, asked.parameters.output_dimensionality),
                     "statistics": {"token_count": _tokens(one.content), "truncated": False},
                 }
             }

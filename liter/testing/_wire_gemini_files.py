@@ -18,10 +18,10 @@ _EXPIRES = "2026-01-03T00:00:00Z"
 _PAGE = 10
 
 
-class _Facts(msgspec.Struct, forbid_unknown_fields=True):
+class _Facts(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     name: str | None = None
-    displayName: str = ""  # noqa: N815 # Google's names, here and below
-    mimeType: str | None = None  # noqa: N815
+    display_name: str = ""
+    mime_type: str | None = None
 
 
 class _Upload(msgspec.Struct):
@@ -73,8 +73,8 @@ class GoogleFiles:
         name = facts.name or f"files/{number}"
         self._kept[name] = {
             "name": name,
-            "displayName": facts.displayName,
-            "mimeType": facts.mimeType or media_type,
+            "displayName": facts.display_name,
+            "mimeType": facts.mime_type or media_type,
             "sizeBytes": str(len(content)),
             "createTime": _CREATED,
             "expirationTime": _EXPIRES,

@@ -1,7 +1,5 @@
 """Batches: many requests that a provider works through in its own time, for less."""
 
-# ruff: noqa: PYI051 # the literals tell editors and readers what there is; providers have more
-
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Literal
 

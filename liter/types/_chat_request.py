@@ -1,7 +1,5 @@
 """The request of a chat completion: the one list of its parameters."""
 
-# ruff: noqa: PYI051 # the literals tell editors and readers what there is; providers take more
-
 from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 

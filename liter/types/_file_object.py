@@ -1,7 +1,5 @@
 """Files that a provider keeps."""
 
-# ruff: noqa: PYI051 # the literals tell editors and readers what there is; providers take more
-
 from collections.abc import Callable, Mapping
 from typing import Literal
 

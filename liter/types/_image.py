@@ -1,7 +1,5 @@
 """Images: made of a text."""
 
-# ruff: noqa: PYI051 # the literals tell editors and readers what there is; providers take more
-
 import base64
 from collections.abc import Mapping
 from typing import Literal

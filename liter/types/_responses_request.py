@@ -1,7 +1,5 @@
 """Requests of OpenAI's Responses API."""
 
-# ruff: noqa: PYI051 # the literals tell editors and readers what there is; providers take more
-
 from collections.abc import Mapping, Sequence
 from typing import Literal
 

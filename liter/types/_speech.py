@@ -1,7 +1,5 @@
 """Speech: a text spoken."""
 
-# ruff: noqa: PYI051 # the literals tell editors and readers what there is; providers take more
-
 from collections.abc import Mapping
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Transcription: speech as text, in its own language or in English."""
 
-# ruff: noqa: PYI051 # the literals tell editors and readers what there is; providers take more
-
 from collections.abc import Mapping, Sequence
 from typing import Literal
 

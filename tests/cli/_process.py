@@ -15,7 +15,7 @@ _RUN = "import sys; from liter._cli import main; sys.exit(main(sys.argv[1:]))"
 @contextmanager
 def started(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
     """Start ``liter`` with these arguments; it is killed at the end if it still runs."""
-    with subprocess.Popen(  # noqa: S603 # our own
+    with subprocess.Popen(
         [sys.executable, "-c", _HEED + _RUN, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -146,7 +146,7 @@ def test_standard_input(serve: Serve, dash: list[str]) -> None:
     """Without a prompt, or with ``-`` for it, the question is read from a pipe."""
     simulator, arguments = serve(Simulator(reply="To be."))
     command = [sys.executable, "-m", "liter", "chat", *dash, *arguments]
-    done = subprocess.run(command, input="Which?", capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run(command, input="Which?", capture_output=True, text=True, check=True)
     assert done.stdout == "To be.\n"
     assert json.loads(simulator.requests[0].body)["messages"] == [{"role": "user", "content": "Which?"}]
 

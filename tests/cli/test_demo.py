@@ -66,4 +66,4 @@ def test_without_rich() -> None:
         "    def isatty(self): return True\n"
         "assert isinstance(open_terminal(Screen()), PlainTerminal)\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -56,7 +56,7 @@ def test_help_is_quick() -> None:
         "import sys; from liter._cli import main; main(['chat', '--help']);"
         "print(sorted({'httpcore', 'h2', 'rich', 'trio', 'liter.testing'} & sys.modules.keys()))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 

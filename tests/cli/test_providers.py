@@ -72,7 +72,7 @@ def test_an_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_reader_that_leaves() -> None:
     """A pipe that is closed early, as by ``head``, is no error."""
     command = [sys.executable, "-m", "liter", "providers"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

@@ -192,7 +192,7 @@ try:
 except Exception as error:
     print(type(error).__name__, error)
 """
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout  # noqa: S603 # our own program
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert told.startswith("AuthenticationError no AWS credentials: looked for AWS_BEARER_TOKEN_BEDROCK")
     assert "pip install 'liter-sdk[bedrock]'" in told
 

@@ -89,7 +89,7 @@ def test_awaiting_blocks_run_in_virtual_time(tmp_path: Path) -> None:
 def test_example_runs_without_a_key(example: Path) -> None:
     """An example application finds no key, brings its own provider, and reports the tokens that were used."""
     command = [sys.executable, "-W", "error", "-X", "utf8", str(example)]
-    done = subprocess.run(command, env=without_keys(), capture_output=True, timeout=60, check=False)  # noqa: S603 # our own
+    done = subprocess.run(command, env=without_keys(), capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr.decode()) == (0, "")
     assert "tokens" in done.stdout.decode()
 
@@ -136,7 +136,7 @@ def test_readme_shows_the_demo() -> None:
     assert wanted
     command = [sys.executable, "-X", "utf8", "-m", "liter", "demo"]
     environment = {**without_keys(), "COLUMNS": "100"}
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)  # noqa: S603 # our own
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0
     assert wanted <= {line.strip(" ─") for line in done.stdout.decode().splitlines()}
 

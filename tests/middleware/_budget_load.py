@@ -159,7 +159,7 @@ def _linked(layer: object, call_next: Handler) -> Handler:
 def main() -> None:
     """Run as one of several processes; the arguments come in two lines from the one that started it."""
     load = msgspec.json.decode(sys.stdin.readline(), type=Load)
-    make_store, make_ledger = pickle.loads(bytes.fromhex(sys.stdin.readline()))  # noqa: S301 # our parent's
+    make_store, make_ledger = pickle.loads(bytes.fromhex(sys.stdin.readline()))
 
     async def run(make_store: Callable[[], Store], make_ledger: Callable[[], LedgerStore]) -> Seen:
         store, ledger = make_store(), make_ledger()

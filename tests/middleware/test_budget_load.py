@@ -123,7 +123,7 @@ def run_processes(load: Load, make_store: Callable[[], Store], path: Path) -> li
     """Run the load in four processes at once, with one store and one ledger."""
     started = []
     for number, backend in enumerate(BACKENDS):
-        process = subprocess.Popen(  # noqa: S603 # this interpreter and a program of ours
+        process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("_budget_load.py")), backend],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -147,7 +147,7 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
         pytest.skip("redis-server is not installed: apt-get install redis-server")
     port = free_port()
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path), "--save", ""]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:  # noqa: S603 # found by which
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         for _ in range(500):
             try:
                 socket.create_connection(("127.0.0.1", port)).close()

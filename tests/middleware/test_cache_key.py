@@ -248,7 +248,7 @@ print(keys.key(call))
 def test_the_key_is_the_same_in_every_process() -> None:
     """It does not depend on the seed of the process's hashes: what is kept is found after a restart."""
     keys = {
-        subprocess.run(  # noqa: S603 # the interpreter that runs this
+        subprocess.run(
             [sys.executable, "-c", SCRIPT], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
         ).stdout
         for seed in ("1", "2")

@@ -105,7 +105,7 @@ async def test_a_prefix_that_is_not_repeated_breaks_the_stream(make_call: MakeCa
     with pytest.raises(StreamingError, match="repeat the prefix"):
         async with to("a", answers="repeated")(make_call(request=REQUEST, stream=True), handler) as reply:
             async for event in reply:
-                got.append(event.text)  # noqa: PERF401 # kept when it breaks
+                got.append(event.text)
     assert "".join(got) == "Up in"
     assert handler.open == 0
 
@@ -119,7 +119,7 @@ async def test_it_may_break_again(make_call: MakeCall) -> None:
     with pytest.raises(StreamingError) as caught:
         async with to("x", "y")(make_call(request=REQUEST, stream=True), handler) as reply:
             async for event in reply:
-                got.append(event.text)  # noqa: PERF401 # kept when it breaks
+                got.append(event.text)
     assert caught.value is reply.error is last
     assert got == ["a", "b", "c"]
     assert [call.request.conversation[-1].content for call in handler.calls[1:]] == ["a", "ab"]  # type: ignore[attr-defined] # a chat
@@ -356,7 +356,7 @@ def test_no_text_is_lost_or_repeated(answer: str, data: st.DataObject) -> None:
         try:
             async with fallback(call, ScriptedHandler(*outcomes)) as reply:
                 async for event in reply:
-                    got.append(event.text)  # noqa: PERF401 # kept when it breaks
+                    got.append(event.text)
         except StreamingError:
             return False
         return True

@@ -82,7 +82,7 @@ async def test_it_may_break_again(make_call: MakeCall) -> None:
     with pytest.raises(StreamingError) as caught:
         async with to("x", "y")(make_call(request=REQUEST, stream=True), handler) as reply:
             async for event in reply:
-                got.append(event)  # noqa: PERF401 # kept when it breaks
+                got.append(event)
     assert caught.value is reply.error is last
     assert [(event.text, event.restarted) for event in got] == [("a", False), ("b", True), ("c", True)]
     assert accumulate(got).text == "c"

@@ -233,7 +233,7 @@ async def test_a_blocked_response() -> None:
         seen: list[ResponseEvent] = []
         with pytest.raises(ContentPolicyError) as caught:
             async for event in await client.response_stream(model="gpt-5", input="Tell me."):
-                seen.append(event)  # noqa: PERF401 # what is seen before the error
+                seen.append(event)
     assert caught.value.code == "no secrets"
     assert "secret" not in str(seen)
 

@@ -170,7 +170,7 @@ async def test_a_backoff_that_does_not_fit_is_told_too(make_call: MakeCall) -> N
         async with Retry(random=Random(1), initial=8.0)(make_call(timeouts=Timeouts(total=1.001)), handler):
             pass
     assert error.retry_after == Random(1).uniform(0.0, 8.0)
-    assert pickle.loads(pickle.dumps(error)).retry_after == error.retry_after  # noqa: S301 # our own
+    assert pickle.loads(pickle.dumps(error)).retry_after == error.retry_after
 
 
 @pytest.mark.anyio

@@ -46,7 +46,7 @@ class RedisServer:
         self.start()
 
     def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)  # noqa: S603 # found by which
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         for _ in range(500):
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return
@@ -138,7 +138,7 @@ async def test_two_processes_keep_one_limit(store_url: str) -> None:
     per_second, burst, seconds = 40.0, 5.0, 1.5
     command = [sys.executable, "-c", WORKER, store_url, str(per_second), str(burst), str(seconds)]
     workers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603, ASYNC220
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
         for _ in range(2)
     ]
     for worker in workers:

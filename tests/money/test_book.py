@@ -357,4 +357,4 @@ def test_prices_are_not_read_at_import() -> None:
         "assert list(client.prices._decoded) == ['openai']\n"
     )
     command = [sys.executable, "-W", "error", "-c", program]
-    subprocess.run(command, check=True, cwd=ROOT, timeout=60)  # noqa: S603 # our own
+    subprocess.run(command, check=True, cwd=ROOT, timeout=60)

@@ -33,7 +33,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     if missing:
         pytest.skip(f"no {', '.join(missing)}: pip install --group realserver")
     model = tmp_path_factory.mktemp("model") / "noise.gguf"
-    subprocess.run([sys.executable, HERE / "make_model.py", model], check=True)  # noqa: S603
+    subprocess.run([sys.executable, HERE / "make_model.py", model], check=True)
     running: dict[tuple[str, ...], str] = {}
     with ExitStack() as stack:
 
@@ -49,9 +49,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 def _served(model: Path, arguments: tuple[str, ...]) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, HERE / "serve.py", model, str(port), *arguments]
-    process = subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         assert process.stdin is not None
         assert process.stdout is not None

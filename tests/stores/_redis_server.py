@@ -31,7 +31,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)  # noqa: S603 # found by which
+        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         for _ in range(500):
             try:
                 if self.ask("PING") == b"+PONG":

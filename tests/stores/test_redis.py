@@ -265,9 +265,7 @@ def test_without_the_extra_the_error_names_it() -> None:
         "MemoryStore()\n"
         "RedisStore('redis://host')\n"
     )
-    done = subprocess.run(  # noqa: S603 # this interpreter
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "ImportError: RedisStore needs coredis: pip install 'liter-sdk[redis]'" in done.stderr
 
 

@@ -158,7 +158,7 @@ anyio.run(main)
 def test_a_process_that_is_killed_has_lost_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     """Each row that a call had returned for is there after kill -9, whole."""
     path = tmp_path / "ledger.db"
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(path)], stdout=subprocess.PIPE, text=True)  # noqa: S603
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     told = [process.stdout.readline().strip() for _ in range(300)]
     process.kill()

@@ -125,7 +125,7 @@ anyio.run(main, backend="trio")
 """
     environment = {**os.environ, **{f"OTEL_{signal}_EXPORTER": "console" for signal in SIGNALS}}
     root = Path(__file__).parents[2]
-    done = subprocess.run(  # noqa: S603 # our own
+    done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         env={**environment, "PYTHONPATH": str(root)},
         capture_output=True,

@@ -135,7 +135,7 @@ def test_the_error_tells_everything_and_pickles() -> None:
     with pytest.raises(LayerConformanceError) as caught:
         check_layer(lambda: swallows)
     error = caught.value
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 # our own
+    copy = pickle.loads(pickle.dumps(error))
     assert (copy.rule, copy.scenario, copy.backend) == (2, "the consumer raises (unary)", "asyncio")
     assert str(copy) == str(error)
     assert isinstance(error, AssertionError)
@@ -158,5 +158,5 @@ sys.modules["trio"] = None
 from liter.testing import check_layer
 check_layer(lambda: lambda call, call_next: call_next(call))
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 # our own
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "trio is not installed: check_layer checks on asyncio alone" in done.stderr

@@ -40,7 +40,7 @@ KEYS = AwsKeys(access_key_id="AKIDEXAMPLE", secret_access_key=Secret("secret"), 
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
 
 
-def signing(secret: str = "secret", key_id: str = "AKIDEXAMPLE") -> AwsCredentials:  # noqa: S107 # of nobody
+def signing(secret: str = "secret", key_id: str = "AKIDEXAMPLE") -> AwsCredentials:
     return AwsCredentials(access_key_id=key_id, secret_access_key=secret, session_token="token", environ={})
 
 

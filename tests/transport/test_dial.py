@@ -383,7 +383,7 @@ async def test_real_tls(
             await stream.send(await stream.receive())
 
     sockets = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = sockets.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 # not Django's
+    port = sockets.extra(anyio.abc.SocketAttribute.local_port)
     listener = TLSListener(sockets, server_context, standard_compatible=False)
     async with listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, handle)

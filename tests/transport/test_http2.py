@@ -664,7 +664,7 @@ async def test_over_tls() -> None:
         await H2Server(httpcore_stream(stream), echo).run()
 
     sockets = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = sockets.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 # not Django's
+    port = sockets.extra(anyio.abc.SocketAttribute.local_port)
     listener = TLSListener(sockets, server_context, standard_compatible=False)
     async with listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, handle)
