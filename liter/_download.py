@@ -3,8 +3,9 @@
 import hashlib
 import os
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from anyio.to_thread import run_sync
 
@@ -62,7 +63,8 @@ async def _fetch(
     async with stream:
         # A server that does not know parts sends all of it.
         done = start if stream.status == 206 else 0
-        file = await run_sync(_open, part, "ab" if done else "wb")
+        # Unbuffered: what was received is on the disk when the next piece is asked for.
+        file = await run_sync(FileIO, part, "ab" if done else "wb")
         try:
             async for piece in stream:
                 await run_sync(file.write, piece)
@@ -78,8 +80,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _open(path: Path, mode: str) -> BinaryIO:
-    # Unbuffered: what was received is on the disk when the next piece is asked for.
-    return open(path, mode, buffering=0)  # type: ignore[return-value] # noqa: PTH123 # binary; the caller closes it

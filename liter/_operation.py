@@ -152,7 +152,7 @@ class _Bound(Generic[Request, Result]):
         return meant.removesuffix(".")
 
     @property
-    def __doc__(self) -> str | None:  # type: ignore[override]
+    def __doc__(self) -> str | None:  # type: ignore[override] # each method has its own
         return self._run.__doc__
 
     @property

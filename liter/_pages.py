@@ -1,7 +1,7 @@
 """Lists that come in pages: awaiting gives the first page, iterating walks all of them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -66,7 +66,7 @@ class PageWalk(AsyncIterator[P], Generic[Item, P]):
         if request is None:
             raise StopAsyncIteration
         page = await self._fetch(request)
-        after: str | None = getattr(page, "next_after")  # noqa: B009 # every page has it; see Page
+        after = cast("Page[Item]", page).next_after
         # A provider that gives the same page again would be walked for ever.
         self._next = None if after is None or after in self._seen else replace(request, after=after)
         if after is not None:
@@ -84,5 +84,5 @@ class Items(AsyncIterator[Item], Generic[Item, P]):
     async def __anext__(self) -> Item:
         while not self._ready:
             page = await self._pages.__anext__()
-            self._ready = list(reversed(getattr(page, "data")))  # noqa: B009 # as above
+            self._ready = list(reversed(cast("Page[Item]", page).data))
         return self._ready.pop()

@@ -17,10 +17,11 @@ class CancelAt(Awaitable[None]):
     @types.coroutine
     def _run(self, scope: anyio.CancelScope) -> Generator[object, object, None]:
         waiting = self.call.__await__()
-        step: Callable[[], object] = lambda: next(waiting)  # noqa: E731
+        resume: Callable[[object], object] = waiting.send
+        given: object = None
         while True:
             try:
-                wanted = step()
+                wanted = resume(given)
             except StopIteration:
                 return
             self.waited += 1
@@ -29,10 +30,9 @@ class CancelAt(Awaitable[None]):
             try:
                 got = yield wanted
             except BaseException as error:  # noqa: BLE001 # handed on
-                thrown = error
-                step = lambda: waiting.throw(thrown)  # noqa: E731, B023
+                resume, given = waiting.throw, error
             else:
-                step = lambda: waiting.send(got)  # noqa: E731, B023
+                resume, given = waiting.send, got
 
     def __await__(self) -> Generator[object, object, None]:
         with anyio.CancelScope() as scope:  # noqa: ASYNC100 # `yield from` waits

@@ -14,6 +14,6 @@ async def serving(simulator: Simulator, **options: object) -> AsyncIterator[LlmC
     given = {"api_key": "sk-any", "middleware": [Retry(initial=0.1)], **options}
     async with (
         simulator.serve_memory() as network,
-        LlmClient(network_backend=network, **given) as client,  # type: ignore[arg-type] # options of the client
+        LlmClient(network_backend=network, **given) as client,
     ):
         yield client

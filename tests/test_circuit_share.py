@@ -25,7 +25,7 @@ NO = ServerError("no")
 
 
 def breaker(store: MemoryStore, **options: str) -> CircuitBreaker:
-    return CircuitBreaker(POLICY, store=store, **options)  # type: ignore[arg-type] # a parameter
+    return CircuitBreaker(POLICY, store=store, **options)
 
 
 async def enter(layer: CircuitBreaker | Router, call: Call[object], *outcomes: object) -> tuple[Exception | None, int]:
@@ -43,7 +43,7 @@ async def wait_of(layer: CircuitBreaker, call: Call[object]) -> float:
     """Return for how long it is refused before it is sent; 0.0 if it was let through."""
     error, sent = await enter(layer, call)
     assert (error is None) is (sent == 1)
-    return 0.0 if error is None else error.retry_after or 0.0  # type: ignore[attr-defined] # a refusal
+    return 0.0 if error is None else error.retry_after or 0.0
 
 
 class FailingStore(MemoryStore):
@@ -328,8 +328,8 @@ async def test_a_slow_look_takes_nothing_back(make_call: MakeCall) -> None:
 def test_bad_input() -> None:
     """A word that means nothing is refused."""
     for make in (
-        lambda: CircuitBreaker(on_store_error="perhaps"),  # type: ignore[arg-type] # on purpose
-        lambda: Router({"a": [Deployment("b")]}, on_store_error="perhaps"),  # type: ignore[arg-type] # on purpose
+        lambda: CircuitBreaker(on_store_error="perhaps"),  # on purpose
+        lambda: Router({"a": [Deployment("b")]}, on_store_error="perhaps"),  # on purpose
     ):
         with pytest.raises(ValueError, match="on_store_error must be 'open' or 'closed'"):
             make()

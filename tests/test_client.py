@@ -122,21 +122,21 @@ async def test_bad_arguments_fail_before_any_io() -> None:
             with pytest.raises(ValueError, match=match):
                 await client.chat_stream(model=GPT, messages=HI, **keywords)
         with pytest.raises(ValueError, match="'messages' is missing"):
-            await client.chat(model=GPT)  # type: ignore[call-overload]
+            await client.chat(model=GPT)
         with pytest.raises(ValueError, match="ready ChatCompletionRequest"):
-            await client.chat(liter.ChatCompletionRequest(model=GPT, messages=HI), temperature=1)  # type: ignore[call-overload]
+            await client.chat(liter.ChatCompletionRequest(model=GPT, messages=HI), temperature=1)
         for given in (({"model": GPT},), ("gpt-4o", HI)):
             with pytest.raises(
                 ValueError, match=r"chat takes keywords, as chat\(model=..., messages=...\), or one Chat"
             ):
-                await client.chat(*given)  # type: ignore[call-overload]
+                await client.chat(*given)
         with pytest.raises(
             ValueError, match=r"list_models takes keywords, as list_models\(provider=...\), or one List"
         ):
-            client.list_models("openai")  # type: ignore[call-overload]
+            client.list_models("openai")
         for headers in ({"x-a": "1\r\nx-b: 2"}, ["x-a: 1"]):
             with pytest.raises(liter.InvalidHeaderError):
-                await client.chat(model=GPT, messages=HI, extra_headers=headers)  # type: ignore[arg-type]
+                await client.chat(model=GPT, messages=HI, extra_headers=headers)
         with pytest.raises(liter.BadRequestError, match="cannot be written down: Encoding objects of type object"):
             await client.chat(model=GPT, messages=HI, extra_body={"x": object()})
     assert simulator.requests == []
@@ -177,7 +177,7 @@ async def test_a_method_goes_by_its_own_name() -> None:
         with pytest.raises(
             AttributeError, match=r"client.chat is the method itself: client.chat\(...\), no .completions"
         ):
-            client.chat.completions  # type: ignore[attr-defined]  # noqa: B018
+            _ = client.chat.completions
         assert repr(client.chat).startswith("<method chat of <LlmClient")
 
 
@@ -191,7 +191,7 @@ async def test_a_method_goes_by_its_own_name() -> None:
         ("timeout", {"timeout": -1}),
         ("timeout", {"timeout": True}),
         ("timeout.connect", {"timeout": Timeouts(connect=0)}),
-        ("timeout.total must be a positive number", {"timeout": Timeouts(total="5")}),  # type: ignore[arg-type]
+        ("timeout.total must be a positive number", {"timeout": Timeouts(total="5")}),
         ("http2 must be True or False, not 'no'", {"http2": "no"}),
         ("trust_environment must be True or False, not 0", {"trust_environment": 0}),
         ("max_connections must be a whole number", {"max_connections": "5"}),
@@ -218,7 +218,7 @@ async def test_a_method_goes_by_its_own_name() -> None:
 def test_bad_construction(match: str, options: dict[str, object]) -> None:
     """Arguments of the client are checked when it is made. What may be a key is not shown."""
     with pytest.raises(ValueError, match=match) as caught:
-        LlmClient(**options)  # type: ignore[arg-type]
+        LlmClient(**options)
     assert "canary" not in str(caught.value)
 
 
@@ -343,7 +343,7 @@ async def test_structured_output_comes_back_parsed(model: str) -> None:
 )
 async def test_faults_become_errors_by_fact(model: str, fault: object, error: type[liter.LlmError]) -> None:
     """The same fault is the same class on every wire, with fields filled, no key in it, and nothing left open."""
-    simulator = Simulator(faults=[fault])  # type: ignore[list-item]
+    simulator = Simulator(faults=[fault])
     async with serving(simulator, middleware=[], max_response_bytes=100_000, timeout=30) as client:
         with pytest.raises(error) as caught:
             await client.chat(model=model, messages=HI)
@@ -397,7 +397,7 @@ async def test_an_error_carries_the_headers_of_its_answer(stream: bool) -> None:
 )
 async def test_a_stream_that_breaks_tells_what_had_come(model: str, fault: object, error: type[liter.LlmError]) -> None:
     """After the first event a fault is raised in its place, once, with the text so far, and never tried again."""
-    simulator = Simulator(reply="one two three four five six seven", faults=[fault])  # type: ignore[list-item]
+    simulator = Simulator(reply="one two three four five six seven", faults=[fault])
     async with serving(simulator, max_event_bytes=100_000, timeout=30) as client:
         stream = await client.chat_stream(model=model, messages=HI)
         texts: list[str] = []
@@ -466,7 +466,7 @@ async def test_a_refusal_after_a_streams_opening_is_still_a_refusal() -> None:
 )
 async def test_each_limit_says_its_name(timeouts: Timeouts, fault: object, stream: bool, limit: str) -> None:
     """The limit that ends first raises, names itself and its length, at its time and not later."""
-    simulator = Simulator(faults=[fault])  # type: ignore[list-item]
+    simulator = Simulator(faults=[fault])
     async with serving(simulator) as client:
         began = anyio.current_time()
         with pytest.raises(liter.LlmTimeoutError, match="5 s") as caught:

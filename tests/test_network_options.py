@@ -170,7 +170,7 @@ async def test_keepalive_expiry() -> None:
 class SilentNetwork(httpcore.AsyncNetworkBackend):
     """Nobody ever answers a connection."""
 
-    async def connect_tcp(self, host: str, port: int, **options: object) -> httpcore.AsyncNetworkStream:  # type: ignore[override]
+    async def connect_tcp(self, host: str, port: int, **options: object) -> httpcore.AsyncNetworkStream:
         return await anyio.sleep_forever()
 
 

@@ -61,7 +61,7 @@ async def serving(simulator: Simulator, **options: object) -> AsyncIterator[LlmC
         LlmClient(
             api_keys=dict.fromkeys([*MODELS, "cohere"], "key-of-some-length"),
             network_backend=network,
-            **options,  # type: ignore[arg-type]
+            **options,
         ) as client,
     ):
         yield client
@@ -423,7 +423,7 @@ async def test_requests_that_make_no_batch_are_refused_before_any_io(requests: S
 def test_fields_that_make_no_sense(fields: dict[str, object], told: str) -> None:
     """Each names itself, and what would be right."""
     with pytest.raises(ValueError, match=told):
-        CreateBatchRequest(**fields)  # type: ignore[arg-type]
+        CreateBatchRequest(**fields)
 
 
 async def test_who_has_no_batches_is_told_before_any_io() -> None:
@@ -444,9 +444,9 @@ async def test_who_has_no_batches_is_told_before_any_io() -> None:
             if provider != "xai":
                 given = {"requests": chats(MODELS[provider], 1)}
             with pytest.raises(BadRequestError, match="does not take 'metadata' of a batch"):
-                await client.create_batch(**given, metadata={"a": "b"})  # type: ignore[arg-type]
+                await client.create_batch(**given, metadata={"a": "b"})
             with pytest.raises(BadRequestError, match="the completion_window '9h'"):
-                await client.create_batch(**given, completion_window="9h")  # type: ignore[arg-type]
+                await client.create_batch(**given, completion_window="9h")
         with pytest.raises(BadRequestError, match="Anthropic takes the requests themselves"):
             await client.create_batch(input_file_id="f", provider="anthropic")
         with pytest.raises(BadRequestError, match="a batch is for one model here"):
@@ -715,7 +715,7 @@ async def test_waits_that_make_no_sense(options: dict[str, float], told: str) ->
     simulator = Simulator()
     async with serving(simulator) as client:
         with pytest.raises(ValueError, match=told):
-            await client.wait_for_batch("batch_1", **options)  # type: ignore[arg-type]
+            await client.wait_for_batch("batch_1", **options)
         with pytest.raises(ValueError, match="give a batch, or its id"):
             await client.wait_for_batch("")
         with pytest.raises(ValueError, match="unknown option 'temperature'"):

@@ -229,7 +229,7 @@ def test_explain_prints_the_plan() -> None:
     def audit(call: object, call_next: object) -> object:
         raise NotImplementedError
 
-    client = LlmClient(api_key="sk", middleware=[audit, Retry(max_retries=2), Concurrency(5)])  # type: ignore[list-item]
+    client = LlmClient(api_key="sk", middleware=[audit, Retry(max_retries=2), Concurrency(5)])
     assert client.explain() == (
         "1. calls     audit\n"
         f"2. calls     {Retry(max_retries=2)!r}\n"

@@ -251,7 +251,7 @@ def run(main: Callable[[], Awaitable[None]], backend: str) -> None:
         trio.run(main, clock=MockClock(autojump_threshold=0))
     else:
         with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-            runner.run(main())  # type: ignore[arg-type]
+            runner.run(main())
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -16,7 +16,7 @@ HERE = CallOptions()
 def router(
     home: str | None = "openai", *own: object, environ: dict[str, str] | None = None, **options: object
 ) -> RouteTable:
-    return RouteTable(Catalog(own), home, environ=environ or {}, **options)  # type: ignore[arg-type]
+    return RouteTable(Catalog(own), home, environ=environ or {}, **options)
 
 
 @pytest.mark.parametrize(

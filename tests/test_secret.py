@@ -51,4 +51,4 @@ def test_only_reveal_gives_it_out() -> None:
 def test_only_text_is_secret() -> None:
     """Anything but a str is refused, without showing it."""
     with pytest.raises(TypeError, match="bytes"):
-        Secret(TEXT.encode())  # type: ignore[arg-type]
+        Secret(TEXT.encode())

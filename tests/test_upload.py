@@ -156,7 +156,7 @@ async def test_a_file_that_changes_while_it_is_sent_is_an_error(tmp_path: Path) 
 def test_what_can_be_no_file_is_told_by_its_parameter(source: object, told: str) -> None:
     """With what could."""
     with pytest.raises(ValueError, match=told):
-        File.of(source, "file")  # type: ignore[arg-type]
+        File.of(source, "file")
 
 
 async def test_a_missing_file_is_told_before_anything_is_sent(tmp_path: Path) -> None:

@@ -32,8 +32,9 @@ async def wait_for_batch(
         raise ValueError(f"poll must be a positive number of seconds, not {poll!r}")
     if not (_is_number(max_poll) and poll <= max_poll < math.inf):
         raise ValueError(f"max_poll must be poll ({poll!r}) or more seconds, not {max_poll!r}")
+    limit = math.inf if timeout is None else timeout
     last: BatchObject | None = None
-    with anyio.move_on_after(timeout):
+    with anyio.move_on_after(limit):
         failures, bound = 0, poll
         while True:
             least = 0.0
@@ -55,9 +56,7 @@ async def wait_for_batch(
             # Half of it is certain, so that many who wait do not all ask at once, nor anybody at once again.
             await anyio.sleep(max(least, random.uniform(bound / 2, bound)))
             bound = min(max_poll, bound * GROWTH)
-    if timeout is None:  # pragma: no cover # without a limit nothing ends the loop but its return
-        raise AssertionError
-    raise LlmTimeoutError(_told(last, timeout), limit="total", seconds=timeout, partial=last)
+    raise LlmTimeoutError(_told(last, limit), limit="total", seconds=limit, partial=last)
 
 
 def _is_number(value: object) -> bool:

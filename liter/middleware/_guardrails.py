@@ -80,7 +80,7 @@ class Guardrails:
         if not self.rules:
             raise ValueError('rules must be one or more, such as [Rule("secret", action="block")]')
         for rule in self.rules:
-            if not isinstance(rule, Rule):  # pyright: ignore[reportUnnecessaryIsInstance] # callers without types
+            if not isinstance(rule, Rule):
                 raise ValueError(f"rules must be Rule objects, not {rule!r}")
         if not isinstance(window, int) or window < 1:  # pyright: ignore[reportUnnecessaryIsInstance] # as above
             raise ValueError(f"window must be 1 or more characters, not {window!r}")

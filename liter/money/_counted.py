@@ -56,7 +56,7 @@ def counted(request: msgspec.Struct, value: object, usage: Usage | None) -> Usag
     if not counts:
         return usage
     if usage is None:
-        return Usage(**counts)  # type: ignore[arg-type]  # counts of these names only
+        return Usage(**counts)  # type: ignore[arg-type] # counts of these names only
     return replace(usage, **{name: count for name, count in counts.items() if getattr(usage, name) is None})
 
 

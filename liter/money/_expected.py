@@ -24,15 +24,15 @@ def output_limit(request: msgspec.Struct, usual: int) -> int:
             break
     else:
         limit = usual if names else 0
-    choices: int | None = getattr(request, "n") if several else None  # noqa: B009 # not all requests have one
+    choices: int | None = getattr(request, several) if several else None
     return limit * (choices or 1)
 
 
 @lru_cache(maxsize=256)
-def _limits_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, ...], bool]:
-    """Name the fields of a request that may limit its output, and tell whether it may ask for several choices."""
+def _limits_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, ...], str]:
+    """Name the fields of a request that may limit its output, and the one that asks for several choices, if any."""
     fields = kind.__struct_fields__
-    return tuple(name for name in _LIMITS if name in fields), "n" in fields
+    return tuple(name for name in _LIMITS if name in fields), "n" if "n" in fields else ""
 
 
 def expected_usage(request: msgspec.Struct, *, size: int, usual_output: int) -> Usage:

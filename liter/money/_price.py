@@ -155,7 +155,7 @@ def read_price(told: object) -> Price:
         # Keys of a file are text, and may be written as 200_000.
         steps = cast("Mapping[str, object]", above)
         fields["above"] = {int(size): read_price(step) for size, step in steps.items()}
-    return Price(**cast("dict[str, Amount]", fields))  # type: ignore[arg-type]  # checked by Price itself
+    return Price(**cast("dict[str, Amount]", fields))  # type: ignore[arg-type] # checked by Price itself
 
 
 def row_of(model: str, prices: "Price | Sequence[Price]", *, own: bool = False) -> Row:

@@ -161,12 +161,13 @@ class Blocks:
             return None
         blocks: list[Block] = []
         for block, fragments in zip(self._blocks, self._fragments, strict=True):
-            text = "".join(fragments)
-            if block.get("type") == "text":
-                block = {**block, "text": text}  # noqa: PLW2901 # what it is when whole
-            elif block.get("type") == "thinking":
-                block = {**block, "thinking": [{"type": "text", "text": text}]}  # noqa: PLW2901
-            blocks.append(block)
+            text, kind = "".join(fragments), block.get("type")
+            if kind == "text":
+                blocks.append({**block, "text": text})
+            elif kind == "thinking":
+                blocks.append({**block, "thinking": [{"type": "text", "text": text}]})
+            else:
+                blocks.append(block)
         return NativeContent(provider=provider, blocks=blocks)
 
 

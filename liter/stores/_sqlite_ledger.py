@@ -47,6 +47,7 @@ PRAGMA application_id = {_APPLICATION_ID};
 """
 
 _INSERT = f"INSERT INTO attempts ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 # our fields
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM attempts WHERE time >= ? AND time < ? ORDER BY time, id"  # noqa: S608 # our fields
 
 # Rows that were not waited for are written when there are this many of them, or the first is this old (seconds).
 _LOT = 1000
@@ -118,11 +119,8 @@ class SqliteLedger:
             connection = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=self._timeout)
             try:
                 _check_application(connection, self._path, may_be_new=False)
-                chosen = connection.execute(
-                    f"SELECT {', '.join(_COLUMNS)} FROM attempts WHERE time >= ? AND time < ? ORDER BY time, id",  # noqa: S608
-                    (-1e300 if since is None else since, 1e300 if until is None else until),
-                )
-                for values in chosen:
+                span = (-1e300 if since is None else since, 1e300 if until is None else until)
+                for values in connection.execute(_SELECT, span):
                     yield _row(values)
             finally:
                 connection.close()

@@ -117,8 +117,8 @@ ROUTE_MODEL: Final = "liter.route.model"
 
 # Metrics
 DURATION: Final = "gen_ai.client.operation.duration"
-TOKEN_USAGE: Final = "gen_ai.client.token.usage"  # noqa: S105 # no password
-TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105
+TOKEN_USAGE: Final = "gen_ai.client.token.usage"  # noqa: S105 # a token of a model, no password
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 # as above
 OPERATION_FIRST_CHUNK: Final = "gen_ai.client.operation.time_to_first_chunk"
 OPERATION_PER_CHUNK: Final = "gen_ai.client.operation.time_per_output_chunk"
 INFERENCE_DURATION: Final = "gen_ai.client.inference.duration"
@@ -127,7 +127,7 @@ INFERENCE_PER_CHUNK: Final = "gen_ai.client.inference.time_per_output_chunk"
 INFERENCE_TOKENS: Final = "gen_ai.client.inference.usage.{}"
 INFERENCE_INPUT: Final = "gen_ai.client.inference.operation.input_tokens"
 INFERENCE_OUTPUT: Final = "gen_ai.client.inference.operation.output_tokens"
-TOKEN_MODALITY: Final = "gen_ai.token.modality"  # noqa: S105
+TOKEN_MODALITY: Final = "gen_ai.token.modality"  # noqa: S105 # as above
 COST_METRIC: Final = "operation.cost"
 HTTP_DURATION: Final = "http.client.request.duration"
 ATTEMPTS_METRIC: Final = "liter.client.attempts"

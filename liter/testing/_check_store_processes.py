@@ -94,7 +94,7 @@ class _Rival:
 def main() -> None:
     """Run as a rival: the arguments come as a line of hexadecimal digits, from the process that started this one."""
     make_store, one, other, what, times = pickle.loads(bytes.fromhex(sys.stdin.readline()))  # noqa: S301 # our parent's
-    store: Store = pickle.loads(make_store)()  # noqa: S301
+    store: Store = pickle.loads(make_store)()  # noqa: S301 # as above
     asyncio.run(_work(store, one, other, what, times))
 
 

@@ -24,7 +24,7 @@ class Vector(Numbers):
     @classmethod
     def of(cls, numbers: Sequence[float] = ()) -> "Vector":
         """Make one of numbers, in double precision."""
-        return cls("d", numbers)  # pyright: ignore[reportReturnType] # array's constructor hides the subclass
+        return cls("d", numbers)
 
     @classmethod
     def of_bytes(cls, data: bytes, typecode: Literal["f", "d"] = "f") -> "Vector":
@@ -36,7 +36,7 @@ class Vector(Numbers):
         vector.frombytes(data)
         if sys.byteorder == "big":
             vector.byteswap()
-        return vector  # pyright: ignore[reportReturnType] # as above
+        return vector
 
     def array(self) -> "NDArray[np.float32 | np.float64]":
         """The vector as a numpy array that shares its memory: nothing is copied.

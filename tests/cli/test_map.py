@@ -163,7 +163,7 @@ def test_results_can_be_put_in_the_order_of_the_requests(serve: Serve, capsys: C
     found = read()
     assert main(command(served, "--ordered")) == 0
     assert list(read()) == names
-    failed = next(name for name in names if found[name]["response"]["status_code"] == 400)  # type: ignore[index]
+    failed = next(name for name in names if found[name]["response"]["status_code"] == 400)
     assert {name: line for name, line in read().items() if name != failed} == {
         name: line for name, line in found.items() if name != failed
     }

@@ -214,7 +214,7 @@ async def test_it_needs_a_way_to_fetch():
     ("given", "told"),
     [
         ("token", "TypeError: fetch gave str, not Fetched"),
-        (Fetched(credential=Secret("token"), expires=datetime(2040, 1, 1)), "ValueError: .* has no time zone"),  # noqa: DTZ001
+        (Fetched(credential=Secret("token"), expires=datetime(2040, 1, 1)), "ValueError: .* has no time zone"),  # noqa: DTZ001 # the mistake
     ],
 )
 async def test_what_fetch_must_not_give_is_told_to_all(given: object, told: str):
@@ -223,7 +223,7 @@ async def test_what_fetch_must_not_give_is_told_to_all(given: object, told: str)
     class Wrong(Refreshing):
         async def fetch(self) -> Fetched:
             await anyio.sleep(1)
-            return given  # type: ignore[return-value]
+            return given
 
     source = Wrong()
     for error in [*await gather(source, 3), *await gather(source, 1)]:

@@ -73,7 +73,7 @@ async def test_what_a_function_gives_is_checked():
     """Something else than a key is an error that says so and does not show it."""
 
     async def bad_type() -> str:
-        return 5  # type: ignore[return-value] # the mistake under test
+        return 5  # the mistake under test
 
     async def bad_key() -> str:
         return "sk two\nlines"
@@ -84,7 +84,7 @@ async def test_what_a_function_gives_is_checked():
         await FromFunction(bad_key).get()
     assert "sk two" not in str(caught.value)
     with pytest.raises(ValueError, match="callable"):
-        FromFunction("key")  # type: ignore[arg-type] # the mistake under test
+        FromFunction("key")  # the mistake under test
     with pytest.raises(ValueError, match="seconds"):
         FromFunction(bad_key, seconds=0)
 

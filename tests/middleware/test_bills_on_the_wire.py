@@ -95,7 +95,7 @@ async def test_a_cent_is_a_cent(mode: str, tmp_path: Path) -> None:
         fault_kinds=[Refuse(503), ResetAfterEvents(3), Refuse(429, retry_after=0.1)],
         seed=7,
     )
-    budget = Budget(SpendLimit(CENT), mode=mode)  # type: ignore[arg-type] # a parameter
+    budget = Budget(SpendLimit(CENT), mode=mode)
     path = tmp_path / "spend.db"
     ledger = Ledger(str(path), wait=False)
     layers = [ledger, budget, CostTracking(), Retry(initial=0.01, cap=0.05), Hedge(0.1, max_extra=0.5)]

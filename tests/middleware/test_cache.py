@@ -243,7 +243,7 @@ async def test_what_matters_is_the_callers_choice(
 ) -> None:
     """Calls that differ in what was named only share an answer; without the option they do not."""
     handler = ScriptedHandler("whole")
-    for layer, origin in ((Cache(**options), "cache"), (Cache(), "provider")):  # type: ignore[arg-type] # typed above
+    for layer, origin in ((Cache(**options), "cache"), (Cache(), "provider")):
         await read(layer, make_call(request=ASKED), handler)
         assert (await read(layer, make_call(**{"request": ASKED, **other}), handler))[1] == origin
 
@@ -302,7 +302,7 @@ async def test_the_option_of_a_call() -> None:
             for mode in ("off", "use", "use", "refresh", "use")
         ]
         with pytest.raises(ValueError, match="cache must be 'use', 'refresh' or 'off', not 'no-store'"):
-            await client.chat(**QUESTION, cache="no-store")  # type: ignore[arg-type] # misspelt
+            await client.chat(**QUESTION, cache="no-store")  # misspelt
     assert origins == ["provider", "provider", "cache", "provider", "cache"]
     assert len(provider.requests) == 3
 
@@ -376,7 +376,7 @@ async def arrivals(reply: Reply[object], began: float) -> list[tuple[object, flo
 @pytest.mark.parametrize("replay", ["at_once", "timed"])
 async def test_replays_a_stream_at_once_or_as_it_came(make_call: MakeCall, replay: str) -> None:
     """``"timed"`` keeps the time to the first event and all gaps, ``"at_once"`` none."""
-    layer = Cache(replay=replay)  # type: ignore[arg-type] # a literal
+    layer = Cache(replay=replay)
     outcome = Outcome(events=["one", "two", "three"], delay=2, interval=0.5)
     handler = ScriptedHandler(outcome)
     call = make_call(stream=True)
@@ -748,7 +748,7 @@ async def test_a_hit_saved_what_the_winner_of_a_race_cost(make_call: MakeCall, s
     prices = PriceBook().with_({"scripted/scripted": Price(input=1), "scripted/dear": Price(input=100)}, version="test")
     usage = Usage(prompt_tokens=1_000_000, total_tokens=1_000_000)
     answer = {"events": ["a"]} if streamed else {"value": "a"}
-    script = ScriptedHandler(Outcome(delay=2.0, usage=usage, **answer), Outcome(value="late", delay=20.0))  # type: ignore[arg-type]
+    script = ScriptedHandler(Outcome(delay=2.0, usage=usage, **answer), Outcome(value="late", delay=20.0))
 
     def second_elsewhere(call: Call[R]) -> AbstractAsyncContextManager[Reply[R]]:
         return script(call.to("dear") if call.attempts else call)
@@ -799,7 +799,7 @@ async def test_what_a_hit_saved_may_be_unknown(make_call: MakeCall) -> None:
 def test_bad_arguments_are_refused(options: dict[str, object], message: str) -> None:
     """What makes no sense is told when the cache is made, with the field and what would be right."""
     with pytest.raises(ValueError, match=message):
-        Cache(**options)  # type: ignore[arg-type] # that is the point
+        Cache(**options)  # that is the point
 
 
 async def _embed(text: str) -> Sequence[float]:

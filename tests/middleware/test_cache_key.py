@@ -160,7 +160,7 @@ def test_sources_of_keys_are_accounts() -> None:
     """Where a key comes from a source, another source is another account; one that cannot be told apart has no key."""
 
     class Unhashable(FromEnvironment):
-        __hash__ = None  # type: ignore[assignment]
+        __hash__ = None
 
     one, two = FromEnvironment("ONE"), FromEnvironment("ONE")
     routes = [
@@ -214,7 +214,7 @@ def test_a_file_counts_by_its_content(tmp_path: Path) -> None:
     path.write_bytes(b"sound")
 
     def key(file: object) -> str | None:
-        return KEYS.key(make_call(request=TranscriptionRequest(model="m", file=file)))  # type: ignore[arg-type]
+        return KEYS.key(make_call(request=TranscriptionRequest(model="m", file=file)))
 
     assert key(b"sound") == key(b"sound")
     assert len({key(file) for file in (b"sound", b"noise", ("a.wav", b"sound"), ("a.mp3", b"sound"))}) == 4

@@ -47,7 +47,7 @@ class Embedding:
 
 def asks(text: object, *before: object, **fields: object) -> ChatCompletionRequest:
     messages = [FIRST, *before, {"role": "user", "content": text}]
-    return ChatCompletionRequest(model="scripted", messages=messages, **fields)  # type: ignore[arg-type] # mappings
+    return ChatCompletionRequest(model="scripted", messages=messages, **fields)
 
 
 async def read(layer: Cache, call: Call[object], handler: ScriptedHandler) -> tuple[object, str]:
@@ -161,7 +161,7 @@ async def test_the_last_text_of_the_user_is_compared(make_call: MakeCall) -> Non
     def parts(degrees: str, tail: str) -> ChatCompletionRequest:
         content = [{"type": "text", "text": "turn"}, PICTURE, {"type": "text", "text": f"by {degrees}"}]
         messages = [{"role": "user", "content": content}, {"role": "assistant", "content": tail}]
-        return ChatCompletionRequest(model="scripted", messages=messages)  # type: ignore[arg-type] # mappings
+        return ChatCompletionRequest(model="scripted", messages=messages)
 
     assert (await read(layer, make_call(request=parts("0", "So")), handler))[1] == "provider"
     assert (await read(layer, make_call(request=parts("1", "Well")), handler))[1] == "provider"
@@ -194,7 +194,7 @@ async def test_responses_are_compared_too(
     handler = ScriptedHandler("whole")
 
     async def origin(degrees: int, **fields: object) -> str:
-        request = CreateResponseRequest(model="scripted", input=asked(degrees), **fields)  # type: ignore[arg-type]
+        request = CreateResponseRequest(model="scripted", input=asked(degrees), **fields)
         return (await read(layer, make_call(operation="create_response", request=request), handler))[1]
 
     assert [await origin(degrees) for degrees in (0, 1, 90)] == ["provider", "cache", "provider"]
@@ -326,7 +326,7 @@ async def returns_nan(text: str) -> Sequence[float]:
 
 
 async def returns_none(text: str) -> Sequence[float]:
-    return None  # type: ignore[return-value] # that is the point
+    return None  # that is the point
 
 
 @pytest.mark.anyio
@@ -533,7 +533,7 @@ async def test_through_the_client() -> None:
 def test_bad_arguments_are_refused(options: dict[str, object], message: str) -> None:
     """What makes no sense is told when it is made, with the field and what would be right."""
     with pytest.raises(ValueError, match=message):
-        Semantic(**{"embed": Embedding(), **options})  # type: ignore[arg-type] # that is the point
+        Semantic(**{"embed": Embedding(), **options})  # that is the point
 
 
 _vectors = st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=3, max_size=3).filter(

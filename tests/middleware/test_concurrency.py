@@ -311,7 +311,7 @@ def test_a_loop_given_up_keeps_no_permit() -> None:
     layer.release()
     assert (layer.in_use, layer.waiting) == (0, 0)
     # When its frame ends at last, it must not give back what it never got.
-    waiters[0]._log_destroy_pending = False  # type: ignore[attr-defined] # asyncio's own warning is not the point
+    waiters[0]._log_destroy_pending = False  # asyncio's own warning is not the point
     with suppress(RuntimeError):  # from anyio's cancel scope, as no loop runs
         waiters[0].get_coro().close()
     assert (layer.in_use, layer.waiting) == (0, 0)

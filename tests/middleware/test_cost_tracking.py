@@ -148,7 +148,7 @@ async def test_an_errors_attempts_have_their_costs() -> None:
 @pytest.mark.parametrize("fault", [ResetAfterEvents(6), Truncate(6)], ids=["reset", "truncated"])
 async def test_a_stream_that_broke_is_billed_for_what_came(model: str, fault: object) -> None:
     """The output is estimated from the text that arrived, and the input too where it was not reported."""
-    async with serving(Simulator(reply=SAYS, faults=[fault])) as client:  # type: ignore[list-item]
+    async with serving(Simulator(reply=SAYS, faults=[fault])) as client:
         stream = await client.chat_stream(model=model, messages=HI)
         with pytest.raises(StreamingError) as raised:
             async for _ in stream:
@@ -356,7 +356,7 @@ MakeCall = Callable[..., Call[object]]
 
 async def bill(call: Call[object], wire: Wire, **options: object) -> Cost | None:
     """Run a call through the layer and a wire; give the cost of its only attempt."""
-    layer = CostTracking(**{"prices": PRICES, **options})  # type: ignore[arg-type]
+    layer = CostTracking(**{"prices": PRICES, **options})
     handler: Callable[[Call[object]], AbstractAsyncContextManager[Reply[object]]] = Stack([layer], wire)
     try:
         async with handler(call) as reply:
@@ -524,7 +524,7 @@ async def test_what_is_not_counted_by_tokens(
     ask: MakeCall, operation: str, request_: msgspec.Struct, value: object, price: Mapping[str, int], total: str
 ) -> None:
     """Characters, images and the like are counted from the outside; tokens of other requests are estimated."""
-    book = PriceBook().with_({GPT: Price(**price)})  # type: ignore[arg-type]
+    book = PriceBook().with_({GPT: Price(**price)})
     cost = await bill(ask(request_, operation=operation), Wire(None, OK, value), prices=book)
     assert cost is not None
     assert (cost.total, cost.complete, cost.estimated) == (Decimal(total), True, operation == "embed")
@@ -600,7 +600,7 @@ async def test_nothing_known_is_not_nothing(
 def test_it_belongs_outside(outside: object) -> None:
     """Inside of what repeats, or of a cache, it would not see the whole bill."""
     with pytest.raises(ValueError, match=r"Right is \[CostTracking, \.\.\., "):
-        LlmClient(api_key="sk", middleware=[outside, CostTracking()])  # type: ignore[list-item]
+        LlmClient(api_key="sk", middleware=[outside, CostTracking()])
 
 
 def test_a_clients_prices_are_a_price_book() -> None:
@@ -608,7 +608,7 @@ def test_a_clients_prices_are_a_price_book() -> None:
     mine = PriceBook(version="mine")
     assert (LlmClient(api_key="sk", prices=mine).prices, LlmClient(api_key="sk").prices) == (mine, PriceBook.default())
     with pytest.raises(ValueError, match="prices must be a PriceBook"):
-        LlmClient(api_key="sk", prices={"openai/gpt-4o": 1})  # type: ignore[arg-type]
+        LlmClient(api_key="sk", prices={"openai/gpt-4o": 1})
 
 
 MINE = PriceBook(version="mine").with_({"openai/in-house": Price(input=1000, output=1000)})

@@ -178,8 +178,8 @@ async def test_other_exceptions_come_out(make_call: MakeCall) -> None:
 async def test_when_decides(make_call: MakeCall, when: object, leads: bool) -> None:
     """Conditions are an error class, several, or a function of the error: of the layer, or of a target in its place."""
     for fallback in (
-        Fallback(["other"], when=when),  # type: ignore[arg-type] # each kind
-        Fallback([Target("other", when=when)], when=LlmError if not leads else ServerError),  # type: ignore[arg-type]
+        Fallback(["other"], when=when),
+        Fallback([Target("other", when=when)], when=LlmError if not leads else ServerError),
     ):
         handler = ScriptedHandler(ServiceUnavailableError("down", status=503), "whole")
         try:

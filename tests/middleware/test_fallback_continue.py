@@ -122,7 +122,7 @@ async def test_it_may_break_again(make_call: MakeCall) -> None:
                 got.append(event.text)
     assert caught.value is reply.error is last
     assert got == ["a", "b", "c"]
-    assert [call.request.conversation[-1].content for call in handler.calls[1:]] == ["a", "ab"]  # type: ignore[attr-defined] # a chat
+    assert [call.request.conversation[-1].content for call in handler.calls[1:]] == ["a", "ab"]
     assert (handler.entered, handler.open, handler.leased) == (3, 0, 0)
 
 
@@ -342,7 +342,7 @@ def test_no_text_is_lost_or_repeated(answer: str, data: st.DataObject) -> None:
         outcomes.append(whole(*texts) if end is None else broken(*texts) if texts else broken(""))
         begin = end or 0
     targets = [f"m{number}" for number in range(len(breaks))]
-    fallback = to(*targets, answers=mode) if targets else Fallback(["m"])  # type: ignore[arg-type] # drawn
+    fallback = to(*targets, answers=mode) if targets else Fallback(["m"])
     call: Call[ChatCompletionChunk] = Call(
         operation="chat",
         request=REQUEST,

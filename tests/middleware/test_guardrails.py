@@ -61,7 +61,7 @@ HOLD_AND_BLOCK = Rule("(secret)", action="block", name="no secrets")
 def ask(*messages: object, **fields: object) -> ChatCompletionRequest:
     """A request of these messages, or of one without anything to find."""
     given = messages or (UserMessage(content="hello"),)
-    return ChatCompletionRequest(model="scripted", messages=given, **fields)  # type: ignore[arg-type] # the tests' own
+    return ChatCompletionRequest(model="scripted", messages=given, **fields)
 
 
 def whole(*messages: AssistantMessage) -> ChatCompletionResponse:
@@ -93,7 +93,7 @@ async def streamed(
         read = [event async for event in reply]
         assert reply.finished
     assert all(isinstance(event, ChatCompletionChunk) for event in read)
-    return read  # type: ignore[return-value] # just checked
+    return read
 
 
 async def sent(guardrails: Guardrails, call: Call[object], request: msgspec.Struct) -> ChatCompletionRequest:
@@ -267,7 +267,7 @@ async def test_a_blocked_request_enters_nothing(make_call: MakeCall, stream: boo
 @pytest.mark.parametrize(("on", "into", "out"), [("input", 1, 0), ("output", 0, 1), ("both", 1, 1)])
 async def test_on_says_which_way(make_call: MakeCall, on: str, into: int, out: int) -> None:
     """A rule holds for the request, the reply, or both, whole and streamed."""
-    guardrails = Guardrails([Rule("secret", action="redact", on=on)])  # type: ignore[arg-type] # a parameter
+    guardrails = Guardrails([Rule("secret", action="redact", on=on)])
     request = await sent(guardrails, make_call(), ask(UserMessage(content="secret")))
     assert request.conversation[0].content == ["secret", "[redacted]"][into]
     value = await answered(guardrails, make_call(), whole(AssistantMessage(content="secret")))
@@ -501,7 +501,7 @@ async def test_sources_are_looked_at_in_a_stream(make_call: MakeCall) -> None:
     """As in a whole reply, what a search found is looked at in whichever chunk it comes, one with a text too."""
     guardrails = Guardrails([Rule("secret", action="redact")])
     found = {"search_results": [{"title": "A secret", "snippet": "secret", "url": "https://secret.invalid"}]}
-    events = [text("a"), msgspec.structs.replace(text("b"), **found), ChatCompletionChunk(**found), END]  # type: ignore[arg-type]
+    events = [text("a"), msgspec.structs.replace(text("b"), **found), ChatCompletionChunk(**found), END]
     read = await streamed(guardrails, make_call(), events)
     sources = [event.search_results for event in read if event.search_results]
     assert sources == [[{"title": "A [redacted]", "snippet": "[redacted]", "url": "https://secret.invalid"}]] * 2
@@ -750,7 +750,7 @@ async def test_a_function_that_raises_fails_that_call_alone(make_call: MakeCall,
 
     outcome: object = [text("hi"), END] if stream else whole(AssistantMessage(content="hi"))
     handler, permits = ScriptedHandler(outcome), Concurrency(1)
-    guardrails = Guardrails([Rule(fail_once, action="redact", on=on)])  # type: ignore[arg-type] # a parameter
+    guardrails = Guardrails([Rule(fail_once, action="redact", on=on)])
     stack = Stack([guardrails, permits], handler)
     call = make_call(stream=stream, request=ask())
     with pytest.raises(RuntimeError) as caught:

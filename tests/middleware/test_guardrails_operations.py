@@ -57,7 +57,7 @@ HOLD = Rule("(secret)", action="redact")
 async def serving(reply: str | ModelReply, *layers: object) -> AsyncIterator[LlmClient]:
     async with (
         Simulator(reply=reply).serve_memory() as network,
-        LlmClient(api_key="sk", network_backend=network, middleware=layers) as client,  # type: ignore[arg-type]
+        LlmClient(api_key="sk", network_backend=network, middleware=layers) as client,
     ):
         yield client
 
@@ -146,7 +146,7 @@ def test_code_is_held_back() -> None:
         ResponseEvent(type="error", code="secret", message="no"),
     ]
     *deltas, done, error = guarded(GuardedDeltas, REDACT, events)
-    assert "".join(event.delta for event in deltas) == done.code == "print('[redacted]')"  # type: ignore[attr-defined]
+    assert "".join(event.delta for event in deltas) == done.code == "print('[redacted]')"
     assert error == events[-1]
 
 
@@ -269,8 +269,8 @@ def test_wherever_a_response_is_cut(whole: str, cuts: list[int], rule: Rule, end
     given_ = guarded(GuardedDeltas, rule, [*events, *done])
     if ends:
         assert isinstance(given_[-1], ResponseEvent)
-        assert given_.pop().text == whole.replace("secret", "[redacted]")  # type: ignore[attr-defined]
-    assert "".join(event.delta for event in given_) == whole.replace("secret", "[redacted]")  # type: ignore[attr-defined]
+        assert given_.pop().text == whole.replace("secret", "[redacted]")
+    assert "".join(event.delta for event in given_) == whole.replace("secret", "[redacted]")
 
 
 @given(whole=TEXT, cuts=CUTS, rule=st.sampled_from([REDACT, HOLD]), ends=st.booleans())
@@ -285,7 +285,7 @@ def test_wherever_a_completion_is_cut(whole: str, cuts: list[int], rule: Rule, e
         pieces.append(CompletionResponse(choices=[CompletionChoice(index=0, finish_reason="stop")]))
     texts = {0: "", 1: ""}
     for piece in guarded(GuardedCompletions, rule, pieces):
-        for choice in piece.choices:  # type: ignore[attr-defined]
+        for choice in piece.choices:
             texts[choice.index] += choice.text
     assert set(texts.values()) == {whole.replace("secret", "[redacted]")}
 
@@ -300,7 +300,7 @@ def test_a_transcription_is_held_back() -> None:
     ]
     given_ = guarded(GuardedDeltas, REDACT, events)
     assert "secret" not in str(given_)
-    assert [event.delta or event.text for event in given_] == ["a ", "a [redacted]", "[redacted]", "a [redacted]"]  # type: ignore[attr-defined]
+    assert [event.delta or event.text for event in given_] == ["a ", "a [redacted]", "[redacted]", "a [redacted]"]
 
 
 @pytest.mark.anyio

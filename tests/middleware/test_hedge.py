@@ -104,7 +104,7 @@ async def test_losers_are_closed_before_the_winner_is_handed_out(make_call: Make
             assert closed
 
     call = make_call()
-    async with always(1.0)(call, Slow) as reply:  # type: ignore[arg-type] # a handler for one type of reply
+    async with always(1.0)(call, Slow) as reply:
         assert reply.value == "second"
         assert closed == [call.started + 4.0]
 
@@ -259,7 +259,7 @@ async def test_cancelled_while_losers_close_the_winner_is_closed(make_call: Make
             left.append(self.number)
 
     with anyio.move_on_after(2.0):
-        async with always(1.0)(make_call(), Scope):  # type: ignore[arg-type] # a handler for one type of reply
+        async with always(1.0)(make_call(), Scope):
             await anyio.lowlevel.checkpoint()
             raise AssertionError("it was handed out, and went on")
     assert left == [2]
@@ -570,7 +570,7 @@ async def test_churn_leaves_nothing(make_call: MakeCall, seed: int) -> None:
                 async with hedge(call, handler):
                     assert handler.open == 1
             except LlmError as error:
-                assert error in handler.refusals or isinstance(error, LlmTimeoutError)  # noqa: PT017
+                assert error in handler.refusals or isinstance(error, LlmTimeoutError)  # noqa: PT017 # either is right
         assert all(attempt.outcome != "open" for attempt in call.attempts)
 
     async with anyio.create_task_group() as tasks:

@@ -73,7 +73,7 @@ def test_keeps_the_contract_where_it_lets_a_call_through() -> None:
 def test_a_response_of_no_use_is_refused(response: object) -> None:
     """What is no response is a ValueError at construction that says what would be one."""
     with pytest.raises(ValueError, match=r"^response must be a text"):
-        Mock(response)  # type: ignore[arg-type] # what is tested
+        Mock(response)  # what is tested
 
 
 @pytest.mark.anyio
@@ -301,7 +301,7 @@ async def test_a_function_answers_each_call_by_itself() -> None:
 async def test_what_cannot_answer_says_so(make_call: MakeCall, response: object, fields: dict[str, object]) -> None:
     """A response of the wrong kind for the call is a ValueError, and not a strange reply."""
     with pytest.raises(ValueError, match=r"give|mocks|must be"):
-        async with Mock(response)(make_call(**fields), ScriptedHandler("never")):  # type: ignore[arg-type] # tested
+        async with Mock(response)(make_call(**fields), ScriptedHandler("never")):  # tested
             pass
 
 

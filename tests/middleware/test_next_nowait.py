@@ -65,7 +65,7 @@ def handler(source: Source) -> Callable[[Call[R]], AbstractAsyncContextManager[R
 async def texts_of(layers: Sequence[object], source: Source, *, nowait: bool) -> tuple[list[str], str | None]:
     """Read a stream to its end. Returns its texts, and the name of the error that broke it."""
     texts: list[str] = []
-    async with Stack(layers, handler(source))(CALL) as reply:  # type: ignore[arg-type] # each is a layer
+    async with Stack(layers, handler(source))(CALL) as reply:
         while True:
             try:
                 event = reply.next_nowait() if nowait else None

@@ -212,7 +212,7 @@ class LetsIn(ScriptedHandler):
     """Lets the first call through after 3 seconds, and refuses the second after 5."""
 
     @asynccontextmanager
-    async def __call__(self, call: Call[R], /) -> AsyncIterator[Reply[R]]:  # type: ignore[override]
+    async def __call__(self, call: Call[R], /) -> AsyncIterator[Reply[R]]:
         if call.attempt > 1:
             await anyio.sleep(5.0)
             raise RateLimitedError("not sent", retry_after=60.0)

@@ -138,7 +138,7 @@ async def test_two_processes_keep_one_limit(store_url: str) -> None:
     per_second, burst, seconds = 40.0, 5.0, 1.5
     command = [sys.executable, "-c", WORKER, store_url, str(per_second), str(burst), str(seconds)]
     workers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220 # started, not waited for
         for _ in range(2)
     ]
     for worker in workers:
@@ -195,9 +195,9 @@ async def test_a_server_that_is_gone_and_back(
     """While the server is unreachable each layer does as it was told and says so; when it is back, it is used again."""
     store = RedisStore(redis_server.url, timeout=1.0)
     layers = [
-        RateLimit(Limit(1000, "requests"), store=store, on_store_error=on_store_error),  # type: ignore[arg-type] # a parameter
-        Cache(store=store, on_store_error=on_store_error),  # type: ignore[arg-type] # a parameter
-        CircuitBreaker(store=store, on_store_error=on_store_error),  # type: ignore[arg-type] # a parameter
+        RateLimit(Limit(1000, "requests"), store=store, on_store_error=on_store_error),
+        Cache(store=store, on_store_error=on_store_error),
+        CircuitBreaker(store=store, on_store_error=on_store_error),
     ]
     kinds = [RateLimitStoreFailed, CacheStoreFailed, CircuitStoreFailed]
     for layer in layers:

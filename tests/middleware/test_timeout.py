@@ -36,7 +36,7 @@ def test_keeps_the_contract(timeout: Timeout) -> None:
 def test_bad_limits_are_refused(timeout: object) -> None:
     """A limit that is not positive, or none at all, is a ValueError that names the field."""
     with pytest.raises(ValueError, match=r"^timeout"):
-        Timeout(timeout)  # type: ignore[arg-type] # what is tested
+        Timeout(timeout)  # what is tested
 
 
 @pytest.mark.anyio

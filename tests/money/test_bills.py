@@ -26,7 +26,7 @@ def tokens(prompt: int, completion: int = 0, *, reasoning: int = 0, **details: i
 
 def uses(**fields: object) -> Usage:
     """A usage of other things than tokens."""
-    return Usage(**fields)  # type: ignore[arg-type]
+    return Usage(**fields)
 
 
 def searched(usage: Usage, searches: int) -> Usage:

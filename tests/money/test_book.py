@@ -25,7 +25,7 @@ THOUSAND = Usage(prompt_tokens=1000, completion_tokens=1000, total_tokens=2000)
 def total(book: PriceBook, model: str, usage: Usage = THOUSAND, **options: object) -> Decimal | None:
     """The total of a price, by ``provider/model``."""
     provider, _, name = model.partition("/")
-    cost = book.price(provider, name, usage, **options)  # type: ignore[arg-type]
+    cost = book.price(provider, name, usage, **options)
     return None if cost is None else cost.total
 
 
@@ -157,7 +157,7 @@ def test_a_provider_may_go_by_another_name(name: str) -> None:
 def test_what_is_no_price_is_told(prices: object, told: str) -> None:
     """With its name, and what would be right."""
     with pytest.raises(ValueError, match=told):
-        PriceBook.default().with_(prices)  # type: ignore[arg-type]
+        PriceBook.default().with_(prices)
 
 
 def test_the_last_addition_counts() -> None:
@@ -273,7 +273,7 @@ def test_steps_of_size(count: int) -> None:
     usage = Usage(prompt_tokens=count, completion_tokens=10)
 
     def micro(**options: object) -> Decimal | None:
-        book = PriceBook().with_({"a/b": Price(input=1, output=1, above=whole, **options)})  # type: ignore[arg-type]
+        book = PriceBook().with_({"a/b": Price(input=1, output=1, above=whole, **options)})
         amount = total(book, "a/b", usage)
         return None if amount is None else amount.scaleb(6)
 

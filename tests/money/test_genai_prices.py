@@ -63,7 +63,7 @@ usages = st.fixed_dictionaries(
         "file_searches": st.integers(0, 50),
     }
 )
-moments = st.datetimes(datetime(2024, 1, 1), datetime(2027, 6, 1)).map(lambda when: when.replace(tzinfo=UTC))  # noqa: DTZ001
+moments = st.datetimes(datetime(2024, 1, 1), datetime(2027, 6, 1)).map(lambda when: when.replace(tzinfo=UTC))  # noqa: DTZ001 # hypothesis wants them so
 terms = st.sampled_from(
     [
         {},

@@ -435,7 +435,8 @@ def test_breakpoints(call_of):
     ]
 
 
-ALLOWED = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "f"}}]}}  # fmt: skip # noqa: E501
+ONE = {"type": "function", "function": {"name": "f"}}
+ALLOWED = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [ONE]}}
 OTHER = {"type": "function", "function": {"name": "g"}}
 
 

@@ -35,7 +35,7 @@ def main() -> None:
     if given.key:
         settings.api_keys = [given.key]
     server = xllamacpp.Server(settings)
-    print("serving at", server.listening_address, flush=True)  # noqa: T201
+    print("serving at", server.listening_address, flush=True)  # noqa: T201 # the tests read it
     sys.stdin.read()
 
 

@@ -59,7 +59,7 @@ class Collector:
 
 def values(attributes: "Iterator[KeyValue] | object") -> dict[str, object]:
     """Attributes as a mapping."""
-    return {each.key: value_of(each.value) for each in attributes}  # type: ignore[attr-defined] # repeated KeyValue
+    return {each.key: value_of(each.value) for each in attributes}
 
 
 def value_of(value: AnyValue) -> object:

@@ -47,7 +47,7 @@ class Recorded:
             tracer_provider=self.tracer_provider,
             meter_provider=self.meter_provider,
             logger_provider=self.logger_provider,
-            **options,  # type: ignore[arg-type] # each test gives what it tests
+            **options,
         )
 
     @property
@@ -135,6 +135,6 @@ async def serving(simulator: Simulator, *layers: Layer, **options: object) -> As
     keys = {"api_key": "sk-canary-home", "api_keys": {"anthropic": "sk-canary-other"}}
     async with (
         simulator.serve_memory() as network,
-        LlmClient(network_backend=network, middleware=layers, **{**keys, **options}) as client,  # type: ignore[arg-type]
+        LlmClient(network_backend=network, middleware=layers, **{**keys, **options}) as client,
     ):
         yield client

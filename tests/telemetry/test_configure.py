@@ -33,7 +33,7 @@ def tracing(telemetry: Telemetry, **options: object) -> Tracing:
         tracer_provider=telemetry.tracer_provider,
         meter_provider=telemetry.meter_provider,
         logger_provider=telemetry.logger_provider,
-        **options,  # type: ignore[arg-type] # each test gives what it tests
+        **options,
     )
 
 

@@ -44,7 +44,7 @@ async def test_numbers_and_errors_are_told_and_foreign_text_is_not(recorded: Rec
 
             return scope()
 
-    async with Stack([recorded.tracing(), Telling()], ScriptedHandler("x"))(make_call()):  # type: ignore[list-item]
+    async with Stack([recorded.tracing(), Telling()], ScriptedHandler("x"))(make_call()):
         pass
     first, second = recorded.call.events
     assert first.name == "liter.translated"

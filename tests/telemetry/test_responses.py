@@ -23,10 +23,10 @@ async def test_a_response_is_a_chat(recorded: Recorded, *, stream: bool) -> None
     asked = {"model": GPT, "input": "hi", "max_output_tokens": 100, "reasoning": {"effort": "low"}}
     async with serving(Simulator(reply="In the hills."), recorded.tracing(capture_content=True)) as client:
         if stream:
-            async for _ in await client.response_stream(**asked):  # type: ignore[arg-type] # of a table
+            async for _ in await client.response_stream(**asked):
                 pass
         else:
-            response = await client.create_response(**asked)  # type: ignore[arg-type] # of a table
+            response = await client.create_response(**asked)
     told = attributes(recorded.call)
     assert recorded.call.name == "chat gpt-simulated"
     assert recorded.attempts[0].name == "POST /v1/responses"

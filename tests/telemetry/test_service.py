@@ -40,7 +40,7 @@ async def served(app: object, backend: str) -> AsyncIterator[str]:
     if backend == "trio":
         from hypercorn.trio import serve
     else:
-        from hypercorn.asyncio import serve  # type: ignore[assignment] # the same thing on the other loop
+        from hypercorn.asyncio import serve  # the same thing on the other loop
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     config = Config()
@@ -48,7 +48,7 @@ async def served(app: object, backend: str) -> AsyncIterator[str]:
     config.accesslog = config.errorlog = None
     stop = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(partial(serve, app, config, shutdown_trigger=stop.wait))  # type: ignore[arg-type] # any ASGI app
+        tasks.start_soon(partial(serve, app, config, shutdown_trigger=stop.wait))
         try:
             yield f"http://127.0.0.1:{port}"
         finally:

@@ -125,7 +125,7 @@ async def test_openai_tells_its_tier_and_fingerprint(recorded: Recorded, *, stre
     else:
         choice = Choice(message=AssistantMessage(content="."), finish_reason="stop")
         said = ChatCompletionResponse(choices=[choice], service_tier="flex", system_fingerprint="fp_1")
-    async with serving(Simulator(), recorded.tracing(), Mock(said)) as client:  # type: ignore[arg-type] # one of two
+    async with serving(Simulator(), recorded.tracing(), Mock(said)) as client:
         for model in (GPT, CLAUDE):
             if stream:
                 async for _ in await client.chat_stream(model=model, messages=HI):
@@ -193,7 +193,7 @@ async def test_what_is_asked_for_is_told(
 ) -> None:
     """Each parameter is an attribute of its exact type where it is given, and of no other calls."""
     async with serving(Simulator(), recorded.tracing(tags=["tenant"])) as client:
-        await client.chat(model=GPT, messages=HI, **asked)  # type: ignore[arg-type] # of the table
+        await client.chat(model=GPT, messages=HI, **asked)
     always = {"openai.api.type", "openai.response.service_tier", "openai.response.system_fingerprint"}
     found = {
         name: value
@@ -215,12 +215,12 @@ async def test_what_came_back_is_told(recorded: Recorded, model: str, *, stream:
     async with serving(Simulator(event_latency=0.25, latency=1.0), recorded.tracing()) as client:
         asked = {"model": model, "messages": HI, "max_tokens": 5}
         if stream:
-            opened = await client.chat_stream(**asked)  # type: ignore[arg-type] # of a table
+            opened = await client.chat_stream(**asked)
             async for _ in opened:
                 pass
             usage, response = opened.usage, opened.response()
         else:
-            response = await client.chat(**asked)  # type: ignore[arg-type] # of a table
+            response = await client.chat(**asked)
             usage = response.usage
     told = attributes(recorded.call)
     assert usage is not None
@@ -408,7 +408,7 @@ def test_settings_that_make_no_sense() -> None:
         "redact": 3,
     }.items():
         with pytest.raises(ValueError, match=field.removesuffix("_content")):
-            Tracing(**{field: value})  # type: ignore[arg-type] # what is tested
+            Tracing(**{field: value})  # what is tested
 
 
 def test_repr_tells_what_is_not_the_default() -> None:

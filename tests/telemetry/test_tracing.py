@@ -263,7 +263,7 @@ async def test_without_providers_calls_pass_through(make_call: MakeCall) -> None
         scopes.append(object())
         return scopes[-1]
 
-    next_handler: Handler = innermost  # type: ignore[assignment] # its scope is never entered
+    next_handler: Handler = innermost  # its scope is never entered
     assert Tracing()(make_call(), next_handler) is scopes[0]
 
 

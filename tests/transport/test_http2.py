@@ -39,7 +39,7 @@ class Peers:
 
     def __init__(self, respond: Respond, *, capacity: int = 1 << 20, **options: bool | int | dict[int, int]) -> None:
         self.stream, self.server_stream = make_pipe(capacity)
-        self.server = H2Server(self.server_stream, respond, **options)  # type: ignore[arg-type]
+        self.server = H2Server(self.server_stream, respond, **options)
         self.released = 0
         self.client = HTTP2Connection(self.stream, ORIGIN, on_release=self.on_release)
 

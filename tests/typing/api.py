@@ -169,7 +169,7 @@ async def money(client: LlmClient) -> None:
 async def misuse(client: LlmClient) -> None:
     await client.chat(model="gpt-4o", messages=[], temprature=1)  # type: ignore[call-overload] # pyright: ignore[reportCallIssue]
     await client.chat(model="gpt-4o")  # type: ignore[call-overload] # pyright: ignore[reportCallIssue]
-    await client.chat(model="gpt-4o", messages=[], timeout="soon")  # type: ignore[call-overload] # pyright: ignore[reportCallIssue, reportArgumentType]
+    await client.chat(model="gpt-4o", messages=[], timeout="soon")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType]
 
 
 def build() -> LlmClient:
