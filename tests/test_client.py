@@ -1,6 +1,8 @@
 """The client over the simulator: methods, options, errors, limits."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
@@ -440,6 +442,27 @@ async def test_the_default_stack_survives_refusals(model: str, stream: bool) -> 
     assert response.attempts[2].waited >= 2.5
     assert [attempt.number for attempt in response.attempts] == [1, 2, 3, 4]
     assert len({received.headers["idempotency-key"] for received in simulator.requests}) == 1
+
+
+async def test_what_a_layer_raises_at_a_streams_end_wins() -> None:
+    """Over what broke the stream, which is its context."""
+
+    @asynccontextmanager
+    async def replacing(call: liter.Call[object], call_next: liter.Handler) -> AsyncIterator[liter.Reply[object]]:
+        async with call_next(call) as reply:
+            try:
+                yield reply
+            finally:
+                if reply.error is not None:
+                    raise liter.HookRejectedError("not like this")
+
+    async with serving(Simulator(faults=[ResetAfterEvents(3)]), middleware=[replacing]) as client:
+        stream = await client.chat_stream(model=GPT, messages=HI)
+        with pytest.raises(liter.HookRejectedError, match="not like this") as caught:
+            async for _ in stream:
+                pass
+    assert isinstance(caught.value.__context__, liter.StreamingError)
+    assert stream.closed
 
 
 async def test_a_refusal_after_a_streams_opening_is_still_a_refusal() -> None:
