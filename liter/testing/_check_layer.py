@@ -7,6 +7,7 @@ a stream. A call of the layer leads to a :class:`ScriptedHandler`, whose books s
 import asyncio
 import gc
 import importlib.util
+import inspect
 import sys
 import warnings
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
@@ -61,6 +62,7 @@ def check_layer(
     :param in_use: how many calls the layer holds something for: permits, reservations. With it, these are
         checked to be held as long as the reply is, and to be free right after
     :raises LayerConformanceError: it does not; tells which rule is broken, and in which scenario
+    :raises ValueError: a layer was given in place of what makes one, or too few events
     """
     options = Options(
         call=call,
@@ -72,6 +74,7 @@ def check_layer(
     )
     if len(options.events) < 2:
         raise ValueError("events must be two or more, to fail and to leave between them")
+    _check_maker(make_layer)
     with _only_new_garbage():
         for backend in _backends():
             for scenario in SCENARIOS:
@@ -82,6 +85,18 @@ def check_layer(
                     counted = (lambda layer=layer: in_use(layer)) if in_use is not None else None
                     trial = Trial(layer, options, counted, streamed=streamed, scenario=scenario.title, backend=backend)
                     _check(trial, scenario)
+
+
+def _check_maker(make_layer: Callable[[], object]) -> None:
+    try:
+        inspect.signature(make_layer).bind()
+    except TypeError:
+        name = getattr(make_layer, "__name__", None) or repr(make_layer)
+        raise ValueError(
+            f"check_layer takes a function that makes a fresh layer, as check_layer(lambda: {name}), and not the layer"
+        ) from None
+    except ValueError:
+        pass  # one that does not tell its parameters
 
 
 def _backends() -> tuple[str, ...]:

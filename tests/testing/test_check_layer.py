@@ -15,6 +15,7 @@ import pytest
 from liter._contract import Call, Handler, Layer, Route, Timeouts
 from liter._errors import ServerError
 from liter._reply import Reply
+from liter.middleware import Retry
 from liter.testing import LayerConformanceError, check_layer
 
 from ._layers import Limits, Remembers, swallows
@@ -108,6 +109,13 @@ def test_the_call_and_what_comes_back_are_the_users_choice() -> None:
     call: Call[object] = Call(operation="count", request=Count(to=2), route=ROUTE, timeouts=Timeouts(total=1.0))
     check_layer(lambda: reads, call=call, value=0, events=[1, 2])
     assert seen == {Count(to=2), 0, 1, 2}
+
+
+@pytest.mark.parametrize("layer", [Retry(), passes_on])
+def test_a_layer_is_not_taken_for_what_makes_one(layer: object) -> None:
+    """It says what to write."""
+    with pytest.raises(ValueError, match=r"as check_layer\(lambda: (Retry\(.*\)|passes_on)\), and not the layer"):
+        check_layer(layer)  # type: ignore[arg-type]
 
 
 def test_one_event_is_not_enough() -> None:
