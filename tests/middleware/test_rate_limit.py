@@ -1048,9 +1048,8 @@ async def test_a_day_is_not_paced(make_call: MakeCall) -> None:
     """A limit per day is not spread over the day."""
     headers = Headers(
         [
-            (b"x-ratelimit-limit-requests", b"14400"),
-            (b"x-ratelimit-remaining-requests", b"14370"),
-            (b"x-ratelimit-reset-requests", b"2m59.56s"),
+            (b"x-ratelimit-limit-requests-day", b"14400"),
+            (b"x-ratelimit-remaining-requests-day", b"101"),
         ]
     )
     layer = RateLimit(adaptive=True)
@@ -1060,6 +1059,95 @@ async def test_a_day_is_not_paced(make_call: MakeCall) -> None:
     for _ in range(100):
         await send(layer, make_call(), inner)
     assert anyio.current_time() == call.started
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["slow first", "slow last"])
+async def test_of_several_limits_the_slowest_is_paced_to(make_call: MakeCall, order: tuple[int, int]) -> None:
+    """Where a provider tells two windows of one unit, its list in either order."""
+    told = (("20", "10", "20;w=60"), ("100", "100", "100;w=1"))
+    limit, remaining, policy = (", ".join(texts) for texts in zip(*(told[place] for place in order), strict=True))
+    headers = Headers(
+        [
+            (b"x-ratelimit-limit", limit.encode()),
+            (b"x-ratelimit-remaining", remaining.encode()),
+            (b"x-ratelimit-policy", policy.encode()),
+        ]
+    )
+    layer = RateLimit(adaptive=True, on_limit="refuse")
+    await send(layer, make_call(), handler(Outcome(value="x", headers=headers)))
+    with pytest.raises(RateLimitedError, match="20 requests per 60 s, as the provider says"):
+        for _ in range(11):
+            await send(layer, make_call())
+
+
+@pytest.mark.anyio
+async def test_a_pace_in_use_is_not_forgotten(make_call: MakeCall) -> None:
+    """Its record is written anew before it expires, though nothing changes: who has used it all day does not begin."""
+    layer = RateLimit(adaptive=True, on_limit="refuse")
+    for wait in (1200.0, 1200.0, 1300.0):
+        await send(layer, make_call())
+        await anyio.sleep(wait)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(send, layer, make_call(), handler(Outcome(value="x", delay=1.0)))
+
+
+class BusyStore(MemoryStore):
+    """Others are faster at each record, ``times`` times."""
+
+    times = 0
+
+    async def swap(self, key: str, expected: bytes | None, value: bytes | None, *, ttl: float) -> bool:
+        if self.times:
+            self.times -= 1
+            return False
+        return await super().swap(key, expected, value, ttl=ttl)
+
+
+@pytest.mark.anyio
+async def test_a_pause_is_written_though_others_write(make_call: MakeCall) -> None:
+    """It is tried again; and where no limits are known, calls begin slowly after it."""
+    store = BusyStore()
+    layer, other = (RateLimit(adaptive=True, store=store, on_limit="refuse") for _ in range(2))
+    await send(layer, make_call())
+    store.times = 2
+    with pytest.raises(RateLimitedError):
+        await send(layer, make_call(), handler(RateLimitedError("no", status=429, retry_after=5.0)))
+    with pytest.raises(RateLimitedError, match="the pause that the provider asked for"):
+        await send(other, make_call())
+    await anyio.sleep(6.0)
+    waits = handler(Outcome(value="x", delay=0.5))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(send, other, make_call(), waits)
+        await anyio.sleep(0.1)
+        with pytest.raises(RateLimitedError, match="1 request per second, until"):
+            await send(layer, make_call())
+
+
+def test_what_makes_a_limit_another() -> None:
+    """Each of its fields: in a store that is shared, one that was changed has a bucket of its own."""
+    limit = Limit(10, "requests")
+    others = [
+        {"amount": 11},
+        {"unit": "tokens"},
+        {"per": "hour"},
+        {"burst": 5},
+        {"by": ("model",)},
+        {"by": lambda call: call.operation},
+    ]
+    names = {limit.name, *(msgspec.structs.replace(limit, **change).name for change in others)}
+    assert len(names) == len(others) + 1
+
+
+@pytest.mark.anyio
+async def test_few_groups_are_kept_in_mind(make_call: MakeCall) -> None:
+    """However many tenants there are, a gate remembers the names of some buckets, and the store bounds the rest."""
+    layer = RateLimit(Limit(1, "requests", by=("tag:tenant",)))
+    for number in range(1030):
+        await send(layer, make_call(tags={"tenant": str(number)}))
+    (gate,) = layer._gates.values()
+    assert len(gate._buckets._known) <= 1024
 
 
 @pytest.mark.anyio
