@@ -2,9 +2,11 @@
 
 import sqlite3
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
@@ -223,3 +225,29 @@ TestMemoryAccounts = AccountsMachine.TestCase
 TestMemoryAccounts.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestFileAccounts = FileMachine.TestCase
 TestFileAccounts.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
+
+
+@pytest.fixture(params=[InMemory, InFile])
+def accounts(request: pytest.FixtureRequest) -> Iterator[Accounts]:
+    """Accounts in memory, and in a file."""
+    made = request.param()
+    yield made
+    if isinstance(made, InFile):
+        made.close()
+
+
+def test_a_short_need_does_not_shorten_a_long_one(accounts: Accounts) -> None:
+    """An account that was needed for ten days is there after five, though it was needed for a second meanwhile."""
+    for name, ttl in (("one", 10 * LATE), ("two", 1.0)):
+        accounts.reserve(name, [Account(key="user", limit=300, amount=10, ttl=ttl)], 0.0)
+        accounts.settle(name, ["user"], 10, 0.0)
+    assert accounts.balances(5 * LATE)[KEYS.index("user")] == Balance(spent=20)
+    assert accounts.balances(11 * LATE)[KEYS.index("user")] == Balance()
+
+
+def test_an_account_is_kept_for_what_was_renewed_on_it(accounts: Accounts) -> None:
+    """A reservation that was renewed can be settled a day after its new end, and its account is there for that."""
+    accounts.reserve("one", [Account(key="user", limit=300, amount=10, ttl=1.0)], 0.0)
+    assert accounts.renew("one", ["user"], LEASE - 1)
+    late = LEASE + LATE + LEASE / 2
+    assert accounts.settle("one", ["user"], 7, late) == [Balance(spent=7)]
