@@ -14,20 +14,22 @@ from .._errors import ServiceUnavailableError
 from .._loop import EventLoop
 from .._number import is_whole
 from .._reply import Reply
+from .._secret import Secret
 from ..stores import Store
 from ..stores._store import checked_store
 
 R = TypeVar("R")
 
 _Shared = tuple[Circuit, CircuitShare | None]
+_Place = tuple[str, str, str, Secret | None]
 
 
 class CircuitBreaker:
     """Send nothing to a model that fails too often, until it works again.
 
-    There is one circuit for each provider and model, for all event loops and threads of the process that use this
-    object. Other processes find out by themselves; or within a second, if they share a ``store``: each counts its own
-    results, and that a circuit opens, closes or cools down holds for all of them.
+    There is one circuit for each address of a provider, model and key (a quota is a key's), for all event loops and
+    threads of the process that use this object. Other processes find out by themselves; or within a second, if they
+    share a ``store``: each counts its own results, and that a circuit opens, closes or cools down holds for all.
 
     What counts is the provider's side: rate limits, server errors, overload, timeouts, the network, broken streams and
     replies that cannot be read. What counts not is the caller's side (400, 401, 404, content policy), a cancellation,
@@ -68,7 +70,7 @@ class CircuitBreaker:
         self.policy: CircuitPolicy = policy or CircuitPolicy()
         self.max_circuits: int = max_circuits
         # Callers make up names of models, so it could grow without end.
-        self._circuits: OrderedDict[tuple[str, str], _Shared] = OrderedDict()
+        self._circuits: OrderedDict[_Place, _Shared] = OrderedDict()
         self._lock = RLock()
 
     def __call__(self, call: Call[R], call_next: Handler) -> AbstractAsyncContextManager[Reply[R]]:
@@ -97,14 +99,15 @@ class CircuitBreaker:
         return admission, share
 
     def _circuit(self, route: Route) -> "_Shared":
-        key = route.provider, route.model
+        key = route.provider, route.model, route.base_url, route.api_key
         with self._lock:
             circuit = self._circuits.get(key)
             if circuit is None:
                 made = Circuit(self.policy)
                 share = None
                 if self.store is not None:
-                    share = CircuitShare(made, self.store, ["provider and model", *key], self.on_store_error)
+                    secret = None if route.api_key is None else route.api_key.reveal()
+                    share = CircuitShare(made, self.store, ["route", *key[:3], secret], self.on_store_error)
                 circuit = self._circuits[key] = made, share
                 if len(self._circuits) > self.max_circuits:
                     self._circuits.popitem(last=False)
@@ -115,7 +118,7 @@ class CircuitBreaker:
     def __repr__(self) -> str:
         shut = [
             f"{provider}/{model} {circuit.state}"
-            for (provider, model), (circuit, _) in list(self._circuits.items())
+            for (provider, model, _, _), (circuit, _) in list(self._circuits.items())
             if circuit.state != "closed"
         ]
         policy = self.policy

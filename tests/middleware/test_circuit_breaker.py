@@ -25,7 +25,9 @@ from liter._errors import (
     StreamingError,
 )
 from liter._reply import Reply
+from liter._secret import Secret
 from liter.middleware import CircuitBreaker, CircuitClosed, CircuitOpened, CoolingDown, Retry
+from liter.stores import MemoryStore
 from liter.testing import Outcome, ScriptedHandler, check_layer
 
 R = TypeVar("R")
@@ -276,13 +278,23 @@ async def test_a_listener_that_raises_leaves_nothing_open(make_call: MakeCall) -
 
 
 @pytest.mark.anyio
-async def test_each_provider_and_model_has_a_circuit(make_call: MakeCall) -> None:
-    """A model that is down leaves other models of its provider, and its name at other providers, alone."""
-    breaker = CircuitBreaker(POLICY)
-    routes = [Route(provider=p, model=m, base_url="https://x.invalid") for p, m in ("aa", "ab", "ba")]
+@pytest.mark.parametrize("error", [ServerError("no"), RateLimitedError("spent", retry_after=60.0)])
+@pytest.mark.parametrize("store", [None, MemoryStore])
+async def test_each_place_has_a_circuit(
+    make_call: MakeCall, error: LlmError, store: Callable[[], MemoryStore] | None
+) -> None:
+    """What is down, or used up, leaves alone other models, providers, addresses, and keys."""
+    breaker = CircuitBreaker(POLICY, store=store and store())
+    places = ("a", "a", "x", "sk-1"), ("a", "b", "x", "sk-1"), ("b", "a", "x", "sk-1"), ("a", "a", "y", "sk-1")
+    routes = [
+        Route(provider=provider, model=model, base_url=f"https://{host}.invalid", api_key=Secret(key))
+        for provider, model, host, key in (*places, ("a", "a", "x", "sk-2"))
+    ]
     for _ in range(2):
-        await enter(breaker, ScriptedHandler(ServerError("no")), make_call(route=routes[0]))
-    assert [await refused(breaker, make_call(route=route)) for route in routes] == [True, False, False]
+        await enter(breaker, ScriptedHandler(error), make_call(route=routes[0]))
+    assert [await refused(breaker, make_call(route=route)) for route in routes] == [True, False, False, False, False]
+    if isinstance(error, RateLimitedError):
+        return
     assert repr(breaker) == "CircuitBreaker(error_rate=0.5, min_calls=2, a/a open)"
 
 
