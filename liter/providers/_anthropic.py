@@ -28,7 +28,7 @@ from ._paging import page_query
 from ._read import read_json
 from ._wire import OperationWire, WireProvider
 
-_VERSION = (b"anthropic-version", b"2023-06-01")
+_VERSION: RawHeaders = ((b"anthropic-version", b"2023-06-01"),)
 
 # Tokens of a login, unlike keys, go into the authorization header.
 _LOGIN_TOKEN = "sk-ant-oat"  # noqa: S105 # the beginning of every one, no token
@@ -66,7 +66,7 @@ class Anthropic(WireProvider, frozen=True, kw_only=True):
         """The headers that tell who asks, and the version of the API."""
         key = call.route.api_key
         login = key and key.reveal().startswith(_LOGIN_TOKEN)
-        return (_VERSION, *(bearer(key) if login else self.auth.headers(key)))
+        return _VERSION + (bearer(key) if login else self.auth.headers(key))
 
 
 def _encode_chat(provider: Anthropic, call: Call[object]) -> HttpRequest:

@@ -11,6 +11,7 @@ from ..types import JsonObjectFormat, JsonSchema, JsonSchemaFormat, TextFormat, 
 from ..types._response_format import format_of_type
 from ._parameters import refuse
 
+_FORMATS = TextFormat | JsonObjectFormat | JsonSchemaFormat
 _CHOICES = ("function", "custom", "allowed_tools")
 
 
@@ -35,7 +36,7 @@ def typed_format(asked: object) -> object:
     """A ``response_format`` as its struct; of a type, the one that asks for JSON of its schema."""
     if isinstance(asked, type):
         return format_of_type(asked)
-    return typed(asked, "response_format", TextFormat | JsonObjectFormat | JsonSchemaFormat)
+    return typed(asked, "response_format", _FORMATS)
 
 
 def schema_of(asked: object, call: Call[object], who: str) -> JsonSchema | None:
@@ -44,6 +45,8 @@ def schema_of(asked: object, call: Call[object], who: str) -> JsonSchema | None:
     :param who: the provider's name, for the error
     :raises BadRequestError: it asks for JSON of no schema
     """
+    if asked is None:
+        return None
     wanted = typed_format(asked)
     if isinstance(wanted, JsonObjectFormat):
         refuse(call, "response_format of type 'json_object'", "give a json_schema")

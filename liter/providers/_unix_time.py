@@ -9,6 +9,8 @@ def unix_time_of(value: object) -> int | None:
         return None
     try:
         told = datetime.fromisoformat(value)
-        return int((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp())
+        if told.tzinfo is None:
+            told = told.replace(tzinfo=UTC)
+        return int(told.timestamp())
     except (ValueError, OverflowError):
         return None

@@ -160,7 +160,8 @@ class WireProvider(msgspec.Struct, frozen=True, kw_only=True):
     def locate(self, call: Call[object], path: str) -> tuple[str, str]:
         """The base URL and the path of a call's operation: what the provider has of its own, or ``path``."""
         base_url = call.route.base_url
-        own = self.paths.get(family_of(call.operation))
+        # Most have none.
+        own = self.paths.get(family_of(call.operation)) if self.paths else None
         if own is None:
             return base_url, path
         own = own.replace("{model}", quote(call.route.model, safe=""))
