@@ -51,6 +51,14 @@ class Server:
                 answer = connection.recv(65536)
         return answer.split(b"\r\n")[0]
 
+    @property
+    def connections(self) -> int:
+        """How many it has accepted until now."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(b"INFO stats\r\n")
+            stats = connection.recv(65536).decode()
+        return int(stats.split("total_connections_received:")[1].split()[0])
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()

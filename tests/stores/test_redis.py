@@ -173,7 +173,10 @@ async def test_a_server_that_hangs_is_a_store_error_in_time(own_server: Server) 
             await store.get("a")
     own_server.process.send_signal(signal.SIGCONT)
     await anyio.sleep(0.1)
+    before = own_server.connections
     assert await store.get("a") == b"x"
+    # What hangs may be the connection, and not the server: it was left. (One is to knock, one to ask this.)
+    assert own_server.connections == before + 3
     await store.aclose()
 
 
@@ -187,6 +190,18 @@ async def test_nobody_there_is_a_store_error() -> None:
     with anyio.fail_after(1), pytest.raises(StoreError, match=f"127.0.0.1:{port}") as caught:
         await store.get("a")
     assert "secret" not in f"{caught.value!r} {store!r}"
+    await store.aclose()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("user", ["", "default"])
+async def test_a_password_is_percent_encoded(own_server: Server, user: str) -> None:
+    """The server gets the name and the password that the URL has, decoded."""
+    own_server.ask("CONFIG SET requirepass p@ss/1")
+    store = RedisStore(f"redis://{user}:p%40ss%2F1@127.0.0.1:{own_server.port}")
+    await store.put("a", b"x", ttl=60)
+    assert await store.get("a") == b"x"
+    assert "p@ss" not in repr(store)
     await store.aclose()
 
 

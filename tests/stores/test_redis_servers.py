@@ -1,6 +1,5 @@
 """Redis servers that are not the plain one at a port: behind TLS, nodes of a cluster, replicas."""
 
-import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -114,21 +113,13 @@ async def test_a_primary_that_has_become_a_replica_is_left(tmp_path: Path) -> No
         store = RedisStore(server.url)
         await store.put("a", b"1", ttl=60)
         server.ask(f"REPLICAOF 127.0.0.1 {free_port()}")
-        before = connections(server)
+        before = server.connections
         for _ in range(2):
             with pytest.raises(StoreError, match="the server is a replica by now"):
                 await store.put("a", b"2", ttl=60)
-        assert connections(server) > before + 1
+        assert server.connections > before + 1
         server.ask("REPLICAOF NO ONE")
         await store.put("a", b"3", ttl=60)
         await store.aclose()
     finally:
         server.kill()
-
-
-def connections(server: Server) -> int:
-    """How many connections a server has accepted until now."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
-        connection.sendall(b"INFO stats\r\n")
-        stats = connection.recv(65536).decode()
-    return int(stats.split("total_connections_received:")[1].split()[0])
