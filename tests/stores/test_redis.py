@@ -228,10 +228,11 @@ async def test_a_server_that_is_full_is_a_store_error(own_server: Server) -> Non
 
 
 def test_a_store_that_is_not_closed_ends_with_its_event_loop(server: Server) -> None:
-    """The loop's end closes the connection, and the store serves the next loop."""
+    """The loop's end closes the connection, nothing of it is kept, and the store serves the next loop."""
     store = RedisStore(server.url)
     for _ in range(3):
         asyncio.run(store.put("a", b"x", ttl=60))
+        assert not store._sessions
     assert int(server.ask("CLIENT LIST").count(b"id=")) <= 1
     assert asyncio.run(store.get("a")) == b"x"
 
