@@ -13,6 +13,7 @@ CALLERS, HOUR, PER_MINUTE = 2000, 3600.0, 200
 
 # One loop: with the other one as well this would be the slowest test of all. What it shows of loops, shorter ones show.
 @pytest.mark.anyio
+@pytest.mark.timeout(300)  # ten seconds of computing, on a machine that may have other things to do
 @pytest.mark.parametrize("anyio_backend", [("asyncio", {"loop_factory": VirtualTimeLoop})], ids=["asyncio"])
 async def test_two_thousand_callers_for_an_hour() -> None:
     """Paced by headers, 2,000 callers get 97 % of what the simulator allows, evenly, and no refusal."""
