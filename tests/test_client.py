@@ -503,6 +503,23 @@ async def test_each_limit_says_its_name(timeouts: Timeouts, fault: object, strea
     assert len(simulator.requests) == 1
 
 
+async def test_a_timeout_says_what_was_seen_until_then() -> None:
+    """Nothing, the beginning of an answer, or no free connection: these are different faults."""
+    for fault, told in (
+        (StallBeforeHead(), "no answer within 5 s"),
+        (StallAfterEvents(1), "the answer was not complete within 5 s"),
+    ):
+        async with serving(Simulator(faults=[fault])) as client:
+            with pytest.raises(liter.LlmTimeoutError, match=told):
+                await client.chat(model=GPT, messages=HI, timeout=5)
+    async with (
+        serving(Simulator(event_latency=60), max_connections=1) as client,
+        await client.chat_stream(model=GPT, messages=HI, timeout=600),
+    ):
+        with pytest.raises(liter.LlmTimeoutError, match=r"no answer, and <Pool 1 of 1 connections, 0 idle, .* 5 s"):
+            await client.chat(model=GPT, messages=HI, timeout=5)
+
+
 async def test_a_slow_consumer_is_no_silence() -> None:
     """The gap between events is the provider's: time that the consumer takes for itself does not count."""
     async with serving(Simulator(reply="one two three"), timeout=5) as client:
