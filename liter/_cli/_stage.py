@@ -80,7 +80,7 @@ class Stage:
         return seconds / self._speed
 
     def retry(self) -> Retry:
-        """Make the default stack's only layer, with jitter that is the same each time."""
+        """Make the ``Retry`` of the default stack, with jitter that is the same each time."""
         return Retry(initial=self.pace(0.2), random=Random(self._seed))
 
     @asynccontextmanager
@@ -95,7 +95,7 @@ class Stage:
     ) -> AsyncGenerator[Scene, None]:
         """Serve a simulator on a loopback socket, with a client for it.
 
-        :param layers: the stack, outermost first; by default what a client has of itself
+        :param layers: the stack, outermost first; by default a ``Retry`` alone
         """
         simulator = Simulator(
             seed=self._seed,
