@@ -1,6 +1,7 @@
 """What may be mapped over: request structs, keywords of a chat, lines of a batch file."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import cast
 
 import msgspec
@@ -84,6 +85,15 @@ def _request_of(given: object) -> tuple[str | None, msgspec.Struct]:
         raise ValueError(f"give a request, or a mapping with a chat's keywords, not {type(given).__name__}")
     fields = cast("Mapping[str, object]", given)
     if "body" not in fields:
+        known = ChatCompletionRequest.__struct_fields__
+        for name in fields:
+            # As chat itself says; what a body has more than these is for its provider.
+            if name not in known and name != "stream":
+                near = get_close_matches(str(name), [*known, "body"], n=1)
+                meant = f"did you mean {near[0]!r}? " if near else ""
+                raise ValueError(
+                    f"unknown parameter {name!r}: {meant}What a provider takes beyond these goes in extra_body"
+                )
         return None, _made(ChatCompletionRequest, fields)
     url, body = fields.get("url", "/v1/chat/completions"), fields["body"]
     # The longest ending decides: chat completions are no completions.
