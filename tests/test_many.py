@@ -257,7 +257,7 @@ async def test_it_tells_how_far_it_is() -> None:
         ({"custom_id": 5, "body": {"model": "m", "messages": [{"role": "user", "content": "?"}]}}, "custom_id must be"),
         ({"model": "m", "messages": [], "stream": True}, "a stream cannot be mapped"),
         ({"model": "m", "messages": [], "temprature": 1}, "unknown parameter 'temprature': did you mean 'temperature'"),
-        ({"model": "m", "messages": [], "novel": 1}, "unknown parameter 'novel': What a provider takes beyond these"),
+        ({"model": "m", "messages": [], "zzz": 1}, "unknown parameter 'zzz': What a provider takes beyond these"),
     ],
 )
 def test_what_can_be_no_request_is_told_by_its_place(given: object, told: str) -> None:

@@ -42,6 +42,26 @@ def test_models_route_by_prefix_or_home(home: str, model: str, provider: str, se
     assert route.api_key == (Secret(keys[provider]) if provider in keys else None)
 
 
+def test_a_calls_own_key_and_address_are_its_own() -> None:
+    """Though a call before it, or after it, to the same model has the client's."""
+    routes = router(api_key="sk-home")
+    own = CallOptions(api_key="sk-own", base_url="http://own.example/v1")
+    for options, key, host in ((HERE, "sk-home", "api.openai.com"), (own, "sk-own", "own.example")) * 2:
+        route = routes.route("gpt-4o", "chat", options)
+        assert route.api_key == Secret(key)
+        assert f"//{host}/" in route.base_url
+
+
+def test_what_is_remembered_of_names_is_bounded() -> None:
+    """They come from callers. A name that was forgotten is found again."""
+    routes = router(api_key="sk-home")
+    for number in (*range(1500), 0):
+        assert routes.route(f"m{number}", "chat", HERE).model == f"m{number}"
+        assert len(routes._routes) <= 1024
+        assert len(routes._splits) <= 1024
+    assert len(routes._routes) == len(routes._splits) == 1500 - 1024 + 1
+
+
 def test_the_clients_key_stays_at_home() -> None:
     """api_key is for the client's own provider; another one needs its own, and the error says so."""
     routes = router(api_key="sk-home")
