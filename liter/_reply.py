@@ -179,6 +179,7 @@ class Reply(Generic[R]):
 
         Iteration ends as at the stream's end, but ``finished`` stays false.
         """
+        self._next = None
         self._facts.cancelled = True
         if self._facts.cancel is not None:
             self._facts.cancel()
@@ -229,7 +230,7 @@ class Reply(Generic[R]):
         none, and when the source has no ``next_nowait`` itself. What a tap raises breaks the stream, as ever.
         """
         take = self._next
-        if take is None or self._facts.cancelled:
+        if take is None:
             return None
         try:
             event = take()

@@ -203,7 +203,7 @@ class _Tries(Generic[R]):
     def _check_changes(self) -> None:
         """Before the first try: a mistake must not wait for an outage to show."""
         request = self._call.request
-        for target in tuple(self._untried):
+        for target in self._fallback.targets:
             for name in target.changes:
                 if name not in request.__struct_fields__:
                     kind = type(request).__name__
@@ -217,11 +217,12 @@ class _Tries(Generic[R]):
         enter_by = self._call.enter_by
         if share == 1.0 or enter_by == math.inf or not self._leads_on():
             return call
-        now = (call.loop or EventLoop.current()).time()
-        left = enter_by - now
+        now, timeouts = (call.loop or EventLoop.current()).time(), call.timeouts
         # Rounding must not make it longer.
-        first_event = min(min(now + share * left, enter_by) - call.started, call.timeouts.first_event or math.inf)
-        return msgspec.structs.replace(call, timeouts=msgspec.structs.replace(call.timeouts, first_event=first_event))
+        first_event = min(now + share * (enter_by - now), enter_by) - call.started
+        if timeouts.first_event and timeouts.first_event < first_event:
+            return call
+        return msgspec.structs.replace(call, timeouts=msgspec.structs.replace(timeouts, first_event=first_event))
 
     def _leads_on(self) -> bool:
         for target in self._untried:

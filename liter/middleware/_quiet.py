@@ -15,8 +15,6 @@ _NOTHING: frozenset[str] = frozenset()
 # A thing with more in it may have itself in it.
 _MOST_PARTS = 10_000
 
-_Get = Callable[[object], tuple[object, ...]]
-
 
 def is_quiet(rules: RuleSet, thing: object, skip: frozenset[str] = _NOTHING) -> bool:
     """Whether it is sure that no rule matches anywhere in it. Where that is not so, a closer look has to tell.
@@ -33,19 +31,19 @@ def is_quiet(rules: RuleSet, thing: object, skip: frozenset[str] = _NOTHING) -> 
             look = _look_at(type(part))  # type: ignore[arg-type] # as above
             if look is None:
                 return False
-        get, loud = look
+        get, several, loud = look
         look = None
         if loud is not None and any(loud(part)):
             return False
         # What is empty has no text. That is most of it, so it is left out without a step of the interpreter's.
-        for value in filter(None, get(part)):
+        for value in filter(None, get(part)) if several else (get(part),):
             if type(value) is str:
                 texts.append(value)
             elif isinstance(value, list | tuple):
                 parts += value
                 if len(parts) > _MOST_PARTS:
                     return False
-            else:
+            elif value:
                 parts.append(value)
     return rules.are_quiet(texts)
 
@@ -53,12 +51,14 @@ def is_quiet(rules: RuleSet, thing: object, skip: frozenset[str] = _NOTHING) -> 
 class _Look(NamedTuple):
     """How to look at a struct of some type.
 
-    :param texts: gives the fields that may hold text, or something with text in it
-    :param loud: gives those of which a quick look says nothing: what says the text again, or has it in JSON
+    :param texts: gives the fields that may hold text, or something with text in it: a tuple, if there are ``several``,
+        and else one value
+    :param loud: gives those of which a quick look says nothing: what says the text again, or has it in JSON; a tuple
     """
 
-    texts: _Get
-    loud: _Get | None
+    texts: Callable[[object], tuple[object, ...]]
+    several: bool
+    loud: Callable[[object], tuple[object, ...]] | None
 
 
 @lru_cache(maxsize=256)
@@ -69,7 +69,12 @@ def _look_at(kind: type, skip: frozenset[str] = _NOTHING) -> _Look | None:
     paths = _paths(kind, skip)
     loud = [path for path in paths if path.rpartition(".")[2] in _LOUD]
     texts = [path for path in paths if path not in loud]
-    return _Look(_getter(texts), _getter(loud) if loud else None)
+    return _Look(
+        attrgetter(*texts) if texts else _get_none,
+        len(texts) != 1,
+        # One alone is not given as a tuple.
+        attrgetter(*loud, loud[0]) if loud else None,
+    )
 
 
 def _paths(kind: type[msgspec.Struct], skip: frozenset[str] = _NOTHING) -> list[str]:
@@ -88,13 +93,6 @@ def _paths(kind: type[msgspec.Struct], skip: frozenset[str] = _NOTHING) -> list[
         else:
             paths.append(name)
     return paths
-
-
-def _getter(paths: list[str]) -> _Get:
-    if not paths:
-        return _get_none
-    get = attrgetter(*paths)
-    return get if len(paths) > 1 else lambda part: (get(part),)
 
 
 def _get_none(_: object) -> tuple[object, ...]:

@@ -3,6 +3,8 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from .._contract import Call, Route
 from .._rate_headers import Unit
 from ..stores import Bucket
@@ -12,8 +14,8 @@ from ._rate_limit_rule import ROUTE_PARTS, Demand, Group, Limit, group_of
 _MOST_KNOWN = 1024
 
 
-# The names of buckets, and their units; and of each the unit, the name, what it holds, and what flows in.
-_Known = tuple[tuple[str, ...], tuple[Unit, ...], tuple[tuple[Unit, str, float, float], ...]]
+# The names of buckets, their units, and both of each: its unit, and the bucket with nothing to take.
+_Known = tuple[tuple[str, ...], tuple[Unit, ...], list[tuple[Unit, Bucket]]]
 
 
 class Buckets:
@@ -37,11 +39,10 @@ class Buckets:
 
     def of(self, call: Call[object], demand: Demand) -> tuple[tuple[str, ...], tuple[Unit, ...], list[Bucket]]:
         """Return the names of the buckets that a call takes from, their units, and what it takes."""
-        names, units, kinds = self._of(call)
+        names, units, buckets = self._of(call)
         taken: list[Bucket] = []
-        for unit, key, capacity, refill in kinds:
-            amount: float = getattr(demand, unit)
-            taken.append(Bucket(key=key, capacity=capacity, refill=refill, amount=amount))
+        for unit, bucket in buckets:
+            taken.append(replace(bucket, amount=getattr(demand, unit)))
         return names, units, taken
 
     def _of(self, call: Call[object]) -> "_Known":
@@ -70,7 +71,7 @@ class Buckets:
         known: _Known = (
             tuple([bucket.key for _, bucket in buckets]),
             tuple([unit for unit, _ in buckets]),
-            tuple([(unit, bucket.key, bucket.capacity, bucket.refill) for unit, bucket in buckets]),
+            buckets,
         )
         self._known[groups] = known
         return known

@@ -319,12 +319,9 @@ def _changes(ticket: Ticket, kept: Demand) -> list[Bucket]:
     if kept is ticket.demand:
         return changes
     for unit, bucket in zip(ticket.units, ticket.taken, strict=True):
-        amount: float = getattr(kept, unit)
         taken = bucket.amount
-        if taken and taken != amount:
-            changes.append(
-                Bucket(key=bucket.key, capacity=bucket.capacity, refill=bucket.refill, amount=taken - amount)
-            )
+        if taken and (rest := taken - getattr(kept, unit)):
+            changes.append(msgspec.structs.replace(bucket, amount=rest))
     return changes
 
 

@@ -136,7 +136,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
         return Demand(
             requests=self.requests,
             input_tokens=float(usage.prompt_tokens),
-            output_tokens=output if whole else max(output, self.output_tokens),
+            output_tokens=output if whole or output > self.output_tokens else self.output_tokens,
         )
 
 
