@@ -14,6 +14,8 @@ _LOUD = frozenset({*ARGUMENTS, *REPEATS})
 _NOTHING: frozenset[str] = frozenset()
 # A thing with more in it may have itself in it.
 _MOST_PARTS = 10_000
+# Made once: a union of types is made anew each time it is written down.
+_SEQUENCES = (list, tuple)
 
 
 def is_quiet(rules: RuleSet, thing: object, skip: frozenset[str] = _NOTHING) -> bool:
@@ -39,7 +41,7 @@ def is_quiet(rules: RuleSet, thing: object, skip: frozenset[str] = _NOTHING) -> 
         for value in filter(None, get(part)) if several else (get(part),):
             if type(value) is str:
                 texts.append(value)
-            elif isinstance(value, list | tuple):
+            elif isinstance(value, _SEQUENCES):
                 parts += value
                 if len(parts) > _MOST_PARTS:
                     return False
