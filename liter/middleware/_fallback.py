@@ -123,9 +123,9 @@ class Fallback(msgspec.Struct, frozen=True):
     def accepts(self, target: Target, error: LlmError) -> bool:
         """Tell whether ``error`` leads to ``target``."""
         when = target.when or self.when
-        if when is may_work_elsewhere or not isinstance(when, (type, tuple)):
-            return when(error)
-        return isinstance(error, when)
+        if isinstance(when, (type, tuple)):
+            return isinstance(error, when)
+        return when(error)
 
     def __repr__(self) -> str:
         told = [target.told() for target in self.targets]
