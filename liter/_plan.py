@@ -110,13 +110,13 @@ def check_models(layers: Sequence[Layer], route: Callable[[str], object], prices
     :raises ValueError: with the layer, the model, and what was probably meant; or a pool's model without a price, where
         prices are compared
     """
-    pools = {pool for layer in layers if isinstance(layer, Router) for pool in layer.models}
     for layer in layers:
         if isinstance(layer, Router):
-            named = {f"pools[{pool!r}]": models for pool, models in layer.models.items()}
+            # A pool's name is a model's, too, for who calls it.
+            named = {f"pools[{pool!r}]": (pool, *models) for pool, models in layer.models.items()}
             layer.check_prices(prices)
         elif isinstance(layer, Fallback):
-            named = {"models": tuple(target.model for target in layer.targets if target.model not in pools)}
+            named = {"models": tuple(target.model for target in layer.targets)}
         else:
             continue
         for field, models in named.items():

@@ -99,9 +99,10 @@ def test_two_retries_multiply() -> None:
             Router({"fast": [Deployment("openai/gpt-4o"), Deployment("antropic/claude-x")]}),
             r"Router, pools\['fast'\]: ",
         ),
+        (Router({"antropic/claude-x": [Deployment("openai/gpt-4o")]}), r"Router, pools\['antropic/claude-x'\]: "),
         (Fallback(["openai/gpt-4o", "antropic/claude-x"]), "Fallback, models: "),
     ],
-    ids=["pool", "fallback"],
+    ids=["deployment", "pool", "fallback"],
 )
 def test_unknown_models_are_refused(layer: Layer, message: str) -> None:
     """A model of a provider that there is not is told when the client is made, with what was probably meant."""
@@ -111,8 +112,9 @@ def test_unknown_models_are_refused(layer: Layer, message: str) -> None:
 
 def test_a_fallback_may_go_to_a_pool() -> None:
     """A pool of a router further in is a model, and so is a name that its provider alone knows."""
-    pool = Router({"fast": [Deployment("openai/gpt-4o"), Deployment("a-name-of-ours")]})
-    LlmClient(api_key="sk", middleware=[Fallback(["fast"]), Retry(), pool])
+    for name in ("fast", "production/fast", "openai/fast"):
+        pool = Router({name: [Deployment("openai/gpt-4o"), Deployment("a-name-of-ours")]})
+        LlmClient(api_key="sk", middleware=[Fallback([name]), Retry(), pool])
 
 
 def test_one_bill_is_written() -> None:
