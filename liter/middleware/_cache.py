@@ -14,7 +14,7 @@ from .._contract import Call, Handler
 from .._kept import is_on_what_is_kept
 from .._loop import EventLoop
 from .._reply import Reply
-from ..money import Cost, PriceBook, terms_of
+from ..money import Cost, PriceBook, counted, geography_of, is_free, terms_of
 from ..stores import MemoryStore, Store, StoreError
 from ..stores._store import checked_store
 from ._cache_events import CacheStoreFailed
@@ -153,15 +153,33 @@ class Cache:
             return call_next(call)
         return CachedScope(self, self._flights, key, call, call_next)
 
-    def price(self, record: Record, call: Call[R]) -> Cost | None:
-        """Tell what an answer cost when it was made, at the prices of today; ``None`` where that is not known."""
-        if record.usage is None or not record.provider:
+    def price(self, record: Record, call: Call[R], last: object) -> Cost | None:
+        """Tell what an answer cost when it was made, at the prices of today; ``None`` where that is not known.
+
+        :param last: its value, or the last event of its stream
+        """
+        if not record.provider:
             return None
+        if is_free(call.operation):
+            return Cost.unbilled()
+        request = call.request
+        usage = counted(request, None if call.stream else last, record.usage)
+        if usage is None:
+            return None
+        terms = terms_of(request)
+        geography = geography_of(record.provider, call.route.base_url)
+        if geography is not None and record.provider == call.route.provider:
+            terms = {**terms, "geography": geography}
         prices = self.prices or call.prices or PriceBook.default()
+        model = getattr(last, "model", None)
+        if not isinstance(model, str) or prices.find(record.provider, model) is None:
+            model = record.model
         try:
-            return prices.price(record.provider, record.model, record.usage, terms=terms_of(call.request))
+            cost = prices.price(record.provider, model, usage, terms=terms or None)
         except ValueError:  # a usage that contradicts itself
             return None
+        # Where nothing of it is known, 0 would say that it was nothing.
+        return None if cost is not None and cost.unpriced and not cost.total else cost
 
     def question(self, key: str, call: Call[R]) -> Question | None:
         """Take out of a call what may be compared with others; ``None`` when there is nothing, or no ``semantic``."""

@@ -112,7 +112,7 @@ class CachedScope(Generic[R]):
         if record is None or not parts:
             return None
         call = self._call
-        saved = self._cache.price(record, call)
+        saved = self._cache.price(record, call, parts[-1])
         hit = CacheHit(call=call, saved=record.usage, shared=shared, similarity=similarity, saved_cost=saved)
         await call.notify(hit)
         events = cast("list[R]", parts)

@@ -14,7 +14,18 @@ from liter._contract import Call, Route, Stack, Timeouts
 from liter._errors import LlmError, RateLimitedError, ServerError, StreamingError
 from liter._reply import Reply
 from liter._secret import Secret
-from liter.middleware import Cache, CacheHit, CacheMiss, CacheStoreFailed, Concurrency, Hedge, Hooks, Retry, Semantic
+from liter.middleware import (
+    Cache,
+    CacheHit,
+    CacheMiss,
+    CacheStoreFailed,
+    Concurrency,
+    CostTracking,
+    Hedge,
+    Hooks,
+    Retry,
+    Semantic,
+)
 from liter.money import Cost, Price, PriceBook
 from liter.stores import Bucket, MemoryStore, StoreError, Taken
 from liter.testing import (
@@ -762,6 +773,38 @@ async def test_a_hit_saved_what_the_winner_of_a_race_cost(make_call: MakeCall, s
     async with handler(make_call(stream=streamed)) as reply:
         assert reply.saved is not None
         assert reply.saved.total == 1
+
+
+@pytest.mark.anyio
+async def test_what_a_hit_saved_is_what_its_answer_cost() -> None:
+    """By the client's prices where the cache has none, and all that a call is billed by: images, characters, terms."""
+    prices = PriceBook().with_(
+        {
+            "openai/dall-e-3": [Price(images=1), Price(images=100, when={"quality": "high"})],
+            "openai/tts-1": Price(characters=15),
+            "openai/gpt-4o": Price(input=1, output=10),
+        },
+        version="test",
+    )
+    async with (
+        Simulator(reply="In the hills.").serve_memory() as network,
+        LlmClient(
+            api_key="sk-test", network_backend=network, middleware=[CostTracking(), Cache()], prices=prices
+        ) as client,
+    ):
+        ask = {"model": "dall-e-3", "prompt": "a river"}
+        for make in (
+            lambda: client.chat(**QUESTION),
+            lambda: client.image_generate(**ask, quality="low"),
+            lambda: client.image_generate(**ask, quality="high"),
+            lambda: client.speech(model="tts-1", input="In the hills.", voice="alloy"),
+            client.list_models,
+        ):
+            first, second = await make(), await make()
+            assert (second.origin, second.cost) == ("cache", Cost.unbilled())
+            assert first.cost is not None
+            assert second.saved is not None
+            assert second.saved.total == first.cost.total
 
 
 @pytest.mark.anyio

@@ -508,6 +508,16 @@ async def test_sources_are_looked_at_in_a_stream(make_call: MakeCall) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("ends", [False, True], ids=["only stops", "finishes"])
+async def test_an_answer_that_begins_anew(make_call: MakeCall, ends: bool) -> None:
+    """What is held of an answer that is taken back goes with it; what is held of the new one does not restart it."""
+    guardrails = Guardrails([Rule("secret", action="redact")])
+    restarted = msgspec.structs.replace(text("my sec"), restarted=True)
+    read = await streamed(guardrails, make_call(), [text("a sec"), restarted, *([END] if ends else [])])
+    assert [(event.text, event.restarted) for event in read] == [("a ", False), ("my ", True), ("sec", False)]
+
+
+@pytest.mark.anyio
 async def test_a_blocked_stream(make_call: MakeCall) -> None:
     """A stream ends where a rule blocks, before any of the match is handed out, and its connection is closed."""
     handler = ScriptedHandler(list(map(text, "all fine, and then a secret comes" + "." * 100)))
@@ -708,6 +718,17 @@ def luhn_cards(given: str) -> list[tuple[int, int]]:
         if sum(digits[::2] + [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]) % 10 == 0:
             spans.append(match.span())
     return spans
+
+
+@pytest.mark.parametrize("expression", ["(?<=x)secret", "(secret)"], ids=["looks behind", "holds"])
+def test_a_long_text_takes_no_room(expression: str) -> None:
+    """However much has come, a few windows of it are kept."""
+    rolling = RollingText(RuleSet([Rule(expression, action="redact")]), 16, [])
+    for _ in range(100):
+        piece = "some text " * 4
+        if not rolling.passes(piece):
+            rolling.add(piece)
+        assert len(rolling._text) <= 6 * 16 + len(piece)
 
 
 def test_function_rules() -> None:

@@ -136,6 +136,20 @@ async def test_looks_at_what_tools_are_told_and_tell(make_call: MakeCall, item: 
     assert str(guarded(GuardedDeltas, REDACT, [event])) == str([event]).replace("secret", "[redacted]")
 
 
+@pytest.mark.anyio
+async def test_the_id_of_a_document_is_none_of_its_texts(make_call: MakeCall) -> None:
+    """All others in it are, whatever they are called."""
+    handler = ScriptedHandler("whole")
+    request = RerankRequest(
+        model="m", query="?", documents=[{"id": "12", "Title": "34", "more": {"id": "5", "n": "6"}}]
+    )
+    async with Guardrails([Rule(r"\d", action="redact", on="input")])(make_call(request=request), handler):
+        pass
+    x = "[redacted]"
+    documents = [{"id": "12", "Title": x + x, "more": {"id": "5", "n": x}}]
+    assert handler.calls[0].request == msgspec.structs.replace(request, documents=documents)
+
+
 def test_code_is_held_back() -> None:
     """That of an interpreter, in pieces and as it is told again; the code of an error is none."""
     kind = "response.code_interpreter_call_code"

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from liter import Call, Handler, LlmClient, LlmTimeoutError, RateLimitedError, Reply, Route, Stack, Timeouts
+from liter._http import Headers
 from liter.middleware import Concurrency, Retry, Timeout
 from liter.testing import Outcome, ScriptedHandler, Simulator, check_layer
 from liter.types import ListModelsRequest
@@ -207,6 +208,47 @@ async def test_a_layer_of_one_s_own_sees_the_shorter_time(make_call: MakeCall) -
     async with Stack([Timeout(30), look, Timeout(5), look, Timeout(10), look], ScriptedHandler("whole"))(make_call()):
         pass
     assert seen == [30.0, 5.0, 5.0]
+
+
+@pytest.mark.anyio
+async def test_its_error_keeps_what_was_known(make_call: MakeCall) -> None:
+    """What the timeout further in told of its provider is told by this layer's, too."""
+    facts = {
+        "status": 408,
+        "provider": "p",
+        "model": "m",
+        "request_id": "r",
+        "retry_after": 2.0,
+        "code": "c",
+        "body": b"b",
+    }
+    headers = Headers([(b"a", b"b")])
+    error = LlmTimeoutError("no", limit="total", headers=headers, **facts)  # type: ignore[arg-type] # of one kind each
+
+    @asynccontextmanager
+    async def late(call: Call[object]) -> AsyncIterator[Reply[object]]:
+        await anyio.sleep_until(call.enter_by)
+        raise error
+        yield  # a generator
+
+    with pytest.raises(LlmTimeoutError) as caught:
+        async with Stack([Timeout(5)], late)(make_call()):  # type: ignore[arg-type] # of one kind of reply
+            pass
+    assert (caught.value.limit, caught.value.retryable, caught.value.headers) == ("timeout", True, headers)
+    assert {name: getattr(caught.value, name) for name in facts} == facts
+
+
+@pytest.mark.anyio
+async def test_each_limit_is_the_shorter_one(make_call: MakeCall) -> None:
+    """Also where only some are set, on either side; none is one that is not set on both."""
+    script = ScriptedHandler("whole")
+    given = Timeouts(connect=5.0, between_events=1.0, total=60.0)
+    async with Timeout(Timeouts(connect=2.0, first_event=3.0, between_events=4.0))(make_call(timeouts=given), script):
+        pass
+    assert script.calls[0].timeouts == Timeouts(connect=2.0, first_event=3.0, between_events=1.0, total=60.0)
+    async with Timeout(Timeouts(connect=None, total=30.0))(make_call(timeouts=given), script):
+        pass
+    assert script.calls[1].timeouts == Timeouts(connect=5.0, between_events=1.0, total=30.0)
 
 
 @pytest.mark.anyio
