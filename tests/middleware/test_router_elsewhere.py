@@ -202,7 +202,7 @@ async def test_a_breaker_further_in_leads_elsewhere(make_call: MakeCall) -> None
     """A circuit that others have opened for one model is no reason to fail a call that another one can take."""
     breaker = CircuitBreaker(CircuitPolicy(min_calls=1))
     handler = ByModel(a=ServerError("no"), b="whole")
-    assert await enter(Stack([breaker], handler), make_call(route=Route(provider="p", model="a", base_url="x")))
+    assert await enter(Stack([pool("a"), breaker], handler), make_call(route=POOL))
     for _ in range(10):
         assert await enter(Stack([pool("a", "b"), breaker], handler), make_call(route=POOL)) is None
     assert handler.sent == {"a": 1, "b": 10}
