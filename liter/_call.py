@@ -227,8 +227,9 @@ class Call(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
         error.attempts = tuple(self.attempts)
         error.provider = error.provider or self.route.provider
         error.model = error.model or self.route.model or None
-        if self.attempts:
-            last = self.attempts[-1]
+        last = self.attempts[-1] if self.attempts else None
+        # What was refused before it was sent has nothing of the attempt before it.
+        if last is not None and last.outcome in ("open", type(error).__name__):
             error.status = last.status if error.status is None else error.status
             error.request_id = error.request_id or last.request_id
 

@@ -18,7 +18,15 @@ from .._reply import Reply
 from ._fallback_continue import ContinuedEvents, can_continue
 from ._fallback_restart import RestartedEvents, can_restart
 from ._fallback_stream import FollowedEvents
-from ._fallback_target import Condition, Target, check_condition, check_field, check_share, may_work_elsewhere
+from ._fallback_target import (
+    Condition,
+    Target,
+    cannot_be_asked,
+    check_condition,
+    check_field,
+    check_share,
+    may_work_elsewhere,
+)
 
 R = TypeVar("R")
 
@@ -48,8 +56,8 @@ class Fallback(msgspec.Struct, frozen=True):
     target not tried yet whose condition the error meets, and from there on in the same way, to each target at most
     once. Address and key are those of the target. A target without ``changes`` that is where the call was meant to go
     is left out, as is one whose ``changes`` are fields of another operation's requests, one whose provider does not
-    offer the operation, and another provider's for a call that names what the first one keeps (a conversation, a
-    response). Calls that are to no model (``list_models``) go through as they are.
+    offer the operation, or does not take one of the parameters, and another provider's for a call that names what the
+    first one keeps (a conversation, a response). Calls that are to no model (``list_models``) go through as they are.
 
     A stream that breaks after its first event is the consumer's, with ``mid_stream="fail"``. Otherwise a chat goes on
     at the next target whose condition the error meets, which has the time of a gap between events to begin:
@@ -152,34 +160,46 @@ class _Tries(Generic[R]):
     async def __aenter__(self) -> Reply[R]:
         self._check_changes()
         call, share = self._call, self._fallback.share
-        while True:
-            call = self._narrowed(call, share)
-            scope = self._call_next(call)
-            try:
-                reply = await scope.__aenter__()
-            except LlmError as error:
-                error.provider = error.provider or call.route.provider
-                error.model = error.model or call.route.model
-                following = self._following(call, error, self._call.enter_by)
-                if following is None:
-                    for note in self._notes:
-                        error.add_note(note)
-                    raise
-                self._notes.append(f"before it: {type(error).__name__}: {error}")
-                target, moved = following
-                event = FallingBack(call=call, error=error, target=target)
-            else:
-                self._scope = scope
-                mid_stream = self._fallback.mid_stream
-                if mid_stream == "continue" and can_continue(call):
-                    self._events = ContinuedEvents(call, scope, reply, self._call_next, self._follow)
-                elif mid_stream == "restart" and can_restart(call):
-                    self._events = RestartedEvents(call, scope, reply, self._call_next, self._follow)
-                return reply if self._events is None else self._events.reply
-            await call.notify(event)
-            # Its error's traceback holds this frame: a cycle, if it were kept.
-            del event
-            call, share = moved, target.share or self._fallback.share
+        failure: LlmError | None = None
+        try:
+            while True:
+                call = self._narrowed(call, share)
+                before = len(call.attempts)
+                scope = self._call_next(call)
+                try:
+                    reply = await scope.__aenter__()
+                except LlmError as error:
+                    error.provider = error.provider or call.route.provider
+                    error.model = error.model or call.route.model
+                    if failure is None or not cannot_be_asked(error, call, before):
+                        failure = error
+                    else:
+                        self._notes.append(f"left out: {error}")
+                    following = self._following(call, failure, self._call.enter_by)
+                    if following is None:
+                        for note in self._notes:
+                            failure.add_note(note)
+                        if failure is error:
+                            raise
+                        raise failure from None
+                    if failure is error:
+                        self._notes.append(f"before it: {type(error).__name__}: {error}")
+                    target, moved = following
+                    event = FallingBack(call=call, error=error, target=target)
+                else:
+                    self._scope = scope
+                    mid_stream = self._fallback.mid_stream
+                    if mid_stream == "continue" and can_continue(call):
+                        self._events = ContinuedEvents(call, scope, reply, self._call_next, self._follow)
+                    elif mid_stream == "restart" and can_restart(call):
+                        self._events = RestartedEvents(call, scope, reply, self._call_next, self._follow)
+                    return reply if self._events is None else self._events.reply
+                await call.notify(event)
+                # Its error's traceback holds this frame: a cycle, if it were kept.
+                del event
+                call, share = moved, target.share or self._fallback.share
+        finally:
+            failure = None  # likewise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

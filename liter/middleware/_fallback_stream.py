@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from .._contract import Call, Handler
 from .._errors import LlmError
 from .._reply import Reply
-from ._fallback_target import Target
+from ._fallback_target import Target, cannot_be_asked
 
 R = TypeVar("R")
 
@@ -143,6 +143,7 @@ class FollowedEvents(Generic[R]):
             if self._cancelled:
                 return True
             call = _begun_in_a_gap(self._made(call, target))
+            before = len(call.attempts)
             scope = self._call_next(call)
             try:
                 with anyio.CancelScope() as self._entering:
@@ -150,7 +151,8 @@ class FollowedEvents(Generic[R]):
                     self._scope, self._source = scope, source
             except LlmError as refusal:
                 error.add_note(f"not followed: {type(refusal).__name__}: {refusal}")
-                latest = refusal
+                if not cannot_be_asked(refusal, call, before):
+                    latest = refusal
                 continue
             finally:
                 self._entering = None

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 import msgspec
 
 from .. import types
+from .._contract import Call
 from .._errors import (
     AuthenticationError,
+    BadRequestError,
     EndpointNotSupportedError,
     LlmError,
     LlmTimeoutError,
@@ -17,6 +19,8 @@ from .._errors import (
     SerializationError,
 )
 from .._number import is_number
+
+R = TypeVar("R")
 
 PrefixReply = Literal["continued", "repeated"]
 
@@ -41,6 +45,14 @@ def may_work_elsewhere(error: LlmError) -> bool:
     model, an operation that is not offered, and a reply that cannot be read.
     """
     return error.retryable or isinstance(error, _ELSEWHERE)
+
+
+def cannot_be_asked(error: LlmError, call: Call[R], before: int) -> bool:
+    """Tell whether a target's provider cannot say what the request says, as its codec finds before anything is sent.
+
+    :param before: how many attempts were on the record of the call
+    """
+    return isinstance(error, BadRequestError) and len(call.attempts) == before
 
 
 class Target(msgspec.Struct, frozen=True):

@@ -36,7 +36,7 @@ from liter import (
     Timeouts,
 )
 from liter.middleware import Fallback, FallingBack, Retry, Target, may_work_elsewhere
-from liter.testing import Outcome, Refuse, ScriptedHandler, Simulator, check_layer
+from liter.testing import Outcome, Refuse, ResetAfterEvents, ScriptedHandler, Simulator, check_layer
 from liter.types import CreateResponseRequest, EmbeddingRequest
 
 MakeCall = Callable[..., Call[object]]
@@ -283,6 +283,52 @@ async def test_changes_for_one_operation_are_no_matter_of_another(make_call: Mak
         async with fallback(call, ScriptedHandler(ServiceUnavailableError("overloaded"))):
             pass
     assert "left out: a, as its changes have 'reasoning_effort', and EmbeddingRequest has not" in raised.value.__notes__
+
+
+async def models_asked(*targets: str, stream: bool) -> list[str]:
+    """Ask a model that is down, or whose stream breaks, for what Anthropic's do not take."""
+    provider = Simulator(faults=[ResetAfterEvents(2) if stream else Refuse(503), None])
+    ask: dict[str, object] = {**QUESTION, "model": "openai/gpt-4o", "logit_bias": {"1": 1}}
+    async with (
+        provider.serve_memory() as network,
+        LlmClient(
+            api_keys={"openai": "sk-1", "anthropic": "sk-2"},
+            network_backend=network,
+            middleware=[Fallback(targets, mid_stream="restart")],
+        ) as client,
+    ):
+        if not stream:
+            return [attempt.model for attempt in (await client.chat(**ask)).attempts]
+        reply = await client.chat_stream(**ask)
+        async for _ in reply:
+            pass
+        return [attempt.model for attempt in reply.response().attempts]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_target_that_cannot_say_it_is_left_out(stream: bool) -> None:
+    """A parameter that a target's provider does not take leads to the next; when none is left, the outage is told."""
+    claude = "anthropic/claude-sonnet-4-5"
+    assert await models_asked(claude, "openai/gpt-4.1", stream=stream) == ["gpt-4o", "gpt-4.1"]
+    with pytest.raises(StreamingError if stream else ServiceUnavailableError) as raised:
+        await models_asked(claude, stream=stream)
+    assert raised.value.model == "gpt-4o"
+    assert any("anthropic does not take 'logit_bias'" in note for note in raised.value.__notes__)
+
+
+@pytest.mark.anyio
+async def test_what_was_not_sent_has_no_status() -> None:
+    """An error of liter's own has neither status nor request id of the attempt that was made before it."""
+    fallback = Fallback(["anthropic/claude-sonnet-4-5"], when=ServiceUnavailableError)
+    provider = Simulator(faults=[Refuse(503)])
+    async with (
+        provider.serve_memory() as network,
+        LlmClient(api_keys={"openai": "sk-1"}, network_backend=network, middleware=[fallback]) as client,
+    ):
+        with pytest.raises(AuthenticationError) as raised:
+            await client.chat(**{**QUESTION, "model": "openai/gpt-4o"})
+    assert (raised.value.status, raised.value.request_id, len(raised.value.attempts)) == (None, None, 1)
 
 
 @pytest.mark.anyio
