@@ -10,6 +10,8 @@ from liter import AuthenticationError, LlmClient, LlmTimeoutError, Secret
 from liter.middleware import Retry
 from liter.testing import Refuse, Simulator
 
+from ._serving import serving
+
 pytestmark = pytest.mark.anyio
 
 HI = [{"role": "user", "content": "hi"}]
@@ -53,12 +55,9 @@ def sending(source: object):
 
 async def requests_of(source: object, simulator: Simulator, **options: object):
     """The requests that a chat with these credentials makes."""
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(
-            network_backend=network, trust_environment=False, middleware=[Retry(initial=0.1), sending(source)]
-        ) as client,
-    ):
+    async with serving(
+        simulator, api_key=None, trust_environment=False, middleware=[Retry(initial=0.1), sending(source)]
+    ) as client:
         await client.chat(model="gpt", messages=HI, **options)
     return simulator.requests
 
@@ -116,12 +115,7 @@ async def keys_tried(simulator: Simulator, api_key: object, good: str) -> tuple[
     def watched(call, call_next):
         return call_next(replace(call, watchers=(Watch(),)))
 
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(
-            api_key=api_key, network_backend=network, trust_environment=False, middleware=[Retry(), watched]
-        ) as client,
-    ):
+    async with serving(simulator, api_key=api_key, trust_environment=False, middleware=[Retry(), watched]) as client:
         try:
             ended: object = await client.chat(model="m", messages=HI)
         except AuthenticationError as error:

@@ -12,6 +12,8 @@ from liter import ChatStream, LlmClient
 from liter.middleware import Concurrency
 from liter.testing import Simulator, StallAfterEvents
 
+from ._serving import serving
+
 HI = [{"role": "user", "content": "hi"}]
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
@@ -95,10 +97,7 @@ def test_one_client_under_many_loops_at_once(backend: str) -> None:
 async def test_a_dropped_stream_warns_and_closes() -> None:
     """A stream that is dropped open says so, closes its connection, and gives back what layers held for it."""
     simulator = Simulator(reply="one two three four", event_latency=0.1)
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(network_backend=network, api_key="sk", middleware=[Concurrency(1)]) as client,
-    ):
+    async with serving(simulator, middleware=[Concurrency(1)]) as client:
         stream = await open_stream(client)
         with pytest.warns(ResourceWarning, match=r"<ChatStream openai/gpt-simulated open, 1 events> was dropped"):
             del stream
@@ -131,10 +130,7 @@ def test_a_stream_that_outlives_its_loop(backend: str) -> None:
 async def test_cancel_stops_a_stream_from_another_task(reading: bool) -> None:
     """cancel() ends a pending read and the loop over the stream, or closes a stream that nobody reads."""
     simulator = Simulator(faults=[StallAfterEvents(3)])
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(network_backend=network, api_key="sk", middleware=[Concurrency(1)]) as client,
-    ):
+    async with serving(simulator, middleware=[Concurrency(1)]) as client:
         stream = await open_stream(client)
         ended: list[str] = []
 

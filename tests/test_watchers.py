@@ -11,6 +11,8 @@ from liter import Attempt, BudgetExceededError, LlmClient, LlmError, LlmTimeoutE
 from liter.middleware import Retry
 from liter.testing import CloseAfterEvents, CloseBeforeHead, Refuse, Simulator, StallBeforeHead
 
+from ._serving import serving
+
 pytestmark = pytest.mark.anyio
 
 HI = [{"role": "user", "content": "hi"}]
@@ -61,10 +63,7 @@ class Recorder:
 async def watching(simulator: Simulator, recorder: Recorder):
     """A client whose attempts are recorded, with one retry inside."""
     layers = [recorder.layer, Retry(max_retries=1, initial=0.1)]
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(api_key="sk-any", network_backend=network, middleware=layers) as client,
-    ):
+    async with serving(simulator, middleware=layers) as client:
         yield client
 
 

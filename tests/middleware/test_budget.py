@@ -43,6 +43,8 @@ from liter.testing import (
 )
 from liter.types import ChatCompletionRequest, Usage, UserMessage
 
+from .._serving import serving
+
 MakeCall = Callable[..., Call[object]]
 
 # A dollar for a million tokens of either kind: a token is a millionth of a dollar.
@@ -281,10 +283,7 @@ async def test_an_attempt_that_cost_something_is_paid_before_the_next() -> None:
     prices = PRICES
     limits = [SpendLimit("0.0006")]
     layers = [Budget(*limits, prices=prices), Hedge(1.0)]
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(api_key="sk-any", network_backend=network, middleware=layers, timeout=10) as client,
-    ):
+    async with serving(simulator, middleware=layers, timeout=10) as client:
         with pytest.raises(Exception, match=r"leaves too little|within 10 s"):
             await client.chat(model="gpt", messages=HI, max_tokens=100)
     assert len(simulator.requests) == 1
@@ -297,10 +296,7 @@ async def test_hedges_and_fallbacks_are_asked_for_each_with_its_own_model() -> N
     simulator = Simulator(faults=[Refuse(500)])
     layer = budget(SpendLimit(1), SpendLimit(1, by=("model",)))
     layers = [layer, Fallback(["openai/small"]), Retry(max_retries=0)]
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(api_key="sk-any", network_backend=network, middleware=layers) as client,
-    ):
+    async with serving(simulator, middleware=layers) as client:
         response = await client.chat(model="gpt", messages=HI, max_tokens=100)
     assert [attempt.model for attempt in response.attempts] == ["gpt", "small"]
     spent = [(await layer.status(model=model))[1].spent for model in ("gpt", "small")]
@@ -316,10 +312,7 @@ async def test_a_fallback_may_go_on_where_a_models_own_limit_is_reached() -> Non
     layer = budget(SpendLimit(0, only={"model": "gpt"}), SpendLimit(1, by=("model",)))
     for when, model in ((BudgetExceededError, "small"), (ServerError, None)):
         layers = [layer, Fallback(["openai/small"], when=when)]
-        async with (
-            simulator.serve_memory() as network,
-            LlmClient(api_key="sk-any", network_backend=network, middleware=layers) as client,
-        ):
+        async with serving(simulator, middleware=layers) as client:
             if model is None:
                 with pytest.raises(BudgetExceededError, match="model=gpt"):
                     await client.chat(model="gpt", messages=HI, max_tokens=100)
@@ -337,10 +330,7 @@ async def test_what_is_spent_is_what_replies_and_errors_say(inside: bool) -> Non
     layer, tracking = budget(1), CostTracking(prices=PRICES)
     layers = [*([layer, tracking] if inside else [tracking, layer]), Retry(max_retries=1, initial=0.1)]
     bills: list[Cost | None] = []
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(api_key="sk-any", network_backend=network, middleware=layers, timeout=5) as client,
-    ):
+    async with serving(simulator, middleware=layers, timeout=5) as client:
         chat = {"model": "gpt", "messages": HI, "max_tokens": 100}
         bills.append((await client.chat(**chat)).cost)
         for leave in (None, None, 2, None):
@@ -368,10 +358,7 @@ async def test_a_cache_hit_costs_nothing() -> None:
     """Five calls of which one is sent: one is paid, and none of the others is refused."""
     simulator = Simulator()
     layer = budget(1)
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(api_key="sk-any", network_backend=network, middleware=[layer, Cache(ttl=60)]) as client,
-    ):
+    async with serving(simulator, middleware=[layer, Cache(ttl=60)]) as client:
         replies = [await client.chat(model="gpt", messages=HI, max_tokens=100) for _ in range(5)]
     assert len(simulator.requests) == 1
     assert (await status(layer)).spent == replies[0].usage.total_tokens * MICRO
@@ -687,10 +674,7 @@ async def test_an_estimate_of_every_operation(ask_for: Callable[[LlmClient], Awa
         }
     )
     layer = Budget(SpendLimit(10), mode="estimate")
-    async with (
-        Simulator(latency=1.0).serve_memory() as network,
-        LlmClient(api_key="sk", network_backend=network, prices=prices, middleware=[layer, CostTracking()]) as client,
-    ):
+    async with serving(Simulator(latency=1.0), prices=prices, middleware=[layer, CostTracking()]) as client:
         reserved: list[Decimal] = []
         for _ in range(2):
             async with anyio.create_task_group() as tasks:

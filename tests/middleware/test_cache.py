@@ -9,7 +9,6 @@ import anyio
 import msgspec
 import pytest
 
-from liter import LlmClient
 from liter._contract import Call, Route, Stack, Timeouts
 from liter._errors import LlmError, RateLimitedError, ServerError, StreamingError
 from liter._reply import Reply
@@ -38,6 +37,7 @@ from liter.testing import (
 )
 from liter.types import ChatCompletionRequest, Usage, UserMessage
 
+from .._serving import serving
 from ._cache_events import but_misses
 
 R = TypeVar("R")
@@ -304,10 +304,7 @@ async def test_off_neither_looks_up_nor_keeps(make_call: MakeCall, streamed: boo
 async def test_the_option_of_a_call() -> None:
     """Each method takes ``cache``; a misspelt one is an error that names what there is, before any I/O."""
     provider = Simulator(reply="In the hills.")
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(api_key="sk-test", network_backend=network, middleware=[Cache()]) as client,
-    ):
+    async with serving(provider, middleware=[Cache()]) as client:
         origins = [
             (await client.embed(model="text-embedding-3-small", input="rivers", cache=mode)).origin
             for mode in ("off", "use", "use", "refresh", "use")
@@ -491,10 +488,7 @@ async def test_a_large_answer_is_not_kept(make_call: MakeCall, streamed: bool) -
 async def test_a_consumer_cannot_change_what_is_kept() -> None:
     """What a consumer does to its reply, or to one from the cache, is not seen by the next one."""
     provider = Simulator(reply="In the hills, mostly.")
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(api_key="sk-test", network_backend=network, middleware=[Cache()]) as client,
-    ):
+    async with serving(provider, middleware=[Cache()]) as client:
         for _ in range(3):
             response = await client.chat(**QUESTION)
             assert response.choices[0].message.content == "In the hills, mostly."
@@ -512,10 +506,7 @@ async def test_a_consumer_cannot_change_what_is_kept() -> None:
 async def test_through_the_client() -> None:
     """With a client, whole replies and streams come out of the cache as they went in, and marked."""
     provider = Simulator(reply="In the hills, mostly.", latency=2.0)
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(api_key="sk-test", network_backend=network, middleware=[Cache(), Retry()]) as client,
-    ):
+    async with serving(provider, middleware=[Cache(), Retry()]) as client:
         first = await client.chat(**QUESTION)
         second = await client.chat(**QUESTION)
         assert first == second
@@ -538,10 +529,7 @@ async def test_through_the_client() -> None:
 async def test_a_failed_call_is_made_again_through_the_client() -> None:
     """Neither a refusal nor a broken stream is kept; the error of each call is its own."""
     provider = Simulator(reply="In the hills, mostly.", faults=[Refuse(429), Refuse(503), None, ResetAfterEvents(2)])
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(api_key="sk-test", network_backend=network, middleware=[Cache()]) as client,
-    ):
+    async with serving(provider, middleware=[Cache()]) as client:
         statuses: list[int | None] = []
         for _ in range(2):
             with pytest.raises(LlmError) as caught:
@@ -727,12 +715,9 @@ async def test_a_hit_tells_what_it_saved(streamed: bool) -> None:
     async def listen(call: Call[object]) -> Call[object]:
         return msgspec.structs.replace(call, listeners=(told.append,))
 
-    async with (
-        Simulator(reply="In the hills.").serve_memory() as network,
-        LlmClient(
-            api_key="sk-test", network_backend=network, middleware=[Hooks(on_request=listen), Cache(prices=prices)]
-        ) as client,
-    ):
+    async with serving(
+        Simulator(reply="In the hills."), middleware=[Hooks(on_request=listen), Cache(prices=prices)]
+    ) as client:
         for _ in range(2):
             if streamed:
                 stream = await client.chat_stream(model="gpt-4o", messages=[{"role": "user", "content": "Where?"}])
@@ -786,12 +771,7 @@ async def test_what_a_hit_saved_is_what_its_answer_cost() -> None:
         },
         version="test",
     )
-    async with (
-        Simulator(reply="In the hills.").serve_memory() as network,
-        LlmClient(
-            api_key="sk-test", network_backend=network, middleware=[CostTracking(), Cache()], prices=prices
-        ) as client,
-    ):
+    async with serving(Simulator(reply="In the hills."), middleware=[CostTracking(), Cache()], prices=prices) as client:
         ask = {"model": "dall-e-3", "prompt": "a river"}
         for make in (
             lambda: client.chat(**QUESTION),

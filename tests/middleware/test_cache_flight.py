@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from liter import LlmClient
 from liter._contract import Call, Timeouts
 from liter._errors import LlmTimeoutError, ServerError
 from liter._loop import EventLoop
@@ -20,6 +19,7 @@ from liter.stores import MemoryStore
 from liter.testing import Outcome, ScriptedHandler, Simulator, VirtualTimeLoop
 from liter.types import Usage
 
+from .._serving import serving
 from ._cache_events import but_misses
 
 MakeCall = Callable[..., Call[object]]
@@ -293,10 +293,7 @@ async def test_each_gets_a_reply_of_its_own() -> None:
     """Through a client: one request, equal replies, and none that another could change."""
     provider = Simulator(reply="In the hills, mostly.", latency=2.0)
     replies: list[object] = []
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(api_key="sk-test", network_backend=network, middleware=[Cache()]) as client,
-    ):
+    async with serving(provider, middleware=[Cache()]) as client:
 
         async def ask() -> None:
             response = await client.chat(model="gpt-4o", messages=[{"role": "user", "content": "Hi"}])

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liter import LlmClient
 from liter._contract import Call, Route, Timeouts
 from liter._errors import LlmTimeoutError
 from liter._secret import Secret
@@ -21,6 +20,7 @@ from liter.stores import MemoryStore, StoreError
 from liter.testing import Outcome, ScriptedHandler, Simulator, check_layer
 from liter.types import ChatCompletionRequest, CreateResponseRequest, ListModelsRequest, Usage
 
+from .._serving import serving
 from ._cache_events import but_misses
 
 MakeCall = Callable[..., Call[object]]
@@ -500,12 +500,7 @@ async def test_no_answer_that_was_not_kept_is_in_the_index(make_call: MakeCall) 
 async def test_through_the_client() -> None:
     """With a client: another wording, from the cache; another conversation, from the provider."""
     provider = Simulator(reply="In the hills, mostly.")
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(
-            api_key="sk-test", network_backend=network, middleware=[Cache(semantic=Semantic(Embedding()))]
-        ) as client,
-    ):
+    async with serving(provider, middleware=[Cache(semantic=Semantic(Embedding()))]) as client:
         first = await client.chat(model="gpt-4o", messages=[{"role": "user", "content": "Where do rivers begin? 0"}])
         second = await client.chat(
             model="gpt-4o", messages=[{"role": "user", "content": "Where does a river begin? 5"}]

@@ -21,7 +21,6 @@ from liter import (
     EndpointNotSupportedError,
     HookRejectedError,
     InternalError,
-    LlmClient,
     LlmError,
     LlmTimeoutError,
     NetworkError,
@@ -38,6 +37,8 @@ from liter import (
 from liter.middleware import Fallback, FallingBack, Retry, Target, may_work_elsewhere
 from liter.testing import Outcome, Refuse, ResetAfterEvents, ScriptedHandler, Simulator, check_layer
 from liter.types import CreateResponseRequest, EmbeddingRequest
+
+from .._serving import serving
 
 MakeCall = Callable[..., Call[object]]
 
@@ -289,14 +290,12 @@ async def models_asked(*targets: str, stream: bool) -> list[str]:
     """Ask a model that is down, or whose stream breaks, for what Anthropic's do not take."""
     provider = Simulator(faults=[ResetAfterEvents(2) if stream else Refuse(503), None])
     ask: dict[str, object] = {**QUESTION, "model": "openai/gpt-4o", "logit_bias": {"1": 1}}
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(
-            api_keys={"openai": "sk-1", "anthropic": "sk-2"},
-            network_backend=network,
-            middleware=[Fallback(targets, mid_stream="restart")],
-        ) as client,
-    ):
+    async with serving(
+        provider,
+        api_key=None,
+        api_keys={"openai": "sk-1", "anthropic": "sk-2"},
+        middleware=[Fallback(targets, mid_stream="restart")],
+    ) as client:
         if not stream:
             return [attempt.model for attempt in (await client.chat(**ask)).attempts]
         reply = await client.chat_stream(**ask)
@@ -322,10 +321,7 @@ async def test_what_was_not_sent_has_no_status() -> None:
     """An error of liter's own has neither status nor request id of the attempt that was made before it."""
     fallback = Fallback(["anthropic/claude-sonnet-4-5"], when=ServiceUnavailableError)
     provider = Simulator(faults=[Refuse(503)])
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(api_keys={"openai": "sk-1"}, network_backend=network, middleware=[fallback]) as client,
-    ):
+    async with serving(provider, api_key=None, api_keys={"openai": "sk-1"}, middleware=[fallback]) as client:
         with pytest.raises(AuthenticationError) as raised:
             await client.chat(**{**QUESTION, "model": "openai/gpt-4o"})
     assert (raised.value.status, raised.value.request_id, len(raised.value.attempts)) == (None, None, 1)
@@ -522,15 +518,12 @@ async def test_cancellation_comes_out(make_call: MakeCall, refusals: int) -> Non
 async def test_to_another_provider_over_a_wire() -> None:
     """Over a wire, an overloaded provider leads to another one, with its own protocol, address, key and model."""
     provider = Simulator(reply="Up in the hills.", faults=[Refuse(529), None, Refuse(401), None])
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(
-            api_key="sk-first",
-            api_keys={"anthropic": "sk-second"},
-            network_backend=network,
-            middleware=[Fallback(["anthropic/claude-sonnet-4-5"])],
-        ) as client,
-    ):
+    async with serving(
+        provider,
+        api_key="sk-first",
+        api_keys={"anthropic": "sk-second"},
+        middleware=[Fallback(["anthropic/claude-sonnet-4-5"])],
+    ) as client:
         response = await client.chat(**QUESTION)
         stream = await client.chat_stream(**QUESTION)
         async for _ in stream:
@@ -550,12 +543,9 @@ async def test_a_missing_key_leads_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider without a key is no way, and the next one is asked."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     provider = Simulator(reply="hi")
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(
-            api_keys={"anthropic": "sk-second"}, network_backend=network, middleware=[Fallback(["anthropic/claude"])]
-        ) as client,
-    ):
+    async with serving(
+        provider, api_key=None, api_keys={"anthropic": "sk-second"}, middleware=[Fallback(["anthropic/claude"])]
+    ) as client:
         assert (await client.chat(**QUESTION)).text == "hi"
 
 

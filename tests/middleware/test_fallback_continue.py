@@ -16,7 +16,6 @@ from liter import (
     ChatCompletionChunk,
     ChatCompletionRequest,
     Handler,
-    LlmClient,
     LlmTimeoutError,
     Reply,
     Route,
@@ -29,6 +28,7 @@ from liter.middleware import Fallback, FallingBack, Target
 from liter.testing import Outcome, ResetAfterEvents, ScriptedHandler, Simulator, check_layer
 from liter.types import FunctionCallDelta, ToolCallDelta
 
+from .._serving import serving
 from ._broken_streams import QUESTION, REQUEST, USAGE, broken, chunk, whole
 
 MakeCall = Callable[..., Call[ChatCompletionChunk]]
@@ -305,15 +305,9 @@ async def test_it_can_be_cancelled(make_call: MakeCall, outcome: Outcome, by_rep
 async def test_over_a_wire() -> None:
     """Over a wire, a connection that breaks in the middle costs the consumer nothing but time."""
     provider = Simulator(reply=" and so on", faults=[ResetAfterEvents(3)])
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(
-            api_key="sk-test",
-            api_keys={"anthropic": "sk-other"},
-            network_backend=network,
-            middleware=[to("anthropic/claude-sonnet-4-5")],
-        ) as client,
-    ):
+    async with serving(
+        provider, api_keys={"anthropic": "sk-other"}, middleware=[to("anthropic/claude-sonnet-4-5")]
+    ) as client:
         stream = await client.chat_stream(**QUESTION)
         texts = [each.text async for each in stream]
     assert stream.finished

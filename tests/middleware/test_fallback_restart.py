@@ -9,7 +9,6 @@ from liter import (
     Call,
     ChatCompletionChunk,
     ChatCompletionRequest,
-    LlmClient,
     LlmTimeoutError,
     Route,
     ServerError,
@@ -22,6 +21,7 @@ from liter.money import Cost
 from liter.testing import Outcome, ResetAfterEvents, ScriptedHandler, Simulator, check_layer
 from liter.types import FunctionCallDelta, ToolCallDelta, accumulate
 
+from .._serving import serving
 from ._broken_streams import QUESTION, REQUEST, USAGE, broken, chunk, whole
 
 MakeCall = Callable[..., Call[ChatCompletionChunk]]
@@ -220,15 +220,9 @@ async def test_a_hit_further_in_stays_one(make_call: MakeCall) -> None:
 async def test_over_a_wire() -> None:
     """The response of a stream that broke on the wire and began anew is the new answer, with both attempts."""
     provider = Simulator(reply="In the hills", faults=[ResetAfterEvents(3)])
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(
-            api_key="sk-test",
-            api_keys={"anthropic": "sk-other"},
-            network_backend=network,
-            middleware=[to("anthropic/claude-sonnet-4-5")],
-        ) as client,
-    ):
+    async with serving(
+        provider, api_keys={"anthropic": "sk-other"}, middleware=[to("anthropic/claude-sonnet-4-5")]
+    ) as client:
         stream = await client.chat_stream(**QUESTION)
         marks = [chunk.restarted async for chunk in stream]
     assert marks.count(True) == 1

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from liter import LlmClient
 from liter._contract import Layer
 from liter.middleware import (
     Budget,
@@ -21,6 +20,8 @@ from liter.middleware import (
     SpendLimit,
 )
 from liter.testing import Simulator
+
+from .._serving import serving
 
 
 class Fault:
@@ -70,14 +71,9 @@ async def test_it_fails_that_call_alone(where: str, stream: bool) -> None:
     fault, concurrency, cache = Fault(), Concurrency(1, max_wait=5.0), Cache()
     limits = RateLimit(Limit(1000, "requests"))
     provider = Simulator(reply="In the hills.")
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(
-            api_key="sk-test",
-            network_backend=network,
-            middleware=[WHERE[where](fault), cache, Retry(), Hedge(5.0), limits, concurrency],
-        ) as client,
-    ):
+    async with serving(
+        provider, middleware=[WHERE[where](fault), cache, Retry(), Hedge(5.0), limits, concurrency]
+    ) as client:
 
         async def ask(text: str) -> None:
             question = {"model": "gpt-4o", "messages": [{"role": "user", "content": text}]}

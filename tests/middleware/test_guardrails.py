@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liter import LlmClient
 from liter._contract import Call, Route, Stack
 from liter._errors import ContentPolicyError, HookRejectedError, StreamingError
 from liter.middleware import Concurrency, Guardrails, Hooks, Retry, Rule, RuleMatched
@@ -48,6 +47,8 @@ from liter.types import (
     UserMessage,
     accumulate,
 )
+
+from .._serving import serving
 
 MakeCall = Callable[..., Call[object]]
 
@@ -956,14 +957,12 @@ async def test_through_a_client(model: str, stream: bool) -> None:
     provider = Simulator(reply=say)
     email = Rule(r"\b[\w.]+@[\w.]+\.\w+\b", action="redact")
     messages = [{"role": "user", "content": "I am carl@example.com"}]
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(
-            api_keys={"openai": "sk-test", "anthropic": "sk-test"},
-            network_backend=network,
-            middleware=[Guardrails([email]), Retry()],
-        ) as client,
-    ):
+    async with serving(
+        provider,
+        api_key=None,
+        api_keys={"openai": "sk-test", "anthropic": "sk-test"},
+        middleware=[Guardrails([email]), Retry()],
+    ) as client:
         tools = [{"type": "function", "function": {"name": "mail"}}]
         if stream:
             chunks = await client.chat_stream(model=model, messages=messages, tools=tools, max_tokens=100)
@@ -986,10 +985,7 @@ async def test_through_a_client(model: str, stream: bool) -> None:
 async def test_a_block_through_a_client() -> None:
     """A blocked stream says what was handed out before, the provider's generation stops, and the client goes on."""
     provider = Simulator(reply="All is well. The secret is out, and so on, and so on, and so on.", event_latency=1.0)
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(api_key="sk-test", network_backend=network, middleware=[Guardrails([BLOCK], window=8)]) as client,
-    ):
+    async with serving(provider, middleware=[Guardrails([BLOCK], window=8)]) as client:
         question = [{"role": "user", "content": "How are you?"}]
         stream = await client.chat_stream(model="gpt-4o", messages=question)
         with pytest.raises(ContentPolicyError) as caught:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liter import LlmClient
 from liter._contract import Call, Route, Stack, Timeouts
 from liter._errors import BadRequestError, LlmError, LlmTimeoutError, RateLimitedError, ServerError, StreamingError
 from liter._reply import Reply
@@ -18,6 +17,8 @@ from liter.middleware import Hedge, Hedging, Retry
 from liter.middleware._hedge import kind_of
 from liter.middleware._latencies import Latencies
 from liter.testing import Outcome, ScriptedHandler, Simulator, StallBeforeHead, check_layer
+
+from .._serving import serving
 
 MakeCall = Callable[..., Call[object]]
 
@@ -500,10 +501,7 @@ async def test_over_a_wire(streamed: bool) -> None:
     """A client whose first request stalls has its answer from the second, and the provider sees the first end."""
     provider = Simulator(reply="In the hills.", latency=1.0, faults=[StallBeforeHead()])
     question = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Where?"}]}
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(api_key="sk-test", network_backend=network, middleware=[Retry(), always(2.0)]) as client,
-    ):
+    async with serving(provider, middleware=[Retry(), always(2.0)]) as client:
         if streamed:
             stream = await client.chat_stream(**question)
             async for _ in stream:

@@ -9,13 +9,15 @@ from pathlib import Path
 import anyio
 import pytest
 
-from liter import LlmClient, LlmError
+from liter import LlmError
 from liter._contract import Call
 from liter.middleware import Budget, Cache, Ledger, LedgerFailed, Retry, SpendLimit
 from liter.money import Price, PriceBook
 from liter.stores import LedgerRow, StoreError
 from liter.testing import CloseAfterEvents, Outcome, Refuse, ScriptedHandler, Simulator, check_layer
 from liter.types import Usage
+
+from .._serving import serving
 
 MakeCall = Callable[..., Call[object]]
 
@@ -50,10 +52,7 @@ class Kept:
 async def writing(simulator: Simulator, store: object, **options: object):
     """A client with a ledger, a budget and one retry."""
     layers = [Ledger(store, **options), Budget(SpendLimit(1), prices=PRICES), Retry(max_retries=1, initial=0.1)]
-    async with (
-        simulator.serve_memory() as network,
-        LlmClient(api_key="sk-any", network_backend=network, middleware=layers) as client,
-    ):
+    async with serving(simulator, middleware=layers) as client:
         yield client
 
 

@@ -7,6 +7,8 @@ from liter import LlmClient, RateLimitedError
 from liter.middleware import RateLimit, Retry
 from liter.testing import RequestLimit, Simulator, VirtualTimeLoop
 
+from .._serving import serving
+
 QUESTION = {"model": "gpt-4o", "messages": [{"role": "user", "content": "?"}]}
 CALLERS, HOUR, PER_MINUTE = 2000, 3600.0, 200
 
@@ -19,16 +21,12 @@ async def test_two_thousand_callers_for_an_hour() -> None:
     """Paced by headers, 2,000 callers get 97 % of what the simulator allows, evenly, and no refusal."""
     limit = RequestLimit(PER_MINUTE)
     counts = [0] * CALLERS
-    async with (
-        Simulator(reply="Yes.", limit=limit, latency=1.0).serve_memory() as network,
-        LlmClient(
-            api_key="sk-test",
-            network_backend=network,
-            timeout=2 * HOUR,
-            max_connections=CALLERS,
-            middleware=[RateLimit(adaptive=True)],
-        ) as client,
-    ):
+    async with serving(
+        Simulator(reply="Yes.", limit=limit, latency=1.0),
+        timeout=2 * HOUR,
+        max_connections=CALLERS,
+        middleware=[RateLimit(adaptive=True)],
+    ) as client:
 
         async def caller(number: int) -> None:
             while True:
@@ -72,10 +70,7 @@ async def test_a_refusal_on_the_wire_teaches_the_limit(stream: bool) -> None:
 async def test_the_simulator_keeps_its_limit() -> None:
     """Without pacing the simulator refuses what is too much, with the exact wait."""
     limit = RequestLimit(60)
-    async with (
-        Simulator(reply="Yes.", limit=limit).serve_memory() as network,
-        LlmClient(api_key="sk-test", network_backend=network, middleware=[]) as client,
-    ):
+    async with serving(Simulator(reply="Yes.", limit=limit), middleware=[]) as client:
         for _ in range(60):
             await client.chat(**QUESTION)
         with pytest.raises(RateLimitedError) as raised:

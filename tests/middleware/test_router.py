@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liter._circuit import Circuit
-from liter._client import LlmClient
 from liter._contract import Call, Handler, Route, Stack
 from liter._errors import (
     AuthenticationError,
@@ -55,6 +54,7 @@ from liter.types import (
     SpeechRequest,
 )
 
+from .._serving import serving
 from ._by_model import ByModel
 
 R = TypeVar("R")
@@ -881,10 +881,7 @@ async def test_with_a_client_over_a_wire() -> None:
     """A client's call to the pool's name goes to a deployment's own address with its own key, unary and streamed."""
     provider = Simulator(reply="In the hills, mostly.")
     router = Router({"fast": [Deployment("openai/gpt-4o", api_key="sk-own")]})
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(api_key="sk-client", network_backend=network, middleware=[Retry(), router]) as client,
-    ):
+    async with serving(provider, api_key="sk-client", middleware=[Retry(), router]) as client:
         question = [{"role": "user", "content": "Where do rivers begin?"}]
         await client.chat(model="fast", messages=question)
         async for _ in await client.chat_stream(model="fast", messages=question):

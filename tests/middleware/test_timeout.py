@@ -10,11 +10,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from liter import Call, Handler, LlmClient, LlmTimeoutError, RateLimitedError, Reply, Route, Stack, Timeouts
+from liter import Call, Handler, LlmTimeoutError, RateLimitedError, Reply, Route, Stack, Timeouts
 from liter._http import Headers
 from liter.middleware import Concurrency, Retry, Timeout
 from liter.testing import Outcome, ScriptedHandler, Simulator, check_layer
 from liter.types import ListModelsRequest
+
+from .._serving import serving
 
 MakeCall = Callable[..., Call[object]]
 
@@ -255,12 +257,7 @@ async def test_each_limit_is_the_shorter_one(make_call: MakeCall) -> None:
 async def test_against_a_wire() -> None:
     """Over a wire, a provider that hangs costs an attempt the time of this layer, and no more."""
     provider = Simulator(reply="Up in the hills.", latency=7.0)
-    async with (
-        provider.serve_memory() as network,
-        LlmClient(
-            api_key="sk-test", network_backend=network, middleware=[Retry(max_retries=1, initial=0.0), Timeout(5)]
-        ) as client,
-    ):
+    async with serving(provider, middleware=[Retry(max_retries=1, initial=0.0), Timeout(5)]) as client:
         began = anyio.current_time()
         with pytest.raises(LlmTimeoutError) as caught:
             await client.chat(**QUESTION)
