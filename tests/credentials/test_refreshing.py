@@ -204,6 +204,19 @@ async def test_a_refused_one_is_fetched_again_once():
     assert tokens.refused(second)
 
 
+async def test_a_refusal_is_forgotten_with_the_next_credential():
+    """One that came in good time, long after, may be refused for its age as the first was."""
+    clock = Clock()
+    tokens = Tokens(clock)
+    assert tokens.refused(await tokens.get())
+    assert await tokens.get() == Secret("token-2")
+    clock.time += timedelta(hours=2)
+    third = await tokens.get()
+    assert third == Secret("token-3")
+    assert tokens.refused(third)
+    assert await tokens.get() == Secret("token-4")
+
+
 async def test_it_needs_a_way_to_fetch():
     """A source without ``fetch`` says what is missing."""
     with pytest.raises(AuthenticationError, match="must have fetch or fetch_blocking"):

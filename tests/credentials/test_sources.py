@@ -154,7 +154,12 @@ async def test_a_source_without_a_key_is_passed_over():
     """The next one is used, and when none has one the error is that of the last."""
     environ: dict[str, str] = {}
     keys = Rotation([FromEnvironment("A", environ=environ), "key-b"])
+    assert "number 1 in use" in repr(keys)
     assert await keys.get() == Secret("key-b")
+    assert "number 2 in use" in repr(keys)
+    environ["A"] = "key-a"
+    assert await keys.get() == Secret("key-b"), "it is moved on to, and not only looked through"
+    del environ["A"]
     assert keys.refused(Secret("key-b"))
     environ["A"] = "key-a"
     assert await keys.get() == Secret("key-a")
