@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from random import Random
 from threading import RLock
 from types import TracebackType
-from typing import Generic, Literal, TypeVar, cast, get_args
+from typing import Generic, Literal, TypeGuard, TypeVar, cast, get_args
 
 import anyio
 import msgspec
@@ -18,6 +18,7 @@ from .._circuit_share import PATIENCE, CircuitShare, check_on_store_error
 from .._contract import Attempt, Call, Handler, Route
 from .._errors import (
     AuthenticationError,
+    BadRequestError,
     EndpointNotSupportedError,
     LlmError,
     NotFoundError,
@@ -88,7 +89,8 @@ class Router:
     error of a deployment while another can take the call asks for no wait (``retry_after=None``), and is retryable even
     if it is an exhausted quota, a model that is not there, or a refused key while another one logs in with its own. An
     attempt that is made while others of the same call wait (a hedge) goes where none of them is. Where a layer further
-    in refuses to send anything for now, as a limit of that deployment does, the next one is asked at once.
+    in refuses to send anything for now, as a limit of that deployment does, the next one is asked at once; likewise
+    where its provider does not take one of the parameters.
 
     Each deployment has a circuit, see :class:`CircuitPolicy`; a ``Retry-After`` takes it out for that long. The
     listeners of a call are told :class:`Picked`, :class:`CircuitOpened`, :class:`CircuitClosed` and
@@ -398,14 +400,14 @@ class _Routed(Generic[R]):
                 if scope.blamed and isinstance(error, LlmError):
                     estimate.failed(scope.entered - began)
                     router.note_failure(self._pool, member, asked, call, error, scope.entered)
-                elif isinstance(error, AuthenticationError):
-                    router.note_failure(self._pool, member, asked, call, error, loop.now())
-                elif isinstance(error, LlmError) and error.retryable and not scope.sent:
+                elif not scope.sent and _may_pass_elsewhere(error):
                     # Each is asked once: a wait of no time must not go round in circles.
                     began, asked_already = loop.now(), asked_already + 1
                     another = router.note_refusal(self._pool, member, asked, error, began)
                     if another and asked_already < len(router.models[self._pool]):
                         continue
+                elif isinstance(error, AuthenticationError):
+                    router.note_failure(self._pool, member, asked, call, error, loop.now())
                 elif not isinstance(error, GeneratorExit):  # which may come when no event loop runs
                     estimate.given_up(loop.now() - began)
                 raise
@@ -427,6 +429,14 @@ class _Routed(Generic[R]):
                 # Its stream broke: what may follow it goes elsewhere.
                 self._health.estimate(stream=self._call.stream).failed(0.0)
                 self._router.avoid(self._call, self._health, math.inf)
+
+
+def _may_pass_elsewhere(error: BaseException) -> TypeGuard[LlmError]:
+    """Whether what was refused before it was sent may pass at another deployment.
+
+    It may where a limit is another one's, and where the provider takes all of the parameters.
+    """
+    return isinstance(error, LlmError) and (error.retryable or isinstance(error, BadRequestError))
 
 
 def _login(route: Route) -> tuple[object, ...]:

@@ -2,15 +2,18 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from random import Random
 from typing import TypeVar
 
 import anyio
 import pytest
 
+from liter._client import LlmClient
 from liter._contract import Call, Handler, Route, Stack
 from liter._errors import (
     AuthenticationError,
+    BadRequestError,
     LlmError,
     NotFoundError,
     RateLimitedError,
@@ -35,7 +38,7 @@ from liter.middleware import (
 )
 from liter.middleware._balance import Strategy
 from liter.money import Price
-from liter.testing import Outcome, ScriptedHandler
+from liter.testing import Outcome, ScriptedHandler, Simulator
 from liter.types import ChatCompletionChunk, ChatCompletionRequest, CreateResponseRequest
 
 from ._by_model import ByModel
@@ -279,3 +282,28 @@ async def test_a_refused_key_leads_to_who_logs_in_otherwise(make_call: MakeCall)
     same = Route(provider="openai", model="same", base_url="https://openai.invalid")
     assert isinstance(await enter(Stack([Retry(), router], handler), make_call(route=same)), AuthenticationError)
     assert sum(handler.sent.values()) == 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_what_a_provider_cannot_be_asked_is_asked_of_another(strategy: Strategy) -> None:
+    """A provider of a pool that does not take a parameter is passed over; when there is no other, the call fails."""
+    price = Price(input=1, output=1)
+    names = ("anthropic/claude-sonnet-4-5", "openai/gpt-4o")
+    for asked in (names, names[:1]):
+        provider = Simulator()
+        router = Router(
+            {"fast": [Deployment(name, price=price) for name in asked]}, strategy=strategy, random=Random(3)
+        )
+        async with (
+            provider.serve_memory() as network,
+            LlmClient(
+                api_keys={"openai": "sk-1", "anthropic": "sk-2"}, network_backend=network, middleware=[router]
+            ) as client,
+        ):
+            ask = partial(client.chat, model="fast", messages=[{"role": "user", "content": "hi"}], logit_bias={"1": 1})
+            if len(asked) == 1:
+                with pytest.raises(BadRequestError, match="anthropic does not take 'logit_bias'"):
+                    await ask()
+                continue
+            for _ in range(5):
+                assert [attempt.model for attempt in (await ask()).attempts] == ["gpt-4o"]
