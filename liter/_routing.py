@@ -310,6 +310,8 @@ class RouteTable:
         hint = ""
         if self.home in self._keys and name != self.home:
             hint = f"; api_key= is for {self.home!r}, the client's own provider (see model_hint=), and for no other"
+        if isinstance(provider, WireProvider) and provider.auth.kind == "azure":
+            hint += "; to log in with Entra ID, pip install 'liter-sdk[azure]'"
         raise AuthenticationError(f"no key for {name}: {told}api_keys={{{name!r}: ...}}{hint}", provider=name)
 
 

@@ -1,6 +1,7 @@
 """Where calls go, and that no key goes along to somebody else."""
 
 import pytest
+from msgspec.structs import replace
 
 from liter import AuthenticationError, BadRequestError, EndpointNotSupportedError, LlmClient, NotFoundError, Secret
 from liter._contract import Call
@@ -40,6 +41,16 @@ def test_models_route_by_prefix_or_home(home: str, model: str, provider: str, se
     assert (route.provider, route.model) == (provider, sent)
     assert route.base_url == known_providers()[provider].base_url
     assert route.api_key == (Secret(keys[provider]) if provider in keys else None)
+
+
+def test_who_has_no_key_for_azure_is_told_of_both_ways() -> None:
+    """A key, or Entra ID, where what logs in there is not installed."""
+    routes = router(settings={"azure": {"resource": "acme"}})
+    route = replace(routes.route("azure/gpt-4o", "chat", HERE), credentials=None)
+    with pytest.raises(
+        AuthenticationError, match=r"set .*AZURE_API_KEY.*; to log in with Entra ID, pip install 'liter-sdk\[az"
+    ):
+        routes.check(route)
 
 
 def test_a_calls_own_key_and_address_are_its_own() -> None:
