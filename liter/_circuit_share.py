@@ -27,6 +27,9 @@ _LOOK_EVERY = 1.0
 # Seconds. A store that needs longer for a step is no help.
 PATIENCE = 2.0
 
+# Seconds for which a store that failed is left alone: while it hangs, each look costs its call the patience above.
+_REST = 10.0
+
 # Seconds for which a record outlives what it says: who was away for as long finds out by itself.
 _TTL = 3600.0
 
@@ -103,8 +106,7 @@ class CircuitShare:
             raise
         except StoreError as error:
             goes_on = self._on_store_error == "open"
-            if not goes_on:
-                self._looked = -math.inf
+            self._looked = now + _REST - _LOOK_EVERY if goes_on else -math.inf
             await call.notify(CircuitStoreFailed(call=call, error=error, doing="look", goes_on=goes_on))
             if not goes_on:
                 raise

@@ -211,8 +211,11 @@ async def test_a_store_that_fails(make_call: MakeCall, on_store_error: str) -> N
     assert (event.doing, event.goes_on) == ("look", on_store_error == "open")
     assert (type(error), sent) == ((type(None), 1) if on_store_error == "open" else (StoreError, 0))
     store.failing = False
-    await anyio.sleep(1.0)
-    assert await wait_of(layer, make_call()) == 0.0
+    await anyio.sleep(10.0)
+    other = breaker(store)
+    for _ in range(2):
+        await enter(other, make_call(), NO)
+    assert await wait_of(layer, make_call()) == pytest.approx(10.0)
 
 
 @pytest.mark.anyio
@@ -270,7 +273,13 @@ async def test_a_store_that_hangs_takes_no_more_than_the_call_has(make_call: Mak
         call = make_call(route=route, timeouts=timeouts)
         await enter(layer, call)
         assert anyio.current_time() - call.started == pytest.approx(lasted)
-        await anyio.sleep(1.0)
+        # And then nobody waits for a while.
+        call = make_call(route=route)
+        await enter(layer, call)
+        await anyio.sleep(7.0)
+        await enter(layer, make_call(route=route))
+        assert anyio.current_time() - call.started == pytest.approx(7.0)
+        await anyio.sleep(4.0)
 
 
 @pytest.mark.anyio
