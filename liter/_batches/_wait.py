@@ -7,6 +7,7 @@ from random import Random
 import anyio
 
 from .._errors import LlmError, LlmTimeoutError
+from .._number import is_number
 from ..types import BatchObject
 
 # How many times in a row the state may not be told, each time after all retries of the client's, until that is the
@@ -26,11 +27,11 @@ async def wait_for_batch(
     random: Random,
 ) -> BatchObject:
     """Ask until a batch is finished, and return it."""
-    if timeout is not None and not (_is_number(timeout) and timeout > 0):
+    if timeout is not None and not (is_number(timeout) and timeout > 0):
         raise ValueError(f"timeout must be a positive number of seconds, or None, not {timeout!r}")
-    if not (_is_number(poll) and 0 < poll < math.inf):
+    if not (is_number(poll) and 0 < poll < math.inf):
         raise ValueError(f"poll must be a positive number of seconds, not {poll!r}")
-    if not (_is_number(max_poll) and poll <= max_poll < math.inf):
+    if not (is_number(max_poll) and poll <= max_poll < math.inf):
         raise ValueError(f"max_poll must be poll ({poll!r}) or more seconds, not {max_poll!r}")
     limit = math.inf if timeout is None else timeout
     last: BatchObject | None = None
@@ -57,10 +58,6 @@ async def wait_for_batch(
             await anyio.sleep(max(least, random.uniform(bound / 2, bound)))
             bound = min(max_poll, bound * GROWTH)
     raise LlmTimeoutError(_told(last, limit), limit="total", seconds=limit, partial=last)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _retry_after(batch: BatchObject) -> float:

@@ -10,6 +10,7 @@ import anyio
 from .._contract import Call, Handler
 from .._errors import LlmError, LlmTimeoutError, RateLimitedError, ServiceUnavailableError
 from .._loop import EventLoop
+from .._number import is_number, is_whole
 from .._reply import Reply
 from ._adaptive_limit import AdaptiveLimit
 
@@ -74,23 +75,23 @@ class Concurrency:
         max_limit: int | None = None,
         max_latency: float | None = None,
     ) -> None:
-        if not _is_whole(limit, 1):
+        if not (is_whole(limit) and limit >= 1):
             raise ValueError(f"limit must be 1 or more calls at once, not {limit!r}")
-        if max_waiting is not None and not _is_whole(max_waiting, 0):
+        if max_waiting is not None and not (is_whole(max_waiting) and max_waiting >= 0):
             raise ValueError(
                 f"max_waiting must be 0 or more calls in line, or None for any number, not {max_waiting!r}"
             )
-        if max_wait is not None and not _is_above_0(max_wait):
+        if max_wait is not None and not (is_number(max_wait) and max_wait > 0):
             raise ValueError(f"max_wait must be above 0 seconds, not {max_wait!r}: to let none wait, use max_waiting=0")
         given = {"min_limit": min_limit, "max_limit": max_limit, "max_latency": max_latency}
         for name, value in given.items():
             if value is not None and not adaptive:
                 raise ValueError(f"{name} is for a limit that moves: give adaptive=True with it, or leave it out")
-        if min_limit is not None and not (_is_whole(min_limit, 1) and min_limit <= limit):
+        if min_limit is not None and not (is_whole(min_limit) and 1 <= min_limit <= limit):
             raise ValueError(f"min_limit must be 1 or more, and at most limit ({limit}), not {min_limit!r}")
-        if max_limit is not None and not _is_whole(max_limit, limit):
+        if max_limit is not None and not (is_whole(max_limit) and max_limit >= limit):
             raise ValueError(f"max_limit must be limit ({limit}) or more, not {max_limit!r}")
-        if max_latency is not None and not _is_above_0(max_latency):
+        if max_latency is not None and not (is_number(max_latency) and max_latency > 0):
             raise ValueError(f"max_latency must be above 0 seconds, not {max_latency!r}")
         self._limit = limit
         self.max_waiting: int | None = max_waiting
@@ -221,14 +222,6 @@ class Concurrency:
         }
         told = "".join(f"{name}={value}, " for name, value in options.items() if value is not None)
         return f"Concurrency({self.limit}, {told}in_use={self.in_use}, waiting={self.waiting})"
-
-
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_above_0(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _is_overload(error: LlmError | None) -> bool:

@@ -4,6 +4,7 @@ import math
 import threading
 
 from .._loop import EventLoop
+from .._number import is_number
 
 # The window moves in steps of a tenth of it, as in tower.
 _SLOTS = 10
@@ -32,13 +33,13 @@ class RetryBudget:
     __slots__ = ("__weakref__", "_calls", "_lock", "_retries", "_slot", "min_per_second", "ratio", "window")
 
     def __init__(self, ratio: float = 0.2, *, min_per_second: float = 1.0, window: float = 10.0) -> None:
-        if not _is_number(ratio) or not 0 <= ratio < math.inf:
+        if not is_number(ratio) or not 0 <= ratio < math.inf:
             raise ValueError(f"ratio must be 0 or more retries per call, as 0.2, not {ratio!r}")
-        if not _is_number(min_per_second) or not 0 <= min_per_second < math.inf:
+        if not is_number(min_per_second) or not 0 <= min_per_second < math.inf:
             raise ValueError(f"min_per_second must be 0 or more retries, not {min_per_second!r}")
         if not (ratio or min_per_second):
             raise ValueError("ratio and min_per_second are both 0: for no retries at all, use Retry(max_retries=0)")
-        if not _is_number(window) or not 0 < window < math.inf:
+        if not is_number(window) or not 0 < window < math.inf:
             raise ValueError(f"window must be above 0 seconds, not {window!r}")
         self.ratio: float = ratio
         self.min_per_second: float = min_per_second
@@ -90,7 +91,3 @@ class RetryBudget:
             f"RetryBudget({self.ratio:g}, min_per_second={self.min_per_second:g}, window={self.window:g}, "
             f"calls={self.calls}, retries={self.retries})"
         )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
