@@ -35,17 +35,21 @@ def is_quiet(rules: RuleSet, thing: object, skip: frozenset[str] = _NOTHING) -> 
                 return False
         get, several, loud = look
         look = None
-        if loud is not None and any(loud(part)):
+        try:
+            if loud is not None and any(loud(part)):
+                return False
+            found = get(part) if several else (get(part),)
+        except AttributeError:  # a struct that should be there is not
             return False
         # What is empty has no text. That is most of it, so it is left out without a step of the interpreter's.
-        for value in filter(None, get(part)) if several else (get(part),):
+        for value in filter(None, found):
             if type(value) is str:
                 texts.append(value)
             elif isinstance(value, _SEQUENCES):
                 parts += value
                 if len(parts) > _MOST_PARTS:
                     return False
-            elif value:
+            else:
                 parts.append(value)
     return rules.are_quiet(texts)
 
