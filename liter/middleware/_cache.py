@@ -218,9 +218,9 @@ class Cache:
                 raise
             return None
 
-    def keep_nowait(self, key: str, data: bytes | None, question: Question | None, now: float) -> bool:
-        """Keep an answer as :meth:`keep` does, if that can be done at once. Returns whether it was."""
-        if data is None or len(data) > self.max_bytes:
+    def keep_nowait(self, key: str, data: bytes, question: Question | None, now: float) -> bool:
+        """Keep an answer as :meth:`keep` does, if that can be done at once. Returns whether no more is to be done."""
+        if len(data) > self.max_bytes:
             return True
         if self._memory is None or question is not None:
             return False
@@ -230,13 +230,11 @@ class Cache:
             return False  # asked again there, and told
         return True
 
-    async def keep(self, key: str, data: bytes | None, call: Call[R], question: Question | None) -> None:
-        """Keep an answer, if there is one, and what it answers.
+    async def keep(self, key: str, data: bytes, call: Call[R], question: Question | None) -> None:
+        """Keep an answer, and what it answers.
 
         A store that fails is told of, and fails no call that has its answer.
         """
-        if data is None or len(data) > self.max_bytes:
-            return
         try:
             self._check_rest("put")
             with anyio.CancelScope(deadline=anyio.current_time() + _PATIENCE):

@@ -160,7 +160,7 @@ class CachedScope(Generic[R]):
             data = encode_value(reply, _last(self._call))
             if flight is not None:
                 flight.land(data)
-            if not self._cache.keep_nowait(self._key, data, self._question, self._loop.now()):
+            if data is not None and not self._cache.keep_nowait(self._key, data, self._question, self._loop.now()):
                 await self._cache.keep(self._key, data, self._call, self._question)
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
@@ -191,7 +191,7 @@ class CachedScope(Generic[R]):
         swallowed = await self._scope.__aexit__(kind, error, traceback)
         if self._recording is not None and self._reply.finished:
             data = self._recording.encode(self._reply, _last(self._call))
-            if not self._cache.keep_nowait(self._key, data, self._question, self._loop.now()):
+            if data is not None and not self._cache.keep_nowait(self._key, data, self._question, self._loop.now()):
                 await self._cache.keep(self._key, data, self._call, self._question)
         return swallowed
 

@@ -25,6 +25,7 @@ from liter.middleware import (
     Retry,
     Semantic,
 )
+from liter.middleware._cache_record import Record
 from liter.money import Cost, Price, PriceBook
 from liter.stores import Bucket, MemoryStore, StoreError, Taken
 from liter.testing import (
@@ -35,7 +36,7 @@ from liter.testing import (
     Simulator,
     check_layer,
 )
-from liter.types import ChatCompletionRequest, Usage, UserMessage
+from liter.types import ChatCompletionRequest, ChatCompletionResponse, Usage, UserMessage
 
 from .._serving import serving
 from ._cache_events import but_misses
@@ -606,6 +607,18 @@ async def test_a_store_that_fails_is_left_alone_for_a_second(
 
 
 @pytest.mark.anyio
+async def test_a_call_without_time_says_nothing_of_its_store(make_call: MakeCall) -> None:
+    """Where the look-up ended with the call's own time, the next call looks up as ever."""
+    store = FailingStore("get", hangs=True)
+    layer = Cache(store=store, on_store_error="closed")
+    with pytest.raises(StoreError):
+        await read(layer, make_call(timeouts=Timeouts(first_event=0.5)), ScriptedHandler("whole"))
+    store.failing = ()
+    for origin in ("provider", "cache"):
+        assert (await read(layer, make_call(), ScriptedHandler("whole")))[1] == origin
+
+
+@pytest.mark.anyio
 async def test_a_store_that_keeps_nothing_is_asked_all_the_same(make_call: MakeCall) -> None:
     """An answer that could not be kept refuses no later call, and the next ones wait no more for theirs."""
     store = FailingStore("put", hangs=True)
@@ -785,6 +798,29 @@ async def test_what_a_hit_saved_is_what_its_answer_cost() -> None:
             assert first.cost is not None
             assert second.saved is not None
             assert second.saved.total == first.cost.total
+
+
+@pytest.mark.parametrize(
+    ("told", "address", "usage", "saved"),
+    [
+        ("", "https://api.openai.com/v1", Usage(prompt_tokens=1_000_000), 1),
+        ("gpt-4o-new", "https://api.openai.com/v1", Usage(prompt_tokens=1_000_000), 3),
+        ("of another price book", "https://api.openai.com/v1", Usage(prompt_tokens=1_000_000), 1),
+        ("", "https://eu.api.openai.com/v1", Usage(prompt_tokens=1_000_000), 2),
+        ("", "https://api.openai.com/v1", Usage(completion_tokens=1_000_000), None),
+    ],
+    ids=["", "the model that answered", "an unknown one", "where it is", "no price for it"],
+)
+def test_by_what_a_hit_is_priced(told: str, address: str, usage: Usage, saved: int | None) -> None:
+    """As the attempt that made it: by the model that answered, and where; what is not known is not 0."""
+    here = Price(input=2, when={"geography": "eu"})
+    prices = PriceBook().with_(
+        {"openai/gpt-4o": [Price(input=1), here], "openai/gpt-4o-new": Price(input=3)}, version="test"
+    )
+    call = msgspec.structs.replace(KIT_CALL, route=Route(provider="openai", model="gpt-4o", base_url=address))
+    record = Record("ChatCompletionResponse", b"", [], 200, None, usage, "openai", "gpt-4o")
+    cost = Cache(prices=prices).price(record, call, ChatCompletionResponse(model=told))
+    assert (None if cost is None else cost.total) == saved
 
 
 @pytest.mark.anyio
