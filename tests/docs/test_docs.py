@@ -121,7 +121,7 @@ def test_readme_has_two_commands() -> None:
     assert demo == "python3 -m venv .venv && .venv/bin/pip install -q -e '.[cli,trio]' && .venv/bin/liter demo"
     assert tests == (
         "python3 -m venv .venv && .venv/bin/pip install -qU pip && .venv/bin/pip install -q -e . --group test "
-        "&& .venv/bin/python -m pytest -q -n 2"
+        "&& .venv/bin/python -m pytest -q -n 2 --dist worksteal"
     )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert {"cli", "trio"} <= project["project"]["optional-dependencies"].keys()
