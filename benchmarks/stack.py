@@ -277,8 +277,8 @@ def table(loop: str, costs: dict[Case, Cost]) -> Table:
             for name, row in rows
         ),
         (
-            f"a whole reply: {call:.0f} us, the bar is {BAR_CALL:g}: {_verdict(call, BAR_CALL)}",
-            f"a chunk: {chunk:.1f} us, the bar is {BAR_CHUNK:g}: {_verdict(chunk, BAR_CHUNK)}",
+            f"a whole reply: {call:.1f} us, the bar is {BAR_CALL:g}: {_verdict(call, BAR_CALL)}",
+            f"a chunk: {chunk:.2f} us, the bar is {BAR_CHUNK:g}: {_verdict(chunk, BAR_CHUNK)}",
             f"in the full stack, hedging sent {extra['unary']:.1%} more requests, {extra['stream']:.1%} with streams",
         ),
     )

@@ -163,10 +163,10 @@ class Member:
     __slots__ = ("credit", "deployment", "health", "label")
 
     def __init__(self, deployment: Deployment, health: Health, label: str) -> None:
-        self.deployment = deployment
-        self.health = health
-        self.label = label
-        self.credit = 0.0
+        self.deployment: Deployment = deployment
+        self.health: Health = health
+        self.label: str = label
+        self.credit: float = 0.0
 
     def unknown(self, *, stream: bool) -> bool:
         """Whether nobody knows yet, or any more, how well it does."""

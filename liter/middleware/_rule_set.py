@@ -23,14 +23,18 @@ class RuleSet:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules)
-        self.searches = [rule.find.search if isinstance(rule.find, re.Pattern) else None for rule in self.rules]
-        self._expressions = [search for search in self.searches if search is not None]
+        self.searches: list[Callable[[str, int], re.Match[str] | None] | None] = [
+            rule.find.search if isinstance(rule.find, re.Pattern) else None for rule in self.rules
+        ]
+        self._expressions = [rule.find.search for rule in self.rules if isinstance(rule.find, re.Pattern)]
         self._functions = [rule for rule in self.rules if not isinstance(rule.find, re.Pattern)]
         self.look_behind: bool = any(
             not isinstance(rule.find, re.Pattern) or _LOOKS_BEHIND.search(rule.find.pattern) for rule in self.rules
         )
         prefixes = sorted({rule.prefix for rule in self.rules})
-        self.starts = [(prefix, tuple(prefix[:end] for end in range(1, len(prefix)))) for prefix in prefixes]
+        self.starts: list[tuple[str, tuple[str, ...]]] = [
+            (prefix, tuple(prefix[:end] for end in range(1, len(prefix)))) for prefix in prefixes
+        ]
         begins = [re.escape(prefix) for prefix in prefixes]
         begins += [re.escape(beginning) + r"\Z" for _, beginnings in self.starts for beginning in beginnings]
         self.may_begin: Callable[[str], object] = re.compile("|".join(begins) if begins else "(?!)").search
