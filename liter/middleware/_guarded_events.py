@@ -20,6 +20,8 @@ E = TypeVar("E", bound=msgspec.Struct)
 _Place = tuple[object, ...]
 
 _DELTA, _DONE = ".delta", ".done"
+# The only delta that is no text, but base64.
+_SOUND = "response.audio.delta"
 # With these events everything within them is over, the last kinds with all of the response.
 _WHOLES = ("response.output_item.done", "response.content_part.done", "response.reasoning_summary_part.done")
 # Elsewhere ``code`` is that of an error.
@@ -70,7 +72,7 @@ class GuardedDeltas:
         if not isinstance(event, ResponseEvent | TranscriptionEvent):
             return [event]
         kind = event.type
-        if kind.endswith(_DELTA) and isinstance(event.delta, str) and "audio" not in kind.split("."):
+        if kind.endswith(_DELTA) and isinstance(event.delta, str) and kind != _SOUND:
             return self._delta(event)
         return [*self._rests(self._ended_by(event)), self._whole(event)]
 

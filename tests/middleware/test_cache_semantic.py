@@ -1,6 +1,7 @@
 """``Cache(semantic=...)``: which questions share an answer, which do not, and what an embedding's failure does."""
 
 import math
+import struct
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 
@@ -167,6 +168,17 @@ async def test_the_last_text_of_the_user_is_compared(make_call: MakeCall) -> Non
     assert (await read(layer, make_call(request=parts("1", "Well")), handler))[1] == "provider"
     assert (await read(layer, make_call(request=parts("2", "So")), handler))[1] == "cache"
     assert embed.texts == ["turn\nby 0", "turn\nby 1", "turn\nby 2"]
+
+
+@pytest.mark.anyio
+async def test_few_of_those_alike_are_looked_up(make_call: MakeCall) -> None:
+    """However many there are: their answers may have gone, and each look-up is a step of the store."""
+    keys = KeyMaker(tags=(), ignore=frozenset(), ignore_headers=frozenset(), share_keys=False)
+    question = Question.of(Semantic(Embedding()), keys, make_call(request=asks("0")), "own")
+    assert question is not None
+    assert await question.embed()
+    index = msgspec.msgpack.encode([(str(number), struct.pack("<2f", 1.0, 0.0)) for number in range(5)])
+    assert question.nearest(index) == [(1.0, "4"), (1.0, "3"), (1.0, "2")]
 
 
 def text(degrees: int) -> str:
