@@ -1,31 +1,17 @@
 """Several deployments behind one model's name."""
 
-import math
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from random import Random
 from threading import RLock
-from types import TracebackType
-from typing import Generic, Literal, TypeGuard, TypeVar, cast, get_args
+from typing import Literal, TypeVar, cast, get_args
 
 import anyio
-import msgspec
 
 from .._circuit import Admission, Circuit, CircuitPolicy
-from .._circuit_scope import FAULTS, CircuitScope
 from .._circuit_share import PATIENCE, CircuitShare, check_on_store_error
-from .._contract import Attempt, Call, Handler, Route
-from .._errors import (
-    AuthenticationError,
-    BadRequestError,
-    EndpointNotSupportedError,
-    LlmError,
-    NotFoundError,
-    RateLimitedError,
-    ServiceUnavailableError,
-)
-from .._loop import EventLoop
+from .._contract import Call, Handler
+from .._errors import EndpointNotSupportedError, LlmError, ServiceUnavailableError
 from .._reply import Reply
 from .._secret import Secret
 from ..money import PriceBook
@@ -34,32 +20,12 @@ from ..stores._store import checked_store
 from ._balance import Balance, Strategy, stick
 from ._deployment import Deployment, Health, Member
 from ._deployment_cost import DeploymentCosts
+from ._router_avoidance import Avoidance
 from ._router_pools import check_pools, check_prices
+from ._router_scope import Picked as Picked
+from ._router_scope import RoutedScope
 
 R = TypeVar("R")
-
-# Calls that had a failure and are remembered, so that their next attempts go elsewhere.
-_REMEMBERED = 1024
-
-
-# What is not found at a deployment is the deployment.
-_FAULTS = (*FAULTS, NotFoundError)
-
-# Of one with a key of its own.
-_FAULTS_WITH_KEY = (*_FAULTS, AuthenticationError)
-
-
-class Picked(msgspec.Struct, frozen=True, kw_only=True):
-    """A router has chosen.
-
-    :param call: on its way, with the route to the deployment
-    :param pool: the name that was asked for
-    :param deployment: where it goes
-    """
-
-    call: Call[object]
-    pool: str
-    deployment: Deployment
 
 
 class Router:
@@ -113,12 +79,12 @@ class Router:
     """
 
     __slots__ = (
-        "_avoided",
         "_balance",
         "_costs",
         "_healths",
         "_lock",
         "_pools",
+        "avoidance",
         "circuit",
         "on_store_error",
         "sticky",
@@ -166,12 +132,10 @@ class Router:
         self._balance = Balance(strategy, random or Random(), self._costs)
         # Reentrant, as a finalizer may run in the middle of a step of its thread.
         self._lock = RLock()
-        # By the identity of a call's record of attempts, which all copies of the call have in common. Kept with it, so
-        # that it stays its own.
-        self._avoided: OrderedDict[int, tuple[list[Attempt], dict[Health, float]]] = OrderedDict()
         # A deployment may be in several pools; it is up or down in all of them.
         self._healths: dict[tuple[object, ...], Health] = {}
         self._pools = {name: self._members(deployments) for name, deployments in pools.items()}
+        self.avoidance: Avoidance = Avoidance(self._pools)
 
     @property
     def models(self) -> dict[str, tuple[str, ...]]:
@@ -197,7 +161,7 @@ class Router:
         route = call.route
         for name in (route.model, f"{route.provider}/{route.model}"):
             if name in self._pools:
-                return _Routed(self, name, call, call_next)
+                return RoutedScope(self, name, call, call_next)
         return call_next(call)
 
     def pick(self, pool: str, call: Call[R], now: float) -> tuple[Member, Admission, Call[R]]:
@@ -208,11 +172,10 @@ class Router:
         :raises ServiceUnavailableError: none is up
         :raises EndpointNotSupportedError: none offers the operation
         """
-        members = self._pools[pool]
         value = call.tags.get(self.sticky) if self.sticky is not None else None
+        avoided = self.avoidance.by(call) if self.avoidance.calls else None
         with self._lock:
-            ready = [member for member in members if member.health.circuit.is_ready(now)]
-            avoided = self._avoided_by(call) if self._avoided else None
+            ready = [member for member in self._pools[pool] if member.health.circuit.is_ready(now)]
             while ready:
                 fresh = ready
                 if avoided:
@@ -232,71 +195,6 @@ class Router:
                 # Another pool, in another thread, took the last probe.
                 ready.remove(member)
         raise self._all_out(pool, call, now)
-
-    def note_failure(
-        self, pool: str, member: Member, asked: Call[R], sent: Call[R], error: LlmError, now: float
-    ) -> None:
-        """Remember who failed a call, and tell by the error when the pool as a whole can take it again.
-
-        :param asked: the call to the pool, and ``sent``, the same on its way to the deployment
-        """
-        avoided = self.avoid(asked, member.health, math.inf)
-        waits = self._waits(pool, asked, avoided, now)
-        if isinstance(error, AuthenticationError):
-            # Who logs in in the same way would be refused, too.
-            for other, route, _ in waits:
-                if _login(route) == _login(sent.route):
-                    avoided = self.avoid(asked, other.health, math.inf)
-        if any(wait == 0 and avoided.get(other.health, now) <= now for other, _, wait in waits):
-            if error.retry_after is not None:
-                error.add_note(f"it asked for {error.retry_after:g} s, but pool {pool!r} has another deployment")
-                error.retry_after = None
-            if isinstance(error, RateLimitedError | AuthenticationError | NotFoundError):
-                error.retryable = True
-        elif error.retry_after is not None:
-            error.retry_after = min(wait for _, _, wait in waits)
-
-    def note_refusal(self, pool: str, member: Member, asked: Call[R], error: LlmError, now: float) -> bool:
-        """Remember where a layer further in let nothing through. Returns whether another deployment can be asked."""
-        wait = error.retry_after
-        avoided = self.avoid(asked, member.health, now + wait if wait else math.inf)
-        waits = self._waits(pool, asked, avoided, now)
-        if any(wait == 0 and avoided.get(other.health, now) <= now for other, _, wait in waits):
-            return True
-        if wait is not None:
-            error.retry_after = min(wait for _, _, wait in waits)
-        return False
-
-    def avoid(self, call: Call[R], health: Health, until: float) -> dict[Health, float]:
-        """Have further attempts of a call go elsewhere until then, as long as there is anywhere else.
-
-        Returns all that the call avoids.
-        """
-        with self._lock:
-            _, avoided = self._avoided.setdefault(id(call.attempts), (call.attempts, {}))
-            avoided[health] = until
-            while len(self._avoided) > _REMEMBERED:
-                self._avoided.popitem(last=False)
-            return avoided.copy()
-
-    def _avoided_by(self, call: Call[R]) -> dict[Health, float] | None:
-        known = self._avoided.get(id(call.attempts))
-        return None if known is None else known[1]
-
-    def _waits(
-        self, pool: str, call: Call[R], avoided: Mapping[Health, float], now: float
-    ) -> list[tuple[Member, Route, float]]:
-        """The deployments that offer the operation, and the seconds until each can take the call."""
-        waits: list[tuple[Member, Route, float]] = []
-        for member in self._pools[pool]:
-            try:
-                route = member.deployment.routed(call).route
-            except EndpointNotSupportedError:
-                continue
-            refused_until = avoided.get(member.health, now)
-            ready_at = member.health.circuit.ready_at(now)
-            waits.append((member, route, max(ready_at, refused_until if refused_until < math.inf else now) - now))
-        return waits
 
     def _all_out(self, pool: str, call: Call[R], now: float) -> LlmError:
         able: list[Member] = []
@@ -362,82 +260,3 @@ def _told(member: Member) -> str:
     share = f" x {weight:g}" if weight != 1 else ""
     state = member.health.circuit.state
     return f"{member.label}{share}{f' ({state})' if state != 'closed' else ''}"
-
-
-class _Routed(Generic[R]):
-    __slots__ = ("_call", "_call_next", "_health", "_pool", "_router", "_scope")
-
-    def __init__(self, router: Router, pool: str, call: Call[R], call_next: Handler) -> None:
-        self._router = router
-        self._pool = pool
-        self._call = call
-        self._call_next = call_next
-
-    async def __aenter__(self) -> Reply[R]:
-        router, asked = self._router, self._call
-        loop = asked.loop or EventLoop.current()
-        began = loop.now()
-        if router.store is not None:
-            await router.look(self._pool, asked, began)
-            began = loop.now()
-        asked_already = 0
-        while True:
-            member, admission, call = router.pick(self._pool, asked, began)
-            self._health = health = member.health
-            estimate = health.estimate(stream=call.stream)
-            faults = _FAULTS if member.deployment.api_key is None else _FAULTS_WITH_KEY
-            self._scope = scope = CircuitScope(admission, call, self._call_next, loop, faults, health.share)
-            health.begin(self, call.attempts)
-            try:
-                if call.listeners:
-                    picked = Picked(call=call, pool=self._pool, deployment=member.deployment)
-                    await call.notify(picked)
-                    began = loop.now()
-                reply = await scope.__aenter__()
-            except BaseException as error:
-                health.end(self)
-                admission.withdraw()
-                if scope.blamed and isinstance(error, LlmError):
-                    estimate.failed(scope.entered - began)
-                    router.note_failure(self._pool, member, asked, call, error, scope.entered)
-                elif not scope.sent and _may_pass_elsewhere(error):
-                    # Each is asked once: a wait of no time must not go round in circles.
-                    began, asked_already = loop.now(), asked_already + 1
-                    another = router.note_refusal(self._pool, member, asked, error, began)
-                    if another and asked_already < len(router.models[self._pool]):
-                        continue
-                elif isinstance(error, AuthenticationError):
-                    router.note_failure(self._pool, member, asked, call, error, loop.now())
-                elif not isinstance(error, GeneratorExit):  # which may come when no event loop runs
-                    estimate.given_up(loop.now() - began)
-                raise
-            if scope.recovered:
-                health.unary.forget()
-                health.stream.forget()
-            if reply.origin == "provider":
-                estimate.succeeded(scope.entered - began)
-            return reply
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
-        try:
-            return await self._scope.__aexit__(kind, error, traceback)
-        finally:
-            self._health.end(self)
-            if self._scope.blamed:
-                # Its stream broke: what may follow it goes elsewhere.
-                self._health.estimate(stream=self._call.stream).failed(0.0)
-                self._router.avoid(self._call, self._health, math.inf)
-
-
-def _may_pass_elsewhere(error: BaseException) -> TypeGuard[LlmError]:
-    """Whether what was refused before it was sent may pass at another deployment.
-
-    It may where a limit is another one's, and where the provider takes all of the parameters.
-    """
-    return isinstance(error, LlmError) and (error.retryable or isinstance(error, BadRequestError))
-
-
-def _login(route: Route) -> tuple[object, ...]:
-    return route.provider, route.base_url, route.api_key, route.credentials

@@ -804,7 +804,7 @@ async def test_memory_is_bounded(make_call: MakeCall) -> None:
     router, handler = pool("a", circuit=CircuitPolicy(min_calls=10**6)), ScriptedHandler(ServerError("no"))
     for _ in range(1500):
         await enter(router, make_call(route=POOL), handler)
-    assert len(router._avoided) == 1024
+    assert len(router.avoidance.calls) == 1024
 
 
 @pytest.mark.anyio
