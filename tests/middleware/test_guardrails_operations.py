@@ -43,6 +43,7 @@ from liter.types import (
     TranscriptionEvent,
     TranscriptionRequest,
     TranscriptionResponse,
+    Usage,
 )
 
 MakeCall = Callable[..., Call[object]]
@@ -315,6 +316,27 @@ def test_a_transcription_is_held_back() -> None:
     given_ = guarded(GuardedDeltas, REDACT, events)
     assert "secret" not in str(given_)
     assert [event.delta or event.text for event in given_] == ["a ", "a [redacted]", "[redacted]", "a [redacted]"]
+    assert [event.logprobs for event in given_] == [None] * 4
+
+
+def test_sound_is_not_looked_at_and_its_transcript_is() -> None:
+    """In the stream of a response, both come in deltas."""
+    events = [
+        ResponseEvent(type="response.audio.delta", delta="secret"),
+        ResponseEvent(type="response.audio.transcript.delta", delta="a sec"),
+        ResponseEvent(type="response.audio.transcript.delta", delta="ret"),
+        ResponseEvent(type="response.audio.transcript.done"),
+    ]
+    sound, *deltas, _ = guarded(GuardedDeltas, REDACT, events)
+    assert sound is events[0]
+    assert "".join(event.delta for event in deltas) == "a [redacted]"
+
+
+def test_usage_is_told_once() -> None:
+    """What is held of a completion that no piece ended comes last, and without it."""
+    piece = CompletionResponse(choices=[CompletionChoice(text="a sec")], usage=Usage(total_tokens=1))
+    given_ = guarded(GuardedCompletions, REDACT, [piece])
+    assert [(piece.text, piece.usage) for piece in given_] == [("a ", Usage(total_tokens=1)), ("sec", None)]
 
 
 @pytest.mark.anyio
