@@ -138,18 +138,24 @@ class GuardedChunks:
         values: tuple[object, ...] = astuple(delta)
         if content is not None and choice.index == self._index and values.count(None) == _ALL_BUT_ONE:
             return self._finds(content) is None
-        state = self._choices.get(choice.index)
-        if state is None:
-            return False
         name = "content"
         if values[2:] != _NO_MORE:
             # A reasoning model thinks in chunks of their own. A role is said beside, and is no text.
             if choice.delta.reasoning_content is None or values[1:].count(None) != len(_NO_MORE):
                 return False
             name = "reasoning_content"
-        text, rolling = values[_PLACES[name]], state.texts.get(name)
-        if rolling is None or not isinstance(text, str) or not rolling.passes(text):
+        text = values[_PLACES[name]]
+        if not isinstance(text, str):
             return False
+        state = self._choices.get(choice.index)
+        if state is None:
+            state = self._choices[choice.index] = _Choice()
+        rolling = state.texts.get(name)
+        if rolling is None:
+            rolling = state.texts[name] = RollingText(self._rules, self._window, self._hits)
+        if not rolling.passes(text):
+            return False
+        state.open = True
         state.told.add(name)
         if name == "content":
             # Nothing is held, and nothing will be before a chunk that does not pass.
