@@ -134,8 +134,7 @@ class CircuitScope(Generic[R]):
             self._scope = self._call_next(call)
             self._reply = reply = await self._scope.__aenter__()
         except BaseException as error:
-            # Open ones are others' of the same call, as in a race.
-            self.sent = any(attempt.outcome != "open" for attempt in call.attempts[before:])
+            self.sent = call.sent_since(before)
             self.blamed = self.sent and self._is_fault(error)
             if self.blamed:
                 self.entered = self._loop.now()
