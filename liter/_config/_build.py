@@ -13,7 +13,7 @@ from .._secret import Secret
 from ..money import PriceBook
 from ..providers import Catalog, CustomProviderConfig
 from ..stores import MemoryStore, RedisStore, SqliteStore, Store
-from ._file import check_sections
+from ._file import SECTIONS
 from ._layers import Parts, layer_of, timeout
 from ._tables import Table, check_keys, made, table, tables, text
 
@@ -44,7 +44,7 @@ def build(told: Table, *, where: str, folder: Path, environ: Mapping[str, str] =
     :param folder: what relative paths are relative to
     :raises ValueError: something makes no sense, or is a key that nobody reads; says where
     """
-    check_sections(told, where)
+    check_keys(told, SECTIONS, where)
     options = _client(told.get("client", {}), f"{where}: [client]")
     keys, variables = _keys(told.get("keys", {}), f"{where}: [keys]", environ)
     if keys:

@@ -4,7 +4,7 @@ import tomllib
 from decimal import Decimal
 from pathlib import Path
 
-from ._tables import Table, check_keys
+from ._tables import Table
 
 NAME = "liter.toml"
 
@@ -25,16 +25,9 @@ def find_config(start: Path | None = None) -> Path:
 
 
 def read_config(path: Path) -> Table:
-    """Read a file. :raises ValueError: it is no TOML, or has sections that nobody reads"""
+    """Read a file. :raises ValueError: it is no TOML"""
     try:
         # Amounts of money keep their digits; whatever takes a float is given one.
-        told: Table = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {error}") from error
-    check_sections(told, str(path))
-    return told
-
-
-def check_sections(told: Table, where: str) -> None:
-    """Refuse sections that nobody reads. :raises ValueError: there is one"""
-    check_keys(told, SECTIONS, where)
