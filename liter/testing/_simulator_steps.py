@@ -64,6 +64,11 @@ def whole_answer(status: int, headers: Sequence[tuple[str, str]], content_type: 
     return [Head(status, (("content-type", content_type), *headers), len(body)), Data(body), End()]
 
 
+def json_answer(headers: Sequence[tuple[str, str]], body: object) -> list[Step]:
+    """Make the steps of a good answer with a body of JSON."""
+    return whole_answer(200, headers, "application/json", msgspec.json.encode(body))
+
+
 def stream_answer(
     headers: Sequence[tuple[str, str]], events: Sequence[bytes], content_type: str = SERVER_SENT
 ) -> list[Step]:

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_jobs import BATCH_SECONDS
 from ._simulator_model import Ask, Generation, Model
-from ._simulator_steps import Step, stream_answer, whole_answer
+from ._simulator_steps import Step, json_answer, stream_answer
 from ._simulator_text import prompt_tokens, tokenize
 from ._wire_anthropic_batches import MessageBatches
 from ._wire_anthropic_files import AnthropicFiles
@@ -154,16 +154,14 @@ class AnthropicWire:
                 raise Refusal(400, str(error)) from error
             system = [] if asked.system is None else [asked.system]
             tokens = prompt_tokens([*system, *(message.content for message in asked.messages)], asked.tools)
-            body = msgspec.json.encode({"input_tokens": tokens})
-            return whole_answer(200, headers, "application/json", body)
+            return json_answer(headers, {"input_tokens": tokens})
         if path.endswith("/models") and request.method == "GET":
             data = [
                 {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
                 for name in self._models
             ]
             first, last = (self._models[0], self._models[-1]) if self._models else (None, None)
-            body = msgspec.json.encode({"data": data, "has_more": False, "first_id": first, "last_id": last})
-            return whole_answer(200, headers, "application/json", body)
+            return json_answer(headers, {"data": data, "has_more": False, "first_id": first, "last_id": last})
         if "/files" in path:
             return self._files.answer(request, headers)
         raise Refusal(404, "Not Found")
@@ -200,7 +198,7 @@ class AnthropicWire:
             "usage": usage,
         }
         if not asked.stream:
-            return whole_answer(200, headers, "application/json", msgspec.json.encode(message))
+            return json_answer(headers, message)
         return stream_answer(headers, list(_events(message, blocks, usage)))
 
 

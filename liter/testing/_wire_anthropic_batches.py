@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_jobs import WINDOW, Answer, Job, JobResult, answered
-from ._simulator_steps import Data, End, Head, Step, whole_answer
+from ._simulator_steps import Data, End, Head, Step, json_answer
 from ._wire_openai_operations import CREATED
 from ._wire_protocol import Headers, Refusal
 
@@ -56,18 +56,18 @@ class MessageBatches:
         now = request.started
         match request.method, path.partition("/messages/batches")[2].strip("/").split("/"):
             case "POST", [""]:
-                return _json(headers, self._told(self._create(request, answer, refuse), now))
+                return json_answer(headers, self._told(self._create(request, answer, refuse), now))
             case "GET", [""]:
                 return self._list(headers, parse_qs(query), now)
             case "GET", [batch_id]:
                 told = self._told(self._find(batch_id), now)
                 # While it is under way, it says when to ask again.
-                return _json(headers if told["ended_at"] else (("retry-after", "10"), *headers), told)
+                return json_answer(headers if told["ended_at"] else (("retry-after", "10"), *headers), told)
             case "POST", [batch_id, "cancel"]:
                 job = self._find(batch_id)
                 if job.progress(now).ended is None and job.cancelled is None:
                     job.cancelled = now
-                return _json(headers, self._told(job, now))
+                return json_answer(headers, self._told(job, now))
             case "GET", [batch_id, "results"]:
                 return self._results(headers, self._find(batch_id), now)
             case _:
@@ -135,7 +135,7 @@ class MessageBatches:
         limit = int(query.get("limit", [str(_LIMIT)])[0])
         page = [self._told(job, now) for job in jobs[:limit]]
         first, last = (page[0]["id"], page[-1]["id"]) if page else (None, None)
-        return _json(headers, {"data": page, "has_more": len(jobs) > limit, "first_id": first, "last_id": last})
+        return json_answer(headers, {"data": page, "has_more": len(jobs) > limit, "first_id": first, "last_id": last})
 
 
 def _line(result: JobResult) -> bytes:
@@ -154,7 +154,3 @@ def _encoded(line: JsonObject) -> bytes:
 
 def _time(started: float) -> str:
     return datetime.fromtimestamp(CREATED + started, UTC).isoformat()
-
-
-def _json(headers: Headers, body: object) -> list[Step]:
-    return whole_answer(200, headers, "application/json", msgspec.json.encode(body))

@@ -2,12 +2,10 @@
 
 import hashlib
 
-import msgspec
-
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_form import ReceivedForm
 from ._simulator_paging import page_of
-from ._simulator_steps import Step, whole_answer
+from ._simulator_steps import Step, json_answer
 from ._wire_openai_files import content_steps
 from ._wire_protocol import Headers, Refusal
 
@@ -30,16 +28,16 @@ class AnthropicFiles:
         rest = path.partition("/files")[2].removeprefix("/").split("/")
         match request.method, rest:
             case "POST", [""]:
-                return _json(headers, self._add(request))
+                return json_answer(headers, self._add(request))
             case "GET", [""]:
                 files = [file for file, _ in self._kept.values()]
-                return _json(headers, page_of(files, query, limit=_LIMIT, after="after_id"))
+                return json_answer(headers, page_of(files, query, limit=_LIMIT, after="after_id"))
             case "GET", [file_id]:
-                return _json(headers, self._find(file_id)[0])
+                return json_answer(headers, self._find(file_id)[0])
             case "DELETE", [file_id]:
                 self._find(file_id)
                 del self._kept[file_id]
-                return _json(headers, {"id": file_id, "type": "file_deleted"})
+                return json_answer(headers, {"id": file_id, "type": "file_deleted"})
             case "GET", [file_id, "content"]:
                 file, content = self._find(file_id)
                 if not file["downloadable"]:
@@ -71,7 +69,3 @@ class AnthropicFiles:
         if file_id not in self._kept:
             raise Refusal(404, f"File not found: {file_id}")
         return self._kept[file_id]
-
-
-def _json(headers: Headers, body: object) -> list[Step]:
-    return whole_answer(200, headers, "application/json", msgspec.json.encode(body))

@@ -19,7 +19,7 @@ from ._simulator_exchange import ReceivedRequest
 from ._simulator_frames import frame
 from ._simulator_model import Ask, Generation, Model
 from ._simulator_signature import check_signature
-from ._simulator_steps import EVENT_STREAM, Step, stream_answer, whole_answer
+from ._simulator_steps import EVENT_STREAM, Step, json_answer, stream_answer
 from ._simulator_text import prompt_tokens, tokenize
 from ._wire_bedrock_invoke import Invocations
 from ._wire_protocol import Headers, Refusal
@@ -164,7 +164,7 @@ class BedrockWire:
         if action:
             return self._converse(request, model, headers, name, action)
         summaries = [{"modelId": name, "modelName": name, "providerName": "Simulated"} for name in self._models]
-        return whole_answer(200, headers, "application/json", msgspec.json.encode({"modelSummaries": summaries}))
+        return json_answer(headers, {"modelSummaries": summaries})
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         # Where no header can be set, AWS names the error in the body.
@@ -195,7 +195,7 @@ class BedrockWire:
             return stream_answer(headers, events, EVENT_STREAM)
         message = {"role": "assistant", "content": [block for block, _, _ in blocks]}
         reply = {"output": {"message": message}, "stopReason": stop, "usage": usage, "metrics": metrics}
-        return whole_answer(200, headers, "application/json", msgspec.json.encode(reply))
+        return json_answer(headers, reply)
 
 
 def _route(request: ReceivedRequest) -> re.Match[str] | None:

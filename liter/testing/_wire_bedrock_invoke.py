@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_frames import frame
 from ._simulator_model import Model
-from ._simulator_steps import EVENT_STREAM, Data, Head, Step, whole_answer
+from ._simulator_steps import EVENT_STREAM, Data, Head, Step, json_answer
 from ._simulator_text import count_tokens, prompt_tokens
 from ._wire_anthropic import AnthropicWire
 from ._wire_protocol import Headers, Refusal
@@ -157,7 +157,7 @@ class Invocations:
         asked = _decoded(request, _Count).input.converse
         contents: list[object] = [message.get("content") for message in asked.messages]
         total = prompt_tokens([asked.system, *contents], [asked.tool_config] if asked.tool_config else [])
-        return whole_answer(200, headers, "application/json", msgspec.json.encode({"inputTokens": total}))
+        return json_answer(headers, {"inputTokens": total})
 
     def rerank(self, request: ReceivedRequest, headers: Headers) -> list[Step]:
         """Rank documents by the words that they share with the query."""
@@ -169,7 +169,7 @@ class Invocations:
         limit = asked.reranking_configuration.bedrock_reranking_configuration.number_of_results
         best = sorted(range(len(texts)), key=lambda index: -scores[index])[:limit]
         results = [{"index": index, "relevanceScore": scores[index]} for index in best]
-        return whole_answer(200, headers, "application/json", msgspec.json.encode({"results": results}))
+        return json_answer(headers, {"results": results})
 
 
 def _decoded(request: ReceivedRequest, kind: type[Asked]) -> Asked:
@@ -188,7 +188,7 @@ def _vector(model: Model, text: str, size: int | None) -> list[float]:
 
 def _answer(headers: Headers, body: Mapping[str, object], tokens: int) -> list[Step]:
     counted = (*headers, (_INPUT_TOKENS, str(tokens)))
-    return whole_answer(200, counted, "application/json", msgspec.json.encode(body))
+    return json_answer(counted, body)
 
 
 def _framed(step: Step) -> Step:

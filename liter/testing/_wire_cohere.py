@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_model import Ask, Generation, Model
-from ._simulator_steps import Step, stream_answer, whole_answer
+from ._simulator_steps import Step, json_answer, stream_answer
 from ._simulator_text import count_tokens, prompt_tokens, tokenize
 from ._wire_protocol import Headers, Refusal
 
@@ -112,7 +112,7 @@ class CohereWire:
         path = request.path.partition("?")[0]
         if path.endswith("/models") and request.method == "GET":
             told = [{"name": name, "endpoints": ["chat"], "context_length": 128_000} for name in self._models]
-            return _whole(headers, {"models": told, "next_page_token": ""})
+            return json_answer(headers, {"models": told, "next_page_token": ""})
         if request.method == "POST":
             if path.endswith("/chat"):
                 return self._chat(request, model, headers)
@@ -159,7 +159,7 @@ class CohereWire:
             message["content"] = blocks
         if calls:
             message.update(tool_plan=_plan(made), tool_calls=calls)
-        return _whole(headers, {"id": identity, "message": message, "finish_reason": finish, "usage": usage})
+        return json_answer(headers, {"id": identity, "message": message, "finish_reason": finish, "usage": usage})
 
     def _embed(self, request: ReceivedRequest, model: Model, headers: Headers) -> list[Step]:
         asked = _decoded(_EMBED_REQUEST, request.body)
@@ -173,7 +173,7 @@ class CohereWire:
         meta = {"api_version": {"version": "2"}, "billed_units": billed}
         identity = str(model.random(f"id {self.request_id(headers)}").getrandbits(64))
         body = {"id": identity, "embeddings": {"float": vectors}, "texts": asked.texts or [], "meta": meta}
-        return _whole(headers, {**body, "response_type": "embeddings_by_type"})
+        return json_answer(headers, {**body, "response_type": "embeddings_by_type"})
 
     def _rerank(self, request: ReceivedRequest, model: Model, headers: Headers) -> list[Step]:
         asked = _decoded(_RERANK_REQUEST, request.body)
@@ -186,7 +186,7 @@ class CohereWire:
         results = [{"index": -place, "relevance_score": score} for score, place in best]
         meta = {"api_version": {"version": "2"}, "billed_units": {"search_units": -(-len(asked.documents) // 100)}}
         identity = str(model.random(f"id {self.request_id(headers)}").getrandbits(64))
-        return _whole(headers, {"id": identity, "results": results, "meta": meta})
+        return json_answer(headers, {"id": identity, "results": results, "meta": meta})
 
 
 def _decoded(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
@@ -194,10 +194,6 @@ def _decoded(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
         return decoder.decode(body)
     except msgspec.DecodeError as error:
         raise Refusal(400, f"invalid request: {error}") from error
-
-
-def _whole(headers: Headers, body: object) -> list[Step]:
-    return whole_answer(200, headers, "application/json", msgspec.json.encode(body))
 
 
 def _number(text: str, place: int) -> float:

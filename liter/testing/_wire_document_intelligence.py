@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_model import Model
-from ._simulator_steps import Step, whole_answer
+from ._simulator_steps import Step, json_answer, whole_answer
 from ._simulator_text import sentences
 from ._wire_ocr import PAGES
 from ._wire_protocol import Headers, Refusal
@@ -80,10 +80,8 @@ class DocumentIntelligenceWire:
             raise Refusal(404, "The requested operation was not found.", code="NotFound")
         times: JsonObject = {"createdDateTime": _TIME, "lastUpdatedDateTime": _TIME}
         if request.started < job.started + _SECONDS:
-            body = msgspec.json.encode({"status": "running", **times})
-            return whole_answer(200, (_RETRY_AFTER, *headers), "application/json", body)
-        body = msgspec.json.encode({"status": "succeeded", **times, "analyzeResult": job.result})
-        return whole_answer(200, headers, "application/json", body)
+            return json_answer((_RETRY_AFTER, *headers), {"status": "running", **times})
+        return json_answer(headers, {"status": "succeeded", **times, "analyzeResult": job.result})
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         code = refusal.code or ("InvalidRequest" if refusal.status == 400 else str(refusal.status))

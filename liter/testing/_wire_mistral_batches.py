@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_jobs import Answer, Job
-from ._simulator_steps import Step, whole_answer
+from ._simulator_steps import Step, json_answer
 from ._wire_openai_batches import BatchesStore
 from ._wire_openai_operations import CREATED
 from ._wire_protocol import Headers, Refusal
@@ -63,19 +63,19 @@ class BatchJobs:
                     "metadata": asked.metadata,
                 }
                 job = store.create("", request, asked.input_files[0], asked.endpoint, facts, answer, refuse)
-                return _json(headers, self._told(job, now))
+                return json_answer(headers, self._told(job, now))
             case "GET", [""]:
                 asked_for = parse_qs(query)
                 page, size = int(asked_for.get("page", ["0"])[0]), int(asked_for.get("page_size", ["100"])[0])
                 jobs = [*reversed(store.jobs.values())]
                 data = [self._told(job, now) for job in jobs[page * size : (page + 1) * size]]
-                return _json(headers, {"object": "list", "data": data, "total": len(jobs)})
+                return json_answer(headers, {"object": "list", "data": data, "total": len(jobs)})
             case "GET", [job_id]:
-                return _json(headers, self._told(store.find(job_id), now))
+                return json_answer(headers, self._told(store.find(job_id), now))
             case "POST", [job_id, "cancel"]:
                 job = store.find(job_id)
                 store.cancel(job, now)
-                return _json(headers, self._told(job, now))
+                return json_answer(headers, self._told(job, now))
             case _:
                 raise Refusal(405, "Method Not Allowed")
 
@@ -100,7 +100,3 @@ class BatchJobs:
             "started_at": None if progress.state == "validating" else CREATED + int(job.started) + 1,
             "completed_at": None if progress.ended is None else CREATED + int(progress.ended),
         }
-
-
-def _json(headers: Headers, body: object) -> list[Step]:
-    return whole_answer(200, headers, "application/json", msgspec.json.encode(body))

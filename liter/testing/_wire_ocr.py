@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_model import Model
-from ._simulator_steps import Step, whole_answer
+from ._simulator_steps import Step, json_answer
 from ._simulator_text import sentences
 from ._wire_protocol import Headers, Refusal
 
@@ -52,4 +52,4 @@ def answer_ocr(request: ReceivedRequest, model: Model, headers: Headers) -> list
     ]
     usage = {"pages_processed": len(pages), "doc_size_bytes": len(document)}
     body: dict[str, object] = {"pages": pages, "model": asked.model, "document_annotation": None, "usage_info": usage}
-    return whole_answer(200, headers, "application/json", msgspec.json.encode(body))
+    return json_answer(headers, body)

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_jobs import BATCH_SECONDS, Answer
 from ._simulator_model import Ask, Generation, Model
-from ._simulator_steps import Step, stream_answer, whole_answer
+from ._simulator_steps import Step, json_answer, stream_answer
 from ._simulator_text import prompt_tokens, tokenize
 from ._wire_openai_batches import BatchesStore
 from ._wire_openai_files import FilesStore
@@ -130,8 +130,7 @@ class OpenAIWire:
             data = [
                 {"id": name, "object": "model", "created": CREATED, "owned_by": "simulator"} for name in self._models
             ]
-            body = msgspec.json.encode({"object": "list", "data": data})
-            return whole_answer(200, headers, "application/json", body)
+            return json_answer(headers, {"object": "list", "data": data})
         if "/responses" in path:
             number = f"{model.random(f'id {self.request_id(headers)}').getrandbits(96):024x}"
             return self._responses.answer(request, model, headers, number)
@@ -191,8 +190,7 @@ class OpenAIWire:
         call_ids = [[f"call_{rng.getrandbits(96):024x}" for _ in choice.reply.tool_calls] for choice in choices]
         if not asked.stream:
             whole = [_choice(index, made, call_ids[index]) for index, made in enumerate(choices)]
-            body = msgspec.json.encode({**facts, "choices": whole, "usage": usage})
-            return whole_answer(200, headers, "application/json", body)
+            return json_answer(headers, {**facts, "choices": whole, "usage": usage})
         with_usage = asked.stream_options is not None and asked.stream_options.include_usage
         if with_usage:
             facts["usage"] = None

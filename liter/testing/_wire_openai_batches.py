@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_jobs import WINDOW, Answer, Job, JobResult, Progress, answered
-from ._simulator_steps import Step, whole_answer
+from ._simulator_steps import Step, json_answer
 from ._wire_openai_files import FilesStore
 from ._wire_openai_operations import CREATED
 from ._wire_protocol import Headers, Refusal
@@ -80,15 +80,15 @@ class BatchesStore:
                     "metadata": asked.metadata,
                 }
                 job = self.create("batch_", request, asked.input_file_id, asked.endpoint, facts, answer, refuse)
-                return _json(headers, self._told(job, request.started))
+                return json_answer(headers, self._told(job, request.started))
             case "GET", [""]:
                 return self._list(headers, parse_qs(query), request.started)
             case "GET", [batch_id]:
-                return _json(headers, self._told(self.find(batch_id), request.started))
+                return json_answer(headers, self._told(self.find(batch_id), request.started))
             case "POST", [batch_id, "cancel"]:
                 job = self.find(batch_id)
                 self.cancel(job, request.started)
-                return _json(headers, self._told(job, request.started))
+                return json_answer(headers, self._told(job, request.started))
             case _:
                 raise Refusal(405, f"{request.method} is no method of {path}.")
 
@@ -194,7 +194,7 @@ class BatchesStore:
         limit = int(query.get("limit", [str(_LIMIT)])[0])
         page = [self._told(job, now) for job in jobs[:limit]]
         ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {}
-        return _json(headers, {"object": "list", "data": page, "has_more": len(jobs) > limit, **ends})
+        return json_answer(headers, {"object": "list", "data": page, "has_more": len(jobs) > limit, **ends})
 
 
 def _line(result: JobResult) -> bytes:
@@ -210,7 +210,3 @@ def _unserved(custom_id: str, state: str) -> bytes:
     digest = hashlib.sha256(custom_id.encode()).hexdigest()[:24]
     told = {"id": f"batch_req_{digest}", "custom_id": custom_id, "response": None, "error": error}
     return msgspec.json.encode(told) + b"\n"
-
-
-def _json(headers: Headers, body: object) -> list[Step]:
-    return whole_answer(200, headers, "application/json", msgspec.json.encode(body))

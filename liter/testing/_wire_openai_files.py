@@ -4,12 +4,10 @@ import hashlib
 import re
 from urllib.parse import parse_qs
 
-import msgspec
-
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_form import ReceivedForm
 from ._simulator_paging import page_of
-from ._simulator_steps import Data, End, Head, Step, whole_answer
+from ._simulator_steps import Data, End, Head, Step, json_answer
 from ._wire_openai_operations import CREATED
 from ._wire_protocol import Headers, Refusal
 
@@ -59,7 +57,7 @@ class FilesStore:
             case "POST", [""]:
                 form = ReceivedForm(request.headers.get("content-type", ""), request.body)
                 file = form.file("file")
-                return _json(
+                return json_answer(
                     headers,
                     self.add(
                         file.filename or "file", file.content, form.field("purpose"), request.size - len(request.body)
@@ -69,11 +67,11 @@ class FilesStore:
                 return self._list(headers, query)
             case "GET", [file_id]:
                 self.content(file_id)
-                return _json(headers, self._kept[file_id][0])
+                return json_answer(headers, self._kept[file_id][0])
             case "DELETE", [file_id]:
                 self.content(file_id)
                 del self._kept[file_id]
-                return _json(headers, {"id": file_id, "object": "file", "deleted": True})
+                return json_answer(headers, {"id": file_id, "object": "file", "deleted": True})
             case "GET", [file_id, "content"]:
                 return content_steps(headers, self.content(file_id), request.headers.get("range"))
             case _:
@@ -84,7 +82,7 @@ class FilesStore:
         purpose = parse_qs(query).get("purpose")
         if purpose:
             files = [file for file in files if file["purpose"] == purpose[0]]
-        return _json(headers, {"object": "list", **page_of(files, query, limit=_LIMIT)})
+        return json_answer(headers, {"object": "list", **page_of(files, query, limit=_LIMIT)})
 
 
 def content_steps(headers: Headers, content: bytes, asked: str | None) -> list[Step]:
@@ -98,7 +96,3 @@ def content_steps(headers: Headers, content: bytes, asked: str | None) -> list[S
         told = (*told, ("content-range", f"bytes {start}-{len(content) - 1}/{len(content)}"))
     pieces = [content[at : at + _PIECE] for at in range(start, len(content), _PIECE)]
     return [Head(206 if known else 200, told), *map(Data, pieces), End()]
-
-
-def _json(headers: Headers, body: object) -> list[Step]:
-    return whole_answer(200, headers, "application/json", msgspec.json.encode(body))

@@ -8,7 +8,7 @@ import msgspec
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_form import ReceivedForm
 from ._simulator_model import Ask, Model
-from ._simulator_steps import Step, stream_answer, whole_answer
+from ._simulator_steps import Step, json_answer, stream_answer, whole_answer
 from ._simulator_text import tokenize
 from ._wire_protocol import Headers, Refusal
 
@@ -52,7 +52,7 @@ def _transcribe(request: ReceivedRequest, model: Model, headers: Headers) -> lis
         }
         if "word" in form.fields("timestamp_granularities[]"):
             told["words"] = [{"word": text.split()[0], "start": 0.0, "end": 0.5}]
-    return whole_answer(200, headers, "application/json", msgspec.json.encode({**told, "model": name}))
+    return json_answer(headers, {**told, "model": name})
 
 
 def _images(request: ReceivedRequest, model: Model, headers: Headers) -> list[Step]:

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_model import Ask, Model
-from ._simulator_steps import Data, End, Head, Step, stream_answer, whole_answer
+from ._simulator_steps import Data, End, Head, Step, json_answer, stream_answer
 from ._simulator_text import count_tokens, tokenize
 from ._wire_protocol import Headers, Refusal
 
@@ -88,7 +88,7 @@ def _embed(request: ReceivedRequest, model: Model, headers: Headers) -> list[Ste
         data.append({"object": "embedding", "index": index, "embedding": vector})
     tokens = sum(max(1, count_tokens(text)) for text in inputs)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return _json(headers, {"object": "list", "data": data, "model": asked.model, "usage": usage})
+    return json_answer(headers, {"object": "list", "data": data, "model": asked.model, "usage": usage})
 
 
 def _rerank(request: ReceivedRequest, model: Model, headers: Headers) -> list[Step]:
@@ -104,7 +104,7 @@ def _rerank(request: ReceivedRequest, model: Model, headers: Headers) -> list[St
     ]
     tokens = count_tokens(asked.query) * len(texts) + sum(map(count_tokens, texts))
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return _json(headers, {"object": "list", "model": asked.model, "results": results, "usage": usage})
+    return json_answer(headers, {"object": "list", "model": asked.model, "results": results, "usage": usage})
 
 
 def _moderate(request: ReceivedRequest, model: Model, headers: Headers) -> list[Step]:
@@ -122,7 +122,7 @@ def _moderate(request: ReceivedRequest, model: Model, headers: Headers) -> list[
                 "category_applied_input_types": {"violence": ["text"], "self-harm/intent": ["text"], "illicit": []},
             }
         )
-    return _json(headers, {"id": "modr-simulated", "model": asked.model, "results": results})
+    return json_answer(headers, {"id": "modr-simulated", "model": asked.model, "results": results})
 
 
 def _complete(request: ReceivedRequest, model: Model, headers: Headers) -> list[Step]:
@@ -146,7 +146,7 @@ def _complete(request: ReceivedRequest, model: Model, headers: Headers) -> list[
             {"text": text, "index": index, "finish_reason": reason, "logprobs": None}
             for index, (text, reason, _) in enumerate(texts)
         ]
-        return _json(headers, {**facts, "choices": choices, "usage": usage})
+        return json_answer(headers, {**facts, "choices": choices, "usage": usage})
     events: list[bytes] = []
     for index, (text, reason, _) in enumerate(texts):
         pieces: list[tuple[str, str | None]] = [(token, None) for token in tokenize(text)]
@@ -182,7 +182,7 @@ def _image(request: ReceivedRequest, model: Model, headers: Headers) -> list[Ste
         {"url": f"https://images.invalid/{index}.png"} if asked.response_format == "url" else {"b64_json": image}
         for index, image in enumerate(images)
     ]
-    return _json(headers, {"created": CREATED, "data": data, "usage": usage})
+    return json_answer(headers, {"created": CREATED, "data": data, "usage": usage})
 
 
 def _png(colour: bytes) -> bytes:
@@ -238,10 +238,6 @@ def _decoded(request: ReceivedRequest, kind: type[Asked]) -> Asked:
         raise Refusal(400, str(error)) from error
     except msgspec.DecodeError as error:
         raise Refusal(400, f"We could not parse the JSON body of your request: {error}") from error
-
-
-def _json(headers: Headers, body: object) -> list[Step]:
-    return whole_answer(200, headers, "application/json", msgspec.json.encode(body))
 
 
 def _event(data: dict[str, object]) -> bytes:

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_model import Ask, Generation, Model
 from ._simulator_paging import page_of
-from ._simulator_steps import Step, stream_answer, whole_answer
+from ._simulator_steps import Step, json_answer, stream_answer
 from ._simulator_text import prompt_tokens, tokenize
 from ._wire_openai_operations import CREATED
 from ._wire_protocol import Headers, Refusal
@@ -75,7 +75,7 @@ class ResponsesStore:
         if rest == ["input_tokens"] and request.method == "POST":
             asked = _decoded(request)
             tokens = prompt_tokens([asked.instructions, *(item.get("content") for item in _items(asked))], [])
-            return _json(headers, {"object": "response.input_tokens", "input_tokens": tokens})
+            return json_answer(headers, {"object": "response.input_tokens", "input_tokens": tokens})
         kept = self._kept.get(rest[0])
         if kept is None:
             raise Refusal(404, f"Response with id '{rest[0]}' not found.")
@@ -87,16 +87,16 @@ class ResponsesStore:
                     known = int(parse_qs(query).get("starting_after", ["-1"])[0])
                     return stream_answer(headers, list(_events(response))[known + 1 :])
                 response["status"] = "completed" if response["status"] == "queued" else response["status"]
-                return _json(headers, response)
+                return json_answer(headers, response)
             case "DELETE", []:
                 del self._kept[rest[0]]
-                return _json(headers, {"id": rest[0], "object": "response", "deleted": True})
+                return json_answer(headers, {"id": rest[0], "object": "response", "deleted": True})
             case "POST", ["cancel"]:
                 response["status"] = "cancelled"
-                return _json(headers, response)
+                return json_answer(headers, response)
             case "GET", ["input_items"]:
                 data = [{"id": f"item_{index}", **item} for index, item in enumerate(items)]
-                return _json(headers, {"object": "list", **page_of(data, query, limit=_LIMIT)})
+                return json_answer(headers, {"object": "list", **page_of(data, query, limit=_LIMIT)})
             case _:
                 raise Refusal(405, f"{request.method} is no method of {path}.")
 
@@ -112,7 +112,7 @@ class ResponsesStore:
         if asked.background:
             response["status"] = "queued"
         self._kept[str(response["id"])] = (response, items)
-        return stream_answer(headers, list(_events(response))) if asked.stream else _json(headers, response)
+        return stream_answer(headers, list(_events(response))) if asked.stream else json_answer(headers, response)
 
 
 def _decoded(request: ReceivedRequest) -> _Request:
@@ -224,7 +224,3 @@ def _events(response: JsonObject) -> Iterator[bytes]:
         yield event("response.output_item.done", output_index=index, item=raw)
     last = "response.incomplete" if response["status"] == "incomplete" else "response.completed"
     yield event(last, response=response)
-
-
-def _json(headers: Headers, body: object) -> list[Step]:
-    return whole_answer(200, headers, "application/json", msgspec.json.encode(body))

@@ -10,7 +10,7 @@ import msgspec
 
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_model import Model
-from ._simulator_steps import Step, whole_answer
+from ._simulator_steps import Step, json_answer
 from ._simulator_text import sentences
 from ._wire_protocol import Headers, Refusal
 from ._wire_search_forms import FORMS, Form, Found, Search
@@ -69,8 +69,7 @@ class SearchWire:
             for number in range(1, _count(form, fields) + 1)
         ]
         number = f"{model.random(f'id {self.request_id(headers)}').getrandbits(128):032x}"
-        body = msgspec.json.encode(form.answer(Search(query, number, found)))
-        return whole_answer(200, headers, "application/json", body)
+        return json_answer(headers, form.answer(Search(query, number, found)))
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         return msgspec.json.encode(self._form.error(refusal.status, refusal.message, request_id))

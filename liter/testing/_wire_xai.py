@@ -10,7 +10,7 @@ from msgspec import Struct
 from ._simulator_exchange import ReceivedRequest
 from ._simulator_jobs import Job, JobResult
 from ._simulator_model import Model
-from ._simulator_steps import Step, whole_answer
+from ._simulator_steps import Step, json_answer
 from ._wire_openai import OpenAIWire
 from ._wire_openai_operations import CREATED
 from ._wire_protocol import Headers, Refusal
@@ -52,26 +52,26 @@ class XaiWire(OpenAIWire):
                 made = store.create(
                     "batch_", request, asked.input_file_id, _ENDPOINT, facts, self.each(model, headers), self.refused
                 )
-                return _json(headers, _told(made, now))
+                return json_answer(headers, _told(made, now))
             case "GET", "", "":
                 given = parse_qs(query)
                 start, size = int(given.get("pagination_token", ["0"])[0]), int(given.get("limit", ["20"])[0])
                 jobs = [*reversed(store.jobs.values())]
                 page = [_told(job, now) for job in jobs[start : start + size]]
-                return _json(headers, {"batches": page, "pagination_token": _token(start + size, len(jobs))})
+                return json_answer(headers, {"batches": page, "pagination_token": _token(start + size, len(jobs))})
             case "GET", _, "":
-                return _json(headers, _told(store.find(batch_id), now))
+                return json_answer(headers, _told(store.find(batch_id), now))
             case "POST", _, "cancel":
                 job = store.find(batch_id)
                 store.cancel(job, now)
-                return _json(headers, _told(job, now))
+                return json_answer(headers, _told(job, now))
             case "GET", _, "results":
                 given = parse_qs(query)
                 start = int(given.get("pagination_token", ["0"])[0])
                 size = min(_PAGE_SIZE, int(given.get("limit", [str(_PAGE_SIZE)])[0]))
                 results = store.find(batch_id).progress(now).results
                 page = [_result(result) for result in results[start : start + size]]
-                return _json(headers, {"results": page, "pagination_token": _token(start + size, len(results))})
+                return json_answer(headers, {"results": page, "pagination_token": _token(start + size, len(results))})
             case _:
                 raise Refusal(405, f"{request.method} is no method of {path}.")
 
@@ -113,7 +113,3 @@ def _token(end: int, count: int) -> str | None:
 
 def _time(started: float) -> str:
     return datetime.fromtimestamp(CREATED + started, UTC).isoformat()
-
-
-def _json(headers: Headers, body: object) -> list[Step]:
-    return whole_answer(200, headers, "application/json", msgspec.json.encode(body))
