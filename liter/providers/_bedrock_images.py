@@ -1,7 +1,6 @@
 """Images by InvokeModel: Amazon's Titan and Nova Canvas, and Stability's."""
 
 import math
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -41,7 +40,6 @@ IMAGE_PARAMETERS: Mapping[str, Rule] = {
 }
 
 _QUALITIES = {"standard": "standard", "hd": "premium", "high": "premium", "premium": "premium"}
-_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 _RATIOS = ("16:9", "1:1", "21:9", "2:3", "3:2", "4:5", "5:4", "9:16", "9:21")
 
 

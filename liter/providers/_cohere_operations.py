@@ -34,8 +34,6 @@ from ._wire import OperationWire
 if TYPE_CHECKING:
     from ._cohere import Cohere
 
-_ENCODER = msgspec.json.Encoder()
-
 EMBEDDING_PARAMETERS: Mapping[str, Rule] = {
     "model": Sent(),
     "input": Mapped("`texts`, or `inputs` where it has content parts; no token ids"),

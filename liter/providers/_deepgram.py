@@ -24,8 +24,6 @@ from ._read import read_json
 from ._speech import read_sound, spoken, voice_of
 from ._wire import OperationWire, WireProvider
 
-JsonObject = dict[str, object]
-
 _ENCODER = msgspec.json.Encoder()
 
 # What each format of OpenAI's is called.

@@ -29,8 +29,6 @@ from ._wire import OperationWire
 if TYPE_CHECKING:
     from ._openai import OpenAI
 
-JsonObject = dict[str, object]
-
 
 class _File(msgspec.Struct):
     id: str

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from ._openai import OpenAI
 
 
-_ENCODER = msgspec.json.Encoder()
-
-
 class _Ranked(msgspec.Struct):
     index: int
     logit: float | None = None
