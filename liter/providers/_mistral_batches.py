@@ -14,14 +14,13 @@ from ..types import (
     BatchError,
     BatchesPage,
     BatchObject,
-    BatchResultsRequest,
     CreateBatchRequest,
     ListBatchesRequest,
 )
 from ._batch import BatchForm
 from ._bytes_stream import read_bytes
 from ._json_body import body_of
-from ._openai_batches import batch_path, batches_request, file_content, file_line, open_lines
+from ._openai_batches import batch_path, batches_request, encode_results, file_line, open_lines
 from ._parameters import refuse
 from ._read import read_json
 from ._wire import OperationWire
@@ -118,12 +117,6 @@ def _encode_list(provider: "Mistral", call: Call[object]) -> HttpRequest:
     return batches_request(provider, call, "GET", "?" + urlencode(query))
 
 
-def _encode_results(provider: "Mistral", call: Call[object]) -> HttpRequest:
-    asked = cast("BatchResultsRequest", call.request)
-    file_id = asked.batch.output_file_id if asked.part == "output" else asked.batch.error_file_id
-    return file_content(provider, call, file_id or "")
-
-
 def _batch(job: _Job, provider: str) -> BatchObject:
     ended = {_ENDED[job.status]: job.completed_at} if job.status in _ENDED else {}
     return BatchObject(
@@ -173,5 +166,5 @@ BATCHES: Mapping[str, OperationWire[Any, Any]] = {
         decode=_decode_batch,
     ),
     "list_batches": OperationWire(encode=_encode_list, decode=_decode_page),
-    "batch_results": OperationWire(encode=_encode_results, decode=read_bytes, open_stream=open_lines),
+    "batch_results": OperationWire(encode=encode_results, decode=read_bytes, open_stream=open_lines),
 }

@@ -142,18 +142,14 @@ def _encode_create(provider: "OpenAI", call: Call[object]) -> HttpRequest:
     return batches_request(provider, call, "POST", body=body_of(fields, asked.extra_body))
 
 
-def _encode_results(provider: "OpenAI", call: Call[object]) -> HttpRequest:
+def encode_results(provider: "OpenAI", call: Call[object]) -> HttpRequest:
+    """Ask for the file that has the wanted part of a batch's results."""
     asked = cast("BatchResultsRequest", call.request)
     file_id = asked.batch.output_file_id if asked.part == "output" else asked.batch.error_file_id
-    return file_content(provider, call, file_id or "")
-
-
-def file_content(provider: "OpenAI", call: Call[object], file_id: str) -> HttpRequest:
-    """Ask for a file's content."""
     # They are files, wherever the provider has its batches.
     files = msgspec.structs.replace(call, operation="file_content")
     return provider.request(
-        call, "GET", *provider.locate(files, f"/files/{quote(file_id, safe='')}/content"), content_from(0)
+        call, "GET", *provider.locate(files, f"/files/{quote(file_id or '', safe='')}/content"), content_from(0)
     )
 
 
@@ -238,5 +234,5 @@ BATCHES: Mapping[str, OperationWire[Any, Any]] = {
         ),
         decode=_decode_page,
     ),
-    "batch_results": OperationWire(encode=_encode_results, decode=read_bytes, open_stream=open_lines),
+    "batch_results": OperationWire(encode=encode_results, decode=read_bytes, open_stream=open_lines),
 }
