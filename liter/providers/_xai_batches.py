@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 
@@ -15,7 +15,6 @@ from ..types import (
     BatchObject,
     BatchResultsRequest,
     CreateBatchRequest,
-    RetrieveBatchRequest,
 )
 from ._batch import UNREADABLE, BatchForm, BatchLine, ResultDocument, ResultReader, refuse_terms
 from ._bytes_stream import read_bytes
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from ._openai import OpenAI
 
 _ENDPOINT = "/v1/chat/completions"
-# The largest page of results it gives.
+# The largest page it gives, of batches and of results.
 _PAGE_SIZE = 100
 
 FORM = BatchForm(inline=False, by_id=True, item=file_line, endpoints={"chat": _ENDPOINT})
@@ -140,17 +139,13 @@ def _decode_page(provider: "OpenAI", call: Call[object], body: bytes, headers: H
     return BatchesPage(data=data, has_more=following is not None, next_after=following)
 
 
-def _encode_cancel(provider: "OpenAI", call: Call[object]) -> HttpRequest:
-    batch_id = cast("RetrieveBatchRequest", call.request).batch_id
-    return batches_request(provider, call, "POST", f"/{quote(batch_id, safe='')}:cancel", b"{}")
+def _page_query(call: Call[object]) -> str:
+    return page_query(call, limit="limit", most=_PAGE_SIZE, after="pagination_token")
 
 
 def _encode_results(provider: "OpenAI", call: Call[object]) -> HttpRequest:
-    asked = cast("BatchResultsRequest", call.request)
-    query: dict[str, object] = {"limit": _PAGE_SIZE}
-    if asked.after is not None:
-        query["pagination_token"] = asked.after
-    return batches_request(provider, call, "GET", f"/{quote(asked.batch.id, safe='')}/results?{urlencode(query)}")
+    batch = cast("BatchResultsRequest", call.request).batch
+    return batches_request(provider, call, "GET", f"/{quote(batch.id, safe='')}/results?{_page_query(call)}")
 
 
 def _open_results(provider: "OpenAI", call: Call[object]) -> ResultDocument:
@@ -189,11 +184,12 @@ BATCHES: Mapping[str, OperationWire[Any, Any]] = {
     "retrieve_batch": OperationWire(
         encode=lambda provider, call: batches_request(provider, call, "GET", batch_path(call)), decode=_decode_batch
     ),
-    "cancel_batch": OperationWire(encode=_encode_cancel, decode=_decode_batch),
+    "cancel_batch": OperationWire(
+        encode=lambda provider, call: batches_request(provider, call, "POST", batch_path(call) + ":cancel", b"{}"),
+        decode=_decode_batch,
+    ),
     "list_batches": OperationWire(
-        encode=lambda provider, call: batches_request(
-            provider, call, "GET", "?" + page_query(call, limit="limit", most=100, after="pagination_token")
-        ),
+        encode=lambda provider, call: batches_request(provider, call, "GET", "?" + _page_query(call)),
         decode=_decode_page,
     ),
     "batch_results": OperationWire(encode=_encode_results, decode=read_bytes, open_stream=_open_results),
