@@ -18,10 +18,10 @@ from ..types import (
     TranscriptionResponse,
     Usage,
 )
-from ._bytes_stream import BytesDecoder
+from ._bytes_stream import BytesDecoder, read_bytes
 from ._parameters import Mapped, Rule, Sent, Unsupported, refuse, supported
 from ._read import read_json
-from ._speech import read_sound, spoken, voice_of
+from ._speech import spoken, voice_of
 from ._wire import OperationWire, WireProvider
 
 _ENCODER = msgspec.json.Encoder()
@@ -208,7 +208,7 @@ def _speaker(told: int | str | None) -> str | None:
 OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {
     "speech": OperationWire(
         encode=_encode_speech,
-        decode=read_sound,
+        decode=read_bytes,
         usage=spoken,
         open_stream=lambda provider, call: BytesDecoder(),
         parameters=SPEECH_PARAMETERS,

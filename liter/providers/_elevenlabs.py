@@ -13,10 +13,10 @@ from .._errors import BadRequestError
 from .._form import Form
 from .._http import Headers, HttpRequest
 from ..types import File, SpeechRequest, TranscribedWord, TranscriptionRequest, TranscriptionResponse, Usage
-from ._bytes_stream import BytesDecoder
+from ._bytes_stream import BytesDecoder, read_bytes
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, refuse, supported
 from ._read import read_json
-from ._speech import read_sound, spoken, voice_of
+from ._speech import spoken, voice_of
 from ._wire import OperationWire, WireProvider
 
 JsonObject = dict[str, object]
@@ -151,7 +151,7 @@ def _decode_transcribe(
 OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {
     "speech": OperationWire(
         encode=_encode_speech,
-        decode=read_sound,
+        decode=read_bytes,
         usage=spoken,
         open_stream=lambda provider, call: BytesDecoder(),
         parameters=SPEECH_PARAMETERS,

@@ -22,7 +22,6 @@ from ..types import (
     RerankResponse,
     SpeechRequest,
     StreamOptions,
-    Usage,
 )
 from . import _image_forms as image_forms
 from ._bytes_stream import BytesDecoder, read_bytes
@@ -37,6 +36,7 @@ from ._openai_transcriptions import open_transcription_stream, read_transcriptio
 from ._parameters import refuse
 from ._read import read_json
 from ._rerank_forms import encode_form, read_form
+from ._speech import spoken
 from ._wire import OperationWire
 
 if TYPE_CHECKING:
@@ -147,11 +147,6 @@ def _encode_image_variation(provider: "OpenAI", call: Call[object]) -> HttpReque
     return post_form(provider, call, "/images/variations", form_body(call.request, model=call.route.model or None))
 
 
-def _speech_usage(call: Call[object], value: object) -> Usage:
-    # Nobody reports it, and what is billed is the text's length.
-    return Usage(characters=len(cast("SpeechRequest", call.request).input))
-
-
 OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {
     "embed": OperationWire(
         encode=_encode_embed, decode=lambda provider, call, body, headers: read_embeddings(call, body, headers)
@@ -187,6 +182,6 @@ OPERATIONS: Mapping[str, OperationWire[Any, Any]] = {
         decode=lambda provider, call, body, headers: read_transcription(call, body, headers),
     ),
     "speech": OperationWire(
-        usage=_speech_usage, encode=_encode_speech, decode=read_bytes, open_stream=lambda provider, call: BytesDecoder()
+        usage=spoken, encode=_encode_speech, decode=read_bytes, open_stream=lambda provider, call: BytesDecoder()
     ),
 }

@@ -4,8 +4,7 @@ from typing import cast
 
 from .._contract import Call
 from .._errors import BadRequestError
-from .._http import Headers
-from ..types import BinaryContent, SpeechRequest, Usage
+from ..types import SpeechRequest, Usage
 
 
 def voice_of(request: SpeechRequest) -> str:
@@ -14,11 +13,6 @@ def voice_of(request: SpeechRequest) -> str:
     if not voice:
         raise BadRequestError("voice must be a name, an id, or {'id': ...}")
     return voice
-
-
-def read_sound(provider: object, call: Call[object], body: bytes, headers: Headers) -> BinaryContent:
-    """Take a body as it is."""
-    return BinaryContent(body)
 
 
 def spoken(call: Call[object], value: object) -> Usage:
