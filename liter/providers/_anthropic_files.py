@@ -20,6 +20,7 @@ from ..types import (
 )
 from ._bytes_stream import BytesDecoder, read_bytes
 from ._headers import GET, content_from
+from ._json_body import json_text
 from ._openai_files import file_path
 from ._paging import Page, query_of
 from ._parameters import refuse, refuse_given
@@ -79,13 +80,9 @@ def _encode_create(provider: "Anthropic", call: Call[object]) -> HttpRequest:
             refuse(call, "'expires_after'", "give {'anchor': 'created_at', 'seconds': ...}")
         else:
             fields.append(("expires_in_seconds", str(asked.expires_after["seconds"])))
-    fields += [(name, _text(value)) for name, value in (asked.extra_body or {}).items()]
+    fields += [(name, json_text(value)) for name, value in (asked.extra_body or {}).items()]
     form = Form(fields, progress=asked.progress)
     return _request(provider, call, "POST", headers=((b"content-type", form.content_type), *GET), upload=form)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _encode_list(provider: "Anthropic", call: Call[object]) -> HttpRequest:

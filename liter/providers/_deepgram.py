@@ -19,6 +19,7 @@ from ..types import (
     Usage,
 )
 from ._bytes_stream import BytesDecoder, read_bytes
+from ._json_body import json_text
 from ._parameters import Mapped, Rule, Sent, Unsupported, refuse, supported
 from ._read import read_json
 from ._speech import spoken, voice_of
@@ -120,7 +121,7 @@ def _request(
 def _pairs(query: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     for name, value in query.items():
         for one in cast("Sequence[object]", value) if isinstance(value, list | tuple) else (value,):
-            yield name, one if isinstance(one, str) else _ENCODER.encode(one).decode()
+            yield name, json_text(one)
 
 
 def _encode_speech(provider: WireProvider, call: Call[object]) -> HttpRequest:

@@ -14,6 +14,7 @@ from .._form import Form
 from .._http import Headers, HttpRequest
 from ..types import File, SpeechRequest, TranscribedWord, TranscriptionRequest, TranscriptionResponse, Usage
 from ._bytes_stream import BytesDecoder, read_bytes
+from ._json_body import json_text
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, refuse, supported
 from ._read import read_json
 from ._speech import spoken, voice_of
@@ -121,7 +122,7 @@ def _encode_transcribe(provider: WireProvider, call: Call[object]) -> HttpReques
     for name, value in told.items():
         if value is not None:
             several = cast("list[object]", value) if isinstance(value, list) else [value]
-            fields += [(name, one if isinstance(one, str) else _ENCODER.encode(one).decode()) for one in several]
+            fields += [(name, json_text(one)) for one in several]
     form = Form([*fields, ("file", File.of(request.file, "file"))])
     own = ((b"content-type", form.content_type), (b"accept", b"application/json"))
     return provider.request(call, "POST", *provider.locate(call, "/speech-to-text"), own, upload=form)

@@ -7,6 +7,7 @@ import msgspec
 
 from .._form import Form, Progress
 from ..types import File
+from ._json_body import json_text
 
 
 def form_body(
@@ -38,11 +39,6 @@ def _entries(fields: Mapping[str, object], lists: Mapping[str, str]) -> Iterator
             yield name, value
         elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
             for item in cast("Sequence[object]", value):
-                yield lists.get(name, f"{name}[]"), item if isinstance(item, File) else _text(item)
+                yield lists.get(name, f"{name}[]"), item if isinstance(item, File) else json_text(item)
         else:
-            yield name, _text(value)
-
-
-def _text(value: object) -> str:
-    """A value as a form has it: numbers and truth as in JSON."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+            yield name, json_text(value)

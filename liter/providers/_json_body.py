@@ -1,4 +1,4 @@
-"""JSON bodies, of a request's own fields or of others."""
+"""JSON bodies, of a request's own fields or of others, and JSON in forms and queries."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -14,6 +14,11 @@ def body_of(fields: Mapping[str, object], extra: Mapping[str, object] | None) ->
     """Encode fields as a JSON object: those that are ``None`` are left out, ``extra_body`` is merged last."""
     told = {name: value for name, value in fields.items() if value is not None}
     return _ENCODER.encode({**told, **(extra or {})})
+
+
+def json_text(value: object) -> str:
+    """A value as forms and queries have it: a text as it is, numbers and truth as in JSON."""
+    return value if isinstance(value, str) else _ENCODER.encode(value).decode()
 
 
 def json_body(request: msgspec.Struct, *, renames: Mapping[str, str] | None = None, **changes: object) -> bytes:

@@ -12,6 +12,7 @@ from .._errors import AuthenticationError, BadRequestError
 from .._http import HttpRequest, RawHeaders
 from ..types import SearchRequest, SearchResponse
 from ._headers import GET, JSON, credential, merged
+from ._json_body import json_text
 from ._parameters import Mapped, Rule, Sent, refuse, supported
 from ._search_reply import Shape, read_search
 from ._wire import OperationWire, WireProvider
@@ -189,9 +190,7 @@ def _login(provider: WireProvider, call: Call[object]) -> RawHeaders:
 
 
 def _text(value: object) -> str:
-    """A value as a query has it: numbers and truth as in JSON, lists with commas."""
-    if isinstance(value, str):
-        return value
+    """A value as these queries have it: lists with commas."""
     if isinstance(value, list | tuple):
         return ",".join(_text(item) for item in cast("Sequence[object]", value))
-    return msgspec.json.encode(value).decode()
+    return json_text(value)

@@ -13,11 +13,10 @@ from .._http import Headers, HttpRequest
 from ..types import Image, ImageGenerationRequest, ImagesResponse, Usage
 from ._image_parts import PARAMETERS as COMMON
 from ._image_parts import size_of
+from ._json_body import json_text
 from ._parameters import Mapped, Renamed, Rule, Unsupported, refuse, supported
 from ._read import read_json
 from ._wire import OperationWire, WireProvider
-
-_ENCODER = msgspec.json.Encoder()
 
 # The services with a model of their own; every other model is one of the third's.
 _SERVICES = ("ultra", "core")
@@ -55,11 +54,7 @@ def _encode(provider: WireProvider, call: Call[object]) -> HttpRequest:
         "seed": request.seed,
         **(request.extra_body or {}),
     }
-    form = Form(
-        (name, value if isinstance(value, str) else _ENCODER.encode(value).decode())
-        for name, value in told.items()
-        if value is not None
-    )
+    form = Form((name, json_text(value)) for name, value in told.items() if value is not None)
     own = ((b"content-type", form.content_type), (b"accept", b"application/json"))
     return provider.request(call, "POST", *provider.locate(call, f"/stable-image/generate/{service}"), own, upload=form)
 
