@@ -20,7 +20,7 @@ from ._wire import OperationWire, WireProvider
 _ENCODER = msgspec.json.Encoder()
 
 # Names that stand for an engine's only kind of search, or its usual one.
-_USUAL = ("", "search", "web-search")
+USUAL = ("", "search", "web-search")
 
 # What a status means at one engine, where the body does not say it: by protocol and status.
 ENGINE_HINTS: Mapping[tuple[str, int], str] = {
@@ -164,7 +164,7 @@ def _country(engine: Engine, request: SearchRequest, call: Call[object]) -> str 
 
 def _kind(engine: Engine, call: Call[object]) -> Mapping[str, object]:
     model, kinds = call.route.model, engine.kinds
-    if kinds is None or model in _USUAL:
+    if kinds is None or model in USUAL:
         return {}
     fields = kinds.get(model)
     if fields is None:

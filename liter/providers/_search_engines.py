@@ -5,7 +5,7 @@ from typing import Literal
 
 from ._country_codes import COUNTRY_NAMES, COUNTRY_NUMBERS
 from ._parameters import Mapped, Renamed, Sent, Unsupported
-from ._search_engine import Asked, Engine
+from ._search_engine import USUAL, Asked, Engine
 from ._search_reply import Shape
 
 _FIRST = Mapped("the first of what comes")
@@ -127,7 +127,7 @@ def _you(asked: Asked) -> Mapping[str, object]:
 
 
 def _searchapi(asked: Asked) -> Mapping[str, object]:
-    engine = "google" if asked.model in ("", "search", "web-search") else asked.model
+    engine = "google" if asked.model in USUAL else asked.model
     return {"engine": engine, "q": asked.operators, "num": asked.max_results, "gl": _lower(asked)}
 
 
