@@ -1,6 +1,6 @@
 """Images whose requests have a form of their own, at providers that speak OpenAI's wire otherwise."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -27,12 +27,14 @@ class ImageForm(msgspec.Struct, frozen=True, kw_only=True):
     :param names: what those of the request's fields are called that have a place
     :param formats: what each ``response_format`` is called; empty where there is no choice
     :param parameters: what becomes of each parameter
+    :param read: decodes the images that come
     """
 
     path: str
     names: Mapping[str, str]
     parameters: Mapping[str, Rule]
     formats: Mapping[str, str] = {}
+    read: Callable[[Call[object], bytes, Headers], ImagesResponse] = read_images
 
 
 class _Made(msgspec.Struct):
@@ -45,6 +47,12 @@ class _Reply(msgspec.Struct):
 
 _REPLY = msgspec.json.Decoder(_Reply)
 
+
+def _read_listed(call: Call[object], body: bytes, headers: Headers) -> ImagesResponse:
+    told = read_json(call, body, _REPLY, "a list of images")
+    return images_response([f"data:image/png;base64,{one.image}" for one in told.images])
+
+
 FORMS: Mapping[str, ImageForm] = {
     "hyperbolic": ImageForm(
         path="/image/generation",
@@ -56,6 +64,7 @@ FORMS: Mapping[str, ImageForm] = {
             "response_format": Unsupported("the image itself comes", neutral=("b64_json",)),
             "output_format": Unsupported(),
         },
+        read=_read_listed,
     ),
     "together": ImageForm(
         path="/images/generations",
@@ -90,14 +99,3 @@ def encode_form(provider: "OpenAI", call: Call[object]) -> HttpRequest:
         told["response_format"] = form.formats.get(request.response_format, request.response_format)
     body = body_of(told, request.extra_body)
     return provider.request(call, "POST", *provider.locate(call, form.path), JSON, body=body)
-
-
-def read_form(call: Call[object], body: bytes, headers: Headers, form: str) -> ImagesResponse:
-    """Decode images.
-
-    :raises SerializationError: it cannot be read
-    """
-    if form != "hyperbolic":
-        return read_images(call, body, headers)
-    told = read_json(call, body, _REPLY, "a list of images")
-    return images_response([f"data:image/png;base64,{one.image}" for one in told.images])

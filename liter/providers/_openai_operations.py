@@ -23,10 +23,11 @@ from ..types import (
     SpeechRequest,
     StreamOptions,
 )
-from . import _image_forms as image_forms
 from ._bytes_stream import BytesDecoder, read_bytes
 from ._form_body import form_body
 from ._headers import JSON, STREAM
+from ._image_forms import FORMS as IMAGE_FORMS
+from ._image_forms import encode_form as encode_image_form
 from ._json_body import json_body
 from ._openai_completions import CompletionStreamDecoder, read_completion
 from ._openai_embeddings import read_embeddings
@@ -103,14 +104,15 @@ def _encode_completions(provider: "OpenAI", call: Call[object]) -> HttpRequest:
 
 def _encode_image(provider: "OpenAI", call: Call[object]) -> HttpRequest:
     if provider.image_form:
-        return image_forms.encode_form(provider, call)
+        return encode_image_form(provider, call)
     request = cast("ImageGenerationRequest", call.request)
     body = json_body(request, model=call.route.model or None)
     return post(provider, call, "/images/generations", _streamed(body) if call.stream else body)
 
 
 def _decode_images(provider: "OpenAI", call: Call[object], body: bytes, headers: Headers) -> ImagesResponse:
-    return image_forms.read_form(call, body, headers, provider.image_form)
+    read = IMAGE_FORMS[provider.image_form].read if provider.image_form else read_images
+    return read(call, body, headers)
 
 
 def _encode_speech(provider: "OpenAI", call: Call[object]) -> HttpRequest:
