@@ -1,13 +1,15 @@
 """Batches as a simulated provider works through them: a request after another, as time passes."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 
 import msgspec
 from msgspec.structs import replace
 
 from ._simulator_exchange import ReceivedRequest
-from ._simulator_steps import Data, Head, Step
-from ._wire_protocol import Refusal
+from ._simulator_model import Model
+from ._simulator_steps import Data, Head
+from ._wire_protocol import Headers, Refusal, Wire
 
 # Seconds in which a batch is looked at before its first request, and in which it stops after it was cancelled.
 VALIDATING = 1.0
@@ -17,7 +19,8 @@ BATCH_SECONDS = 30.0
 # Nothing takes longer.
 WINDOW = 24 * 3600.0
 
-Answer = Callable[[ReceivedRequest], Sequence[Step]]
+# Answers one request of a batch, by the path of its operation and its body: a status, and a body.
+Answer = Callable[[str, bytes], tuple[int, bytes]]
 
 
 class JobResult(msgspec.Struct, frozen=True):
@@ -101,18 +104,21 @@ class Job:
         return Progress(state, self._results[:done], rest, ended)
 
 
-def answered(
-    request: ReceivedRequest, path: str, body: bytes, answer: Answer, refuse: Callable[[Refusal], bytes]
-) -> tuple[int, bytes]:
-    """Have one request of a batch answered as if it had come by itself. Returns the status and the body.
+def each(wire: Wire, model: Model, request: ReceivedRequest, headers: Headers) -> Answer:
+    """Make what answers the requests of a batch, each as if it had come by itself.
 
-    :param path: of the operation
-    :param refuse: makes the body of a refusal
+    :param request: the one that makes the batch
+    :param headers: those of its answer
     """
-    asked = replace(request, method="POST", path=path, body=body, json=msgspec.json.decode(body))
-    try:
-        steps = answer(asked)
-    except Refusal as refusal:
-        return refusal.status, refuse(refusal)
-    status = next(step.status for step in steps if isinstance(step, Head))
-    return status, b"".join(step.data for step in steps if isinstance(step, Data))
+    numbers, name = count(1), wire.request_id(headers)
+
+    def answer(path: str, body: bytes) -> tuple[int, bytes]:
+        asked = replace(request, method="POST", path=path, body=body, json=msgspec.json.decode(body))
+        try:
+            steps = wire.answer(asked, model, wire.headers(f"{name}-{next(numbers)}"))
+        except Refusal as refusal:
+            return refusal.status, wire.error(refusal, "")
+        status = next(step.status for step in steps if isinstance(step, Head))
+        return status, b"".join(step.data for step in steps if isinstance(step, Data))
+
+    return answer

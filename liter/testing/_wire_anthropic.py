@@ -6,14 +6,13 @@ Facts from Anthropic's API reference and recorded traffic.
 import base64
 import random
 from collections.abc import Iterator, Sequence
-from itertools import count
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
 from ._simulator_exchange import ReceivedRequest
-from ._simulator_jobs import BATCH_SECONDS
+from ._simulator_jobs import BATCH_SECONDS, each
 from ._simulator_model import Ask, Generation, Model
 from ._simulator_steps import Step, json_answer, stream_answer
 from ._simulator_text import prompt_tokens, tokenize
@@ -140,13 +139,7 @@ class AnthropicWire:
                 raise Refusal(400, "anthropic-version: header is required")
             return self._messages(request, model, headers)
         if "/messages/batches" in path:
-            numbers, name = count(1), self.request_id(headers)
-            return self._batches.answer(
-                request,
-                headers,
-                lambda asked: self.answer(asked, model, self.headers(f"{name}-{next(numbers)}")),
-                lambda refusal: self.error(refusal, ""),
-            )
+            return self._batches.answer(request, headers, each(self, model, request, headers))
         if path.endswith("/messages/count_tokens") and request.method == "POST":
             try:
                 asked = _COUNT_REQUEST.decode(request.body)

@@ -1,7 +1,6 @@
 """Anthropic's message batches, from the server's side: a list of requests in, lines of results out."""
 
 import hashlib
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import parse_qs
@@ -10,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ._simulator_exchange import ReceivedRequest
-from ._simulator_jobs import WINDOW, Answer, Job, JobResult, answered
+from ._simulator_jobs import WINDOW, Answer, Job, JobResult
 from ._simulator_steps import Data, End, Head, Step, json_answer
 from ._wire_openai_operations import CREATED
 from ._wire_protocol import Headers, Refusal
@@ -44,19 +43,16 @@ class MessageBatches:
         self._seconds = seconds
         self._jobs: dict[str, Job] = {}
 
-    def answer(
-        self, request: ReceivedRequest, headers: Headers, answer: Answer, refuse: Callable[[Refusal], bytes]
-    ) -> list[Step]:
+    def answer(self, request: ReceivedRequest, headers: Headers, answer: Answer) -> list[Step]:
         """Answer a request under ``/messages/batches``.
 
         :param answer: answers each request of a batch
-        :param refuse: makes the body of a refusal
         """
         path, _, query = request.path.partition("?")
         now = request.started
         match request.method, path.partition("/messages/batches")[2].strip("/").split("/"):
             case "POST", [""]:
-                return json_answer(headers, self._told(self._create(request, answer, refuse), now))
+                return json_answer(headers, self._told(self._create(request, answer), now))
             case "GET", [""]:
                 return self._list(headers, parse_qs(query), now)
             case "GET", [batch_id]:
@@ -73,7 +69,7 @@ class MessageBatches:
             case _:
                 raise Refusal(405, "Method Not Allowed")
 
-    def _create(self, request: ReceivedRequest, answer: Answer, refuse: Callable[[Refusal], bytes]) -> Job:
+    def _create(self, request: ReceivedRequest, answer: Answer) -> Job:
         try:
             asked = _CREATE.decode(request.body)
         except msgspec.DecodeError as error:
@@ -82,7 +78,7 @@ class MessageBatches:
         for one in asked.requests:
             if any(result.custom_id == one.custom_id for result in results):
                 raise Refusal(400, f"requests: the custom_id {one.custom_id} is not unique")
-            status, body = answered(request, "/v1/messages", bytes(one.params), answer, refuse)
+            status, body = answer("/v1/messages", bytes(one.params))
             results.append(JobResult(one.custom_id, status, body))
         digest = hashlib.sha256(f"{len(self._jobs)}".encode() + request.body).hexdigest()[:24]
         job = self._jobs[f"msgbatch_{digest}"] = Job(f"msgbatch_{digest}", request.started, self._seconds, results, {})

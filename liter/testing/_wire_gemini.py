@@ -7,13 +7,12 @@ as they end alike.
 import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
 from urllib.parse import unquote
 
 import msgspec
 
 from ._simulator_exchange import ReceivedRequest
-from ._simulator_jobs import BATCH_SECONDS
+from ._simulator_jobs import BATCH_SECONDS, each
 from ._simulator_model import Generation, Model
 from ._simulator_steps import Step, stream_answer, whole_answer
 from ._simulator_text import tokenize
@@ -87,14 +86,7 @@ class GeminiWire:
         if name == "no-such-model":
             raise Refusal(404, f"models/{name} is not found for API version v1beta, or is not supported for {method}.")
         if method == "batchGenerateContent":
-            numbers, own = count(1), self.request_id(headers)
-            told = self._batches.create(
-                request,
-                name,
-                lambda asked: self.answer(asked, model, self.headers(f"{own}-{next(numbers)}")),
-                lambda refusal: self.error(refusal, ""),
-            )
-            return _json(headers, told)
+            return _json(headers, self._batches.create(request, name, each(self, model, request, headers)))
         if method in ("generateContent", "streamGenerateContent"):
             pieces = _pieces(request, model, name)
             identity = _identity(model, name, self.request_id(headers))

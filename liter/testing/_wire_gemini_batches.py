@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import parse_qs
@@ -11,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ._simulator_exchange import ReceivedRequest
-from ._simulator_jobs import Answer, Job, JobResult, answered
+from ._simulator_jobs import Answer, Job, JobResult
 from ._wire_openai_operations import CREATED
 from ._wire_protocol import Refusal
 
@@ -62,17 +61,18 @@ class GeminiBatches:
         self._seconds = seconds
         self._jobs: dict[str, Job] = {}
 
-    def create(
-        self, request: ReceivedRequest, model: str, answer: Answer, refuse: Callable[[Refusal], bytes]
-    ) -> JsonObject:
-        """Make a batch of requests for one model."""
+    def create(self, request: ReceivedRequest, model: str, answer: Answer) -> JsonObject:
+        """Make a batch of requests for one model.
+
+        :param answer: answers each of them
+        """
         try:
             asked = _CREATE.decode(request.body).batch
         except msgspec.DecodeError as error:
             raise Refusal(400, str(error)) from error
         path = f"/v1beta/models/{model}:generateContent"
         results = [
-            JobResult(one.metadata.key, *answered(request, path, bytes(one.request), answer, refuse))
+            JobResult(one.metadata.key, *answer(path, bytes(one.request)))
             for one in asked.input_config.requests.requests
         ]
         digest = hashlib.sha256(f"{len(self._jobs)}".encode() + request.body).hexdigest()[:24]

@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ._simulator_exchange import ReceivedRequest
-from ._simulator_jobs import BATCH_SECONDS
+from ._simulator_jobs import BATCH_SECONDS, each
 from ._simulator_model import Model
 from ._simulator_steps import Data, Head, Step
 from ._wire_mistral_batches import BatchJobs
@@ -51,7 +51,7 @@ class MistralWire(OpenAIWire):
     def answer(self, request: ReceivedRequest, model: Model, headers: Headers) -> list[Step]:
         path = request.path.partition("?")[0]
         if "/batch/jobs" in path:
-            return self._jobs.answer(request, headers, self.each(model, headers), self.refused)
+            return self._jobs.answer(request, headers, each(self, model, request, headers))
         if "/files" in path:
             return super().answer(request, model, headers)
         if path.endswith("/ocr") and request.method == "POST":

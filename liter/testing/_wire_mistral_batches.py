@@ -1,6 +1,5 @@
 """Mistral's batch jobs, from the server's side: OpenAI's files of lines, told of in words of its own."""
 
-from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import parse_qs
 
@@ -44,9 +43,7 @@ class BatchJobs:
     def __init__(self, store: BatchesStore) -> None:
         self._store = store
 
-    def answer(
-        self, request: ReceivedRequest, headers: Headers, answer: Answer, refuse: Callable[[Refusal], bytes]
-    ) -> list[Step]:
+    def answer(self, request: ReceivedRequest, headers: Headers, answer: Answer) -> list[Step]:
         """Answer a request under ``/batch/jobs``."""
         path, _, query = request.path.partition("?")
         store, now = self._store, request.started
@@ -62,7 +59,7 @@ class BatchJobs:
                     "model": asked.model,
                     "metadata": asked.metadata,
                 }
-                job = store.create("", request, asked.input_files[0], asked.endpoint, facts, answer, refuse)
+                job = store.create("", now, asked.input_files[0], asked.endpoint, facts, answer)
                 return json_answer(headers, self._told(job, now))
             case "GET", [""]:
                 asked_for = parse_qs(query)

@@ -4,14 +4,14 @@ Facts from OpenAI's OpenAPI document and recorded traffic.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import count, zip_longest
+from itertools import zip_longest
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
 from ._simulator_exchange import ReceivedRequest
-from ._simulator_jobs import BATCH_SECONDS, Answer
+from ._simulator_jobs import BATCH_SECONDS, each
 from ._simulator_model import Ask, Generation, Model
 from ._simulator_steps import Step, json_answer, stream_answer
 from ._simulator_text import prompt_tokens, tokenize
@@ -135,23 +135,13 @@ class OpenAIWire:
             number = f"{model.random(f'id {self.request_id(headers)}').getrandbits(96):024x}"
             return self._responses.answer(request, model, headers, number)
         if "/batches" in path:
-            return self._batches.answer(request, headers, self.each(model, headers), self.refused)
+            return self._batches.answer(request, headers, each(self, model, request, headers))
         if "/files" in path:
             return self._files.answer(request, headers)
         for ending, answer in (*ANSWERS.items(), *FORM_ANSWERS.items()):
             if path.endswith(ending) and request.method == "POST":
                 return answer(request, model, headers)
         raise Refusal(404, f"Invalid URL ({request.method} {path})", code="unknown_url")
-
-    def each(self, model: Model, headers: Headers) -> Answer:
-        """Make what answers the requests of a batch, each as if it had come by itself."""
-        numbers = count(1)
-        name = self.request_id(headers)
-        return lambda asked: self.answer(asked, model, self.headers(f"{name}-{next(numbers)}"))
-
-    def refused(self, refusal: Refusal) -> bytes:
-        """Make the body of a refusal of a request in a batch."""
-        return self.error(refusal, "")
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         status = refusal.status

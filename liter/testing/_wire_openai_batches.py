@@ -2,14 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Callable
 from urllib.parse import parse_qs
 
 import msgspec
 from msgspec import Struct
 
 from ._simulator_exchange import ReceivedRequest
-from ._simulator_jobs import WINDOW, Answer, Job, JobResult, Progress, answered
+from ._simulator_jobs import WINDOW, Answer, Job, JobResult, Progress
 from ._simulator_steps import Step, json_answer
 from ._wire_openai_files import FilesStore
 from ._wire_openai_operations import CREATED
@@ -56,13 +55,10 @@ class BatchesStore:
         self.jobs: dict[str, Job] = {}
         self._outputs: dict[str, tuple[str | None, str | None]] = {}
 
-    def answer(
-        self, request: ReceivedRequest, headers: Headers, answer: Answer, refuse: Callable[[Refusal], bytes]
-    ) -> list[Step]:
+    def answer(self, request: ReceivedRequest, headers: Headers, answer: Answer) -> list[Step]:
         """Answer a request under ``/batches``.
 
         :param answer: answers each request of a batch
-        :param refuse: makes the body of a refusal
         """
         path, _, query = request.path.partition("?")
         match request.method, path.partition("/batches")[2].strip("/").split("/"):
@@ -79,7 +75,7 @@ class BatchesStore:
                     "completion_window": asked.completion_window,
                     "metadata": asked.metadata,
                 }
-                job = self.create("batch_", request, asked.input_file_id, asked.endpoint, facts, answer, refuse)
+                job = self.create("batch_", request.started, asked.input_file_id, asked.endpoint, facts, answer)
                 return json_answer(headers, self._told(job, request.started))
             case "GET", [""]:
                 return self._list(headers, parse_qs(query), request.started)
@@ -95,14 +91,17 @@ class BatchesStore:
     def create(
         self,
         prefix: str,
-        request: ReceivedRequest,
+        started: float,
         file_id: str,
         endpoint: str,
         facts: JsonObject,
         answer: Answer,
-        refuse: Callable[[Refusal], bytes],
     ) -> Job:
-        """Make a job of a file of requests."""
+        """Make a job of a file of requests.
+
+        :param started: when, in seconds of the event loop
+        :param answer: answers each of them
+        """
         if not _ENDPOINTS.fullmatch(endpoint):
             raise Refusal(400, f"Invalid endpoint: {endpoint}", param="endpoint")
         content = self.files.content(file_id)
@@ -123,11 +122,11 @@ class BatchesStore:
                 told = f"The custom_id {line.custom_id} is used more than once."
                 errors.append({"code": "duplicate_custom_id", "line": number, "message": told, "param": "custom_id"})
                 continue
-            status, body = answered(request, endpoint, bytes(line.body), answer, refuse)
+            status, body = answer(endpoint, bytes(line.body))
             results.append(JobResult(line.custom_id, status, body))
             model = model or msgspec.json.decode(line.body).get("model")
         digest = hashlib.sha256(f"{len(self.jobs)} {file_id}".encode()).hexdigest()[:24]
-        job = Job(f"{prefix}{digest}", request.started, self._seconds, results, {"model": model, **facts}, errors)
+        job = Job(f"{prefix}{digest}", started, self._seconds, results, {"model": model, **facts}, errors)
         self.jobs[job.id] = job
         return job
 

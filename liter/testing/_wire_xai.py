@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from ._simulator_exchange import ReceivedRequest
-from ._simulator_jobs import Job, JobResult
+from ._simulator_jobs import Job, JobResult, each
 from ._simulator_model import Model
 from ._simulator_steps import Step, json_answer
 from ._wire_openai import OpenAIWire
@@ -49,9 +49,8 @@ class XaiWire(OpenAIWire):
                 except msgspec.DecodeError as error:
                     raise Refusal(400, str(error)) from error
                 facts: JsonObject = {"name": asked.name}
-                made = store.create(
-                    "batch_", request, asked.input_file_id, _ENDPOINT, facts, self.each(model, headers), self.refused
-                )
+                answer = each(self, model, request, headers)
+                made = store.create("batch_", now, asked.input_file_id, _ENDPOINT, facts, answer)
                 return json_answer(headers, _told(made, now))
             case "GET", "", "":
                 given = parse_qs(query)
