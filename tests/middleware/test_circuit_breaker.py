@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from liter._circuit import CircuitPolicy
-from liter._contract import Call, Handler, Route, Stack
+from liter._contract import Call, Route, Stack
 from liter._errors import (
     AuthenticationError,
     BadRequestError,
@@ -30,6 +30,8 @@ from liter.middleware import CircuitBreaker, CircuitClosed, CircuitOpened, Cooli
 from liter.stores import MemoryStore
 from liter.testing import Outcome, ScriptedHandler, check_layer
 
+from ._entering import enter
+
 R = TypeVar("R")
 MakeCall = Callable[..., Call[object]]
 
@@ -45,22 +47,10 @@ FAULTS = [
 ]
 
 
-async def enter(breaker: CircuitBreaker, handler: Handler, call: Call[object]) -> LlmError | None:
-    """Make a call and read its reply. Returns what went wrong."""
-    try:
-        async with breaker(call, handler) as reply:
-            if reply.streamed:
-                async for _ in reply:
-                    pass
-    except LlmError as error:
-        return error
-    return None
-
-
 async def refused(breaker: CircuitBreaker, call: Call[object]) -> bool:
     """Whether it is refused now, before it is sent."""
     handler = ScriptedHandler("whole")
-    return await enter(breaker, handler, call) is not None and not handler.calls
+    return await enter(breaker, call, handler) is not None and not handler.calls
 
 
 @pytest.mark.parametrize(
@@ -86,17 +76,17 @@ async def test_it_opens_and_says_for_how_long(make_call: MakeCall, outcome: obje
     stream = isinstance(outcome, list)
     handler = ScriptedHandler(ServerError("no"), ServerError("no"), outcome)
     for _ in range(2):
-        assert await enter(breaker, handler, make_call(stream=stream))
+        assert await enter(breaker, make_call(stream=stream), handler)
     await anyio.sleep(4.0)
-    error = await enter(breaker, handler, make_call(stream=stream))
+    error = await enter(breaker, make_call(stream=stream), handler)
     assert isinstance(error, ServiceUnavailableError)
     assert error.retry_after == pytest.approx(6.0)
     assert error.retryable
     assert (error.provider, error.model, error.code) == ("scripted", "scripted", "circuit_open")
     assert len(handler.calls) == 2
     await anyio.sleep(error.retry_after)
-    assert await enter(breaker, handler, make_call(stream=stream)) is None
-    assert await enter(breaker, handler, make_call(stream=stream)) is None
+    assert await enter(breaker, make_call(stream=stream), handler) is None
+    assert await enter(breaker, make_call(stream=stream), handler) is None
 
 
 @pytest.mark.anyio
@@ -105,7 +95,7 @@ async def test_what_is_the_providers_fault_counts(make_call: MakeCall, error: Ll
     """Errors of the provider's side, and of the way to it, open the circuit."""
     breaker, handler = CircuitBreaker(POLICY), ScriptedHandler(error)
     for _ in range(2):
-        assert await enter(breaker, handler, make_call()) is error
+        assert await enter(breaker, make_call(), handler) is error
     assert await refused(breaker, make_call())
 
 
@@ -119,7 +109,7 @@ async def test_what_is_the_callers_fault_does_not(make_call: MakeCall, error: Ll
     """A caller that sends nonsense, or a wrong key, does not take the model away from all others."""
     breaker, handler = CircuitBreaker(POLICY), ScriptedHandler(error)
     for _ in range(20):
-        assert await enter(breaker, handler, make_call()) is error
+        assert await enter(breaker, make_call(), handler) is error
     assert not await refused(breaker, make_call())
 
 
@@ -129,7 +119,7 @@ async def test_cancellations_do_not_count(make_call: MakeCall) -> None:
     breaker, handler = CircuitBreaker(POLICY), ScriptedHandler(Outcome(stalls=True))
     for _ in range(20):
         with anyio.move_on_after(1.0):
-            await enter(breaker, handler, make_call())
+            await enter(breaker, make_call(), handler)
     assert not await refused(breaker, make_call())
 
 
@@ -138,11 +128,11 @@ async def test_a_cancelled_probe_gives_its_place_back(make_call: MakeCall) -> No
     """A probe that is cancelled decides nothing; the next call is a probe in its place."""
     breaker = CircuitBreaker(POLICY)
     for _ in range(2):
-        await enter(breaker, ScriptedHandler(ServerError("no")), make_call())
+        await enter(breaker, make_call(), ScriptedHandler(ServerError("no")))
     await anyio.sleep(10.0)
     with anyio.move_on_after(1.0):
-        await enter(breaker, ScriptedHandler(Outcome(stalls=True)), make_call())
-    assert await enter(breaker, ScriptedHandler("whole"), make_call()) is None
+        await enter(breaker, make_call(), ScriptedHandler(Outcome(stalls=True)))
+    assert await enter(breaker, make_call(), ScriptedHandler("whole")) is None
 
 
 @pytest.mark.anyio
@@ -157,7 +147,7 @@ async def test_refusals_further_in_do_not_count(make_call: MakeCall) -> None:
 
     breaker = CircuitBreaker(POLICY)
     for _ in range(20):
-        assert await enter(breaker, lambda call: Refusing(), make_call())
+        assert await enter(breaker, make_call(), lambda call: Refusing())
     assert not await refused(breaker, make_call())
 
 
@@ -173,9 +163,9 @@ async def test_answers_from_elsewhere_do_not_count(make_call: MakeCall) -> None:
 
     breaker = CircuitBreaker(POLICY)
     for _ in range(100):
-        assert await enter(breaker, lambda call: Answering(), make_call()) is None
+        assert await enter(breaker, make_call(), lambda call: Answering()) is None
     for _ in range(2):
-        await enter(breaker, ScriptedHandler(ServerError("no")), make_call())
+        await enter(breaker, make_call(), ScriptedHandler(ServerError("no")))
     assert await refused(breaker, make_call())
 
 
@@ -187,7 +177,7 @@ async def test_streams_that_break_count(make_call: MakeCall) -> None:
     told: list[object] = []
     for _ in range(4):
         assert not await refused(breaker, make_call(route=Route(provider="p", model="other", base_url="")))
-        assert await enter(breaker, handler, make_call(stream=True, listeners=(told.append,)))
+        assert await enter(breaker, make_call(stream=True, listeners=(told.append,)), handler)
     assert await refused(breaker, make_call())
     assert [type(event) for event in told] == [CircuitOpened]
 
@@ -210,9 +200,9 @@ async def test_a_rate_limit_cools_down_exactly_as_long_as_asked(make_call: MakeC
     breaker = CircuitBreaker(POLICY)
     told: list[object] = []
     limited = RateLimitedError("slow down", retry_after=7.5)
-    await enter(breaker, ScriptedHandler(limited), make_call(listeners=(told.append,)))
+    await enter(breaker, make_call(listeners=(told.append,)), ScriptedHandler(limited))
     await anyio.sleep(7.0)
-    error = await enter(breaker, ScriptedHandler("whole"), make_call())
+    error = await enter(breaker, make_call(), ScriptedHandler("whole"))
     assert error is not None
     assert error.retry_after == pytest.approx(0.5)
     await anyio.sleep(0.5)
@@ -230,7 +220,7 @@ async def test_listeners_are_told(make_call: MakeCall) -> None:
     handler = ScriptedHandler(error, error, "whole")
     for wait in (0.0, 0.0, 10.0, 0.0):
         await anyio.sleep(wait)
-        await enter(breaker, handler, make_call(listeners=(told.append,)))
+        await enter(breaker, make_call(listeners=(told.append,)), handler)
     opened, closed = told
     assert isinstance(opened, CircuitOpened)
     assert isinstance(closed, CircuitClosed)
@@ -264,7 +254,7 @@ async def test_a_listener_that_raises_leaves_nothing_open(make_call: MakeCall) -
     """What a listener raises when the circuit closes fails that call, closes its reply, and no other call."""
     breaker = CircuitBreaker(POLICY)
     for _ in range(2):
-        await enter(breaker, ScriptedHandler(ServerError("no")), make_call())
+        await enter(breaker, make_call(), ScriptedHandler(ServerError("no")))
     await anyio.sleep(10.0)
 
     def fail(event: object) -> None:
@@ -272,9 +262,9 @@ async def test_a_listener_that_raises_leaves_nothing_open(make_call: MakeCall) -
 
     handler = ScriptedHandler("whole")
     with pytest.raises(ValueError, match="the listener's own"):
-        await enter(breaker, handler, make_call(listeners=(fail,)))
+        await enter(breaker, make_call(listeners=(fail,)), handler)
     assert (handler.open, handler.leased) == (0, 0)
-    assert await enter(breaker, handler, make_call()) is None
+    assert await enter(breaker, make_call(), handler) is None
 
 
 @pytest.mark.anyio
@@ -291,7 +281,7 @@ async def test_each_place_has_a_circuit(
         for provider, model, host, key in (*places, ("a", "a", "x", "sk-2"))
     ]
     for _ in range(2):
-        await enter(breaker, ScriptedHandler(error), make_call(route=routes[0]))
+        await enter(breaker, make_call(route=routes[0]), ScriptedHandler(error))
     assert [await refused(breaker, make_call(route=route)) for route in routes] == [True, False, False, False, False]
     if isinstance(error, RateLimitedError):
         return
@@ -320,7 +310,7 @@ async def test_memory_is_bounded(make_call: MakeCall) -> None:
         return make_call(route=Route(provider="p", model=model, base_url="https://x.invalid"))
 
     for model in ("kept", "kept", "dropped", "dropped"):
-        await enter(breaker, ScriptedHandler(ServerError("no")), call(model))
+        await enter(breaker, call(model), ScriptedHandler(ServerError("no")))
     assert await refused(breaker, call("kept"))
     assert not await refused(breaker, call("third"))
     assert await refused(breaker, call("kept"))
@@ -345,10 +335,10 @@ def test_event_loops_share_what_is_known() -> None:
     )
 
     async def fail() -> None:
-        await enter(breaker, ScriptedHandler(ServerError("no")), call)
+        await enter(breaker, call, ScriptedHandler(ServerError("no")))
 
     async def ask() -> LlmError | None:
-        return await enter(breaker, ScriptedHandler("whole"), call)
+        return await enter(breaker, call, ScriptedHandler("whole"))
 
     trio.run(fail)
     for error in (trio.run(ask), asyncio.run(ask())):

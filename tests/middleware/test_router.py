@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liter._circuit import Circuit
-from liter._contract import Call, Handler, Route, Stack
+from liter._contract import Call, Route, Stack
 from liter._errors import (
     AuthenticationError,
     BadRequestError,
@@ -56,6 +56,7 @@ from liter.types import (
 
 from .._serving import serving
 from ._by_model import ByModel
+from ._entering import enter
 
 R = TypeVar("R")
 MakeCall = Callable[..., Call[object]]
@@ -70,19 +71,6 @@ def pool(*models: str, **options: object) -> Router:
     """A router with one pool, "fast"."""
     options = {"random": Random(1), "circuit": POLICY, **options}
     return Router({"fast": [Deployment(f"p/{model}", price=PRICE) for model in models]}, **options)
-
-
-async def enter(layer: Router | Stack, call: Call[object], handler: Handler | None = None) -> LlmError | None:
-    """Make a call and read its reply. Returns what went wrong."""
-    scope = layer(call) if isinstance(layer, Stack) else layer(call, handler or ScriptedHandler("whole"))
-    try:
-        async with scope as reply:
-            if reply.streamed:
-                async for _ in reply:
-                    pass
-    except LlmError as error:
-        return error
-    return None
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -42,6 +42,7 @@ from liter.testing import Outcome, ScriptedHandler, Simulator
 from liter.types import ChatCompletionChunk, ChatCompletionRequest, CreateResponseRequest
 
 from ._by_model import ByModel
+from ._entering import enter
 
 R = TypeVar("R")
 MakeCall = Callable[..., Call[object]]
@@ -58,19 +59,6 @@ def pool(*models: str, **options: object) -> Router:
     return Router(
         {"fast": [Deployment(f"p/{model}", price=price) for model in models]}, **{"random": Random(1), **options}
     )
-
-
-async def enter(layer: Router | Stack, call: Call[object], handler: Handler | None = None) -> LlmError | None:
-    """Make a call and read its reply. Returns what went wrong."""
-    scope = layer(call) if isinstance(layer, Stack) else layer(call, handler or ScriptedHandler("whole"))
-    try:
-        async with scope as reply:
-            if reply.streamed:
-                async for _ in reply:
-                    pass
-    except LlmError as error:
-        return error
-    return None
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
