@@ -82,7 +82,10 @@ class FailingStore(MemoryStore):
 
 
 class RecordingStore:
-    """A store of the tests' own, of nothing but the protocol: what it was told, in order."""
+    """A store of the tests' own, of nothing but the protocol: what it was told, in order.
+
+    A cache has no use for the methods that raise.
+    """
 
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}

@@ -103,5 +103,5 @@ def test_what_a_quick_look_says_nothing_of() -> None:
     """What is no struct, has no message where one should be, or is within itself, is left to the closer look."""
     endless: list[object] = []
     endless.append(ChatCompletionResponse(choices=endless))  # type: ignore[arg-type] # as nobody should
-    for thing in ("secret", 1, ChatCompletionResponse(choices=[Choice(message=None)]), endless[0]):  # type: ignore[arg-type]
+    for thing in ("secret", 1, ChatCompletionResponse(choices=[Choice(message=None)]), endless[0]):  # type: ignore[arg-type] # as above
         assert not is_quiet(RULES, thing)

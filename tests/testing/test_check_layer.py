@@ -115,7 +115,7 @@ def test_the_call_and_what_comes_back_are_the_users_choice() -> None:
 def test_a_layer_is_not_taken_for_what_makes_one(layer: object) -> None:
     """It says what to write."""
     with pytest.raises(ValueError, match=r"as check_layer\(lambda: (Retry\(.*\)|passes_on)\), and not the layer"):
-        check_layer(layer)  # type: ignore[arg-type]
+        check_layer(layer)  # type: ignore[arg-type] # the mistake
 
 
 def test_one_event_is_not_enough() -> None:

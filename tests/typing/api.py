@@ -1,4 +1,7 @@
-"""The public API as users type it: checked by mypy and pyright, never run."""
+"""The public API as users type it: checked by mypy and pyright, never run.
+
+An error that is ignored is wanted: it tells users of a mistake. Both say so should it ever be gone.
+"""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager

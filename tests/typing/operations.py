@@ -1,4 +1,7 @@
-"""Every operation as users type it: checked by mypy and pyright, never run."""
+"""Every operation as users type it: checked by mypy and pyright, never run.
+
+An error that is ignored is wanted: it tells users of a mistake. Both say so should it ever be gone.
+"""
 
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
