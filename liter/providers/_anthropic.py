@@ -93,7 +93,7 @@ def _decode_count(provider: Anthropic, call: Call[object], body: bytes, headers:
 
 
 def _encode_list_models(provider: Anthropic, call: Call[object]) -> HttpRequest:
-    path = "/models?" + page_query(call, limit="limit", most=1000, after="after_id")
+    path = "/models" + page_query(call, limit="limit", most=1000, after="after_id")
     return provider.request(call, "GET", call.route.base_url, path, GET)
 
 

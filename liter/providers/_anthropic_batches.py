@@ -207,7 +207,7 @@ BATCHES: Mapping[str, OperationWire[Any, Any]] = {
     ),
     "list_batches": OperationWire(
         encode=lambda provider, call: _request(
-            provider, call, "GET", "?" + page_query(call, limit="limit", most=1000, after="after_id")
+            provider, call, "GET", page_query(call, limit="limit", most=1000, after="after_id")
         ),
         decode=_decode_page,
     ),

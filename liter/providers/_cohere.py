@@ -50,7 +50,7 @@ def _open_chat_stream(provider: Cohere, call: Call[object]) -> ChatStreamDecoder
 
 
 def _encode_list_models(provider: Cohere, call: Call[object]) -> HttpRequest:
-    path = "/models?" + page_query(call, limit="page_size", most=1000, after="page_token")
+    path = "/models" + page_query(call, limit="page_size", most=1000, after="page_token")
     return provider.request(call, "GET", first_version(call.route.base_url), path, GET)
 
 

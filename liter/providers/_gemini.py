@@ -94,7 +94,7 @@ def _open_chat_stream(provider: Gemini, call: Call[object]) -> GenerateContentDe
 
 
 def _encode_list_models(provider: Gemini, call: Call[object]) -> HttpRequest:
-    path = "/models?" + page_query(call, limit="pageSize", most=1000, after="pageToken")
+    path = "/models" + page_query(call, limit="pageSize", most=1000, after="pageToken")
     return provider.request(call, "GET", call.route.base_url, path, GET)
 
 

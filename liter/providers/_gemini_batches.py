@@ -218,7 +218,7 @@ BATCHES: Mapping[str, OperationWire[Any, Any]] = {
     ),
     "list_batches": OperationWire(
         encode=lambda provider, call: _request(
-            provider, call, "GET", "/batches?" + page_query(call, limit="pageSize", most=100, after="pageToken")
+            provider, call, "GET", "/batches" + page_query(call, limit="pageSize", most=100, after="pageToken")
         ),
         decode=_decode_page,
     ),

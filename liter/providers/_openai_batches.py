@@ -230,7 +230,7 @@ BATCHES: Mapping[str, OperationWire[Any, Any]] = {
     ),
     "list_batches": OperationWire(
         encode=lambda provider, call: batches_request(
-            provider, call, "GET", "?" + page_query(call, limit="limit", most=100, after="after")
+            provider, call, "GET", page_query(call, limit="limit", most=100, after="after")
         ),
         decode=_decode_page,
     ),

@@ -39,13 +39,10 @@ def query_of(**fields: object) -> str:
 
 
 def page_query(call: Call[object], *, limit: str, most: int, after: str) -> str:
-    """The query for the page that a request asks for, percent-encoded.
+    """The query for the page that a request asks for, percent-encoded, with its question mark.
 
     :param limit: what the provider calls the size of a page, and ``most`` the largest there is, asked for by default
     :param after: what it calls the place where the page begins
     """
     size, place = getattr(call.request, "limit", None), getattr(call.request, "after", None)
-    fields: dict[str, object] = {limit: size or most}
-    if place is not None:
-        fields[after] = place
-    return urlencode(fields)
+    return query_of(**{limit: size or most, after: place})

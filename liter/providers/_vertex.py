@@ -218,7 +218,7 @@ def _encode_list_models(provider: Vertex, call: Call[object]) -> HttpRequest:
     root = root_of(call.route.base_url)
     host = root.partition("/v1")[0]
     query = page_query(call, limit="pageSize", most=1000, after="pageToken")
-    return provider.request(call, "GET", host, f"/v1beta1/publishers/google/models?{query}", GET)
+    return provider.request(call, "GET", host, f"/v1beta1/publishers/google/models{query}", GET)
 
 
 def _decode_models(provider: Vertex, call: Call[object], body: bytes, headers: Headers) -> ModelsListResponse:

@@ -145,7 +145,7 @@ def _page_query(call: Call[object]) -> str:
 
 def _encode_results(provider: "OpenAI", call: Call[object]) -> HttpRequest:
     batch = cast("BatchResultsRequest", call.request).batch
-    return batches_request(provider, call, "GET", f"/{quote(batch.id, safe='')}/results?{_page_query(call)}")
+    return batches_request(provider, call, "GET", f"/{quote(batch.id, safe='')}/results{_page_query(call)}")
 
 
 def _open_results(provider: "OpenAI", call: Call[object]) -> ResultDocument:
@@ -189,7 +189,7 @@ BATCHES: Mapping[str, OperationWire[Any, Any]] = {
         decode=_decode_batch,
     ),
     "list_batches": OperationWire(
-        encode=lambda provider, call: batches_request(provider, call, "GET", "?" + _page_query(call)),
+        encode=lambda provider, call: batches_request(provider, call, "GET", _page_query(call)),
         decode=_decode_page,
     ),
     "batch_results": OperationWire(encode=_encode_results, decode=read_bytes, open_stream=_open_results),
