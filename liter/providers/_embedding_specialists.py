@@ -13,7 +13,7 @@ from ..types import EmbeddingRequest
 from ._json_body import body_of
 from ._openai import OpenAI
 from ._openai_operations import OPERATIONS, post
-from ._parameters import refuse
+from ._parameters import refuse_given
 from ._search_engine import search_wire
 from ._search_engines import JINA
 from ._wire import OperationWire
@@ -59,8 +59,7 @@ def _encode_voyage(provider: OpenAI, call: Call[object]) -> HttpRequest:
     request = cast("EmbeddingRequest", call.request)
     if not _pictured(request):
         return _EMBED.encode(provider, call)
-    if request.user is not None:
-        refuse(call, "'user'", "leave it out")
+    refuse_given(call, "user")
     told = {
         "model": call.route.model,
         "inputs": [{"content": list(_voyage_parts(item, index))} for index, item in enumerate(request.items)],

@@ -21,7 +21,7 @@ from ._batch import BatchForm
 from ._bytes_stream import read_bytes
 from ._json_body import body_of
 from ._openai_batches import batch_path, batches_request, encode_results, file_line, open_lines
-from ._parameters import refuse
+from ._parameters import refuse, refuse_given
 from ._read import read_json
 from ._wire import OperationWire
 
@@ -96,8 +96,7 @@ _JOBS = msgspec.json.Decoder(_Page)
 
 def _encode_create(provider: "Mistral", call: Call[object]) -> HttpRequest:
     asked = cast("CreateBatchRequest", call.request)
-    if asked.output_expires_after is not None:
-        refuse(call, "'output_expires_after'", "leave it out")
+    refuse_given(call, "output_expires_after")
     hours = _HOURS.fullmatch(asked.completion_window)
     if hours is None:
         refuse(call, f"the completion_window {asked.completion_window!r}", "give hours, as '24h'")
