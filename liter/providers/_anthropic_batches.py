@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _PATH = "/messages/batches"
 _ENDPOINT = "/v1/messages"
-# What fields of its own end with here: the states of a single request, each of which is an answer of some kind.
+# The status that each kind of error would have come with, had the request been sent by itself.
 _STATUSES: Mapping[str, int] = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -45,7 +45,8 @@ _STATUSES: Mapping[str, int] = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-_FIELDS = frozenset({"id", "type", "created_at", "expires_at", "ended_at", "cancel_initiated_at"})
+# What is told in fields of ours.
+_FIELDS = frozenset({"id", "created_at", "expires_at", "ended_at", "cancel_initiated_at"})
 
 _ENCODER = msgspec.json.Encoder()
 
