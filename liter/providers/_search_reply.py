@@ -71,11 +71,7 @@ def read_search(shape: Shape, call: Call[object], body: bytes) -> SearchResponse
         # Some give a page of them whatever was asked.
         results=results[: request.max_results],
         answer=(_text(_at(told, shape.answer)) or None) if shape.answer else None,
-        # The digits that are told, and not the binary number next to them.
-        usage=Usage(
-            searches=1,
-            reported_cost=_amount(cost),
-        ),
+        usage=Usage(searches=1, reported_cost=_amount(cost)),
         native=rest or None,
     )
 
@@ -83,21 +79,20 @@ def read_search(shape: Shape, call: Call[object], body: bytes) -> SearchResponse
 def _amount(cost: object) -> Decimal | None:
     if not isinstance(cost, int | float) or isinstance(cost, bool) or not isfinite(cost):
         return None
+    # The digits that are told, and not the binary number next to them.
     return Decimal(repr(cost))
 
 
 def _check(shape: Shape, call: Call[object], body: bytes, told: JsonObject) -> None:
     provider, model = call.route.provider, call.route.model or None
-    failed = told.get("success") is False
-    error = told.get("error")
-    failed = failed or (bool(error) and _NOTHING_FOUND not in str(error))
     for path in shape.status:
         at = _at(told, path)
         if at is not None and at not in shape.good:
             code = str(at)
             owner: object = _at(told, path.rpartition(".")[0]) if "." in path else told
             raise classify(msgspec.json.encode(owner), status=None, provider=provider, model=model, code=code)
-    if failed:
+    error = told.get("error")
+    if told.get("success") is False or (error and _NOTHING_FOUND not in str(error)):
         raise classify(body, status=None, provider=provider, model=model)
 
 
