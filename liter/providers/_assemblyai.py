@@ -13,9 +13,10 @@ from ..types import File, TranscribedSegment, TranscribedWord, TranscriptionRequ
 from ._headers import GET, JSON
 from ._json_body import body_of
 from ._openai import OpenAI
-from ._parameters import Mapped, Rule, Unsupported, refuse, supported
+from ._parameters import Mapped, Rule, Unsupported, supported
 from ._polling import ask_after, ask_again
 from ._read import read_plainly
+from ._speech import refuse_segments, refuse_subtitles
 from ._wire import FollowUp, OperationWire
 
 # The domain of its hosts: chats have another than recordings.
@@ -66,10 +67,8 @@ def _post(provider: OpenAI, call: Call[object], end: str, body: bytes = b"", upl
 
 def _encode(provider: OpenAI, call: Call[object]) -> HttpRequest:
     request = supported(TRANSCRIPTION_PARAMETERS, cast("TranscriptionRequest", call.request), call)
-    if request.response_format in ("srt", "vtt"):
-        refuse(call, f"response_format={request.response_format!r}", "make subtitles of the words")
-    if "segment" in (request.timestamp_granularities or ()):
-        refuse(call, "timestamp_granularities=['segment']", "ask for words")
+    refuse_subtitles(request, call)
+    refuse_segments(request, call)
     return _post(provider, call, "/upload", upload=File.of(request.file, "file"))
 
 

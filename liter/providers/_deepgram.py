@@ -22,7 +22,7 @@ from ._bytes_stream import BytesDecoder, read_bytes
 from ._json_body import json_text
 from ._parameters import Mapped, Rule, Sent, Unsupported, refuse, supported
 from ._read import read_json
-from ._speech import spoken, voice_of
+from ._speech import refuse_subtitles, spoken, voice_of
 from ._wire import OperationWire, WireProvider
 
 _ENCODER = msgspec.json.Encoder()
@@ -156,12 +156,11 @@ def _encode_transcribe(provider: WireProvider, call: Call[object]) -> HttpReques
     query: dict[str, object] = {"model": call.route.model, "smart_format": True}
     if request.language is not None:
         query["language"] = request.language
-    wanted = request.response_format
-    if wanted in ("srt", "vtt"):
-        refuse(call, f"response_format={wanted!r}", "make subtitles of the words")
-    if wanted == "diarized_json":
+    refuse_subtitles(request, call)
+    diarized = request.response_format == "diarized_json"
+    if diarized:
         query["diarize"] = True
-    if wanted == "diarized_json" or "segment" in (request.timestamp_granularities or ()):
+    if diarized or "segment" in (request.timestamp_granularities or ()):
         query["utterances"] = True
     query.update(request.extra_body or {})
     file = File.of(request.file, "file")

@@ -17,7 +17,7 @@ from ._bytes_stream import BytesDecoder, read_bytes
 from ._json_body import json_text
 from ._parameters import Mapped, Renamed, Rule, Sent, Unsupported, refuse, supported
 from ._read import read_json
-from ._speech import spoken, voice_of
+from ._speech import refuse_segments, refuse_subtitles, spoken, voice_of
 from ._wire import OperationWire, WireProvider
 
 JsonObject = dict[str, object]
@@ -105,17 +105,14 @@ def _format(request: SpeechRequest, call: Call[object]) -> str | None:
 
 def _encode_transcribe(provider: WireProvider, call: Call[object]) -> HttpRequest:
     request = supported(TRANSCRIPTION_PARAMETERS, cast("TranscriptionRequest", call.request), call)
-    wanted, granularities = request.response_format, request.timestamp_granularities or ()
-    if wanted in ("srt", "vtt"):
-        refuse(call, f"response_format={wanted!r}", "make subtitles of the words")
-    if "segment" in granularities:
-        refuse(call, "timestamp_granularities=['segment']", "ask for words")
+    refuse_subtitles(request, call)
+    refuse_segments(request, call)
     told: dict[str, object] = {
         "model_id": call.route.model,
         "language_code": request.language,
-        "diarize": True if wanted == "diarized_json" else None,
+        "diarize": True if request.response_format == "diarized_json" else None,
         "temperature": request.temperature,
-        "timestamps_granularity": "word" if "word" in granularities else None,
+        "timestamps_granularity": "word" if "word" in (request.timestamp_granularities or ()) else None,
         **(request.extra_body or {}),
     }
     fields: list[tuple[str, str | File]] = []

@@ -1,10 +1,11 @@
-"""What speech has in common, whoever speaks."""
+"""What speech and its transcription have in common, whoever speaks or listens."""
 
 from typing import cast
 
 from .._contract import Call
 from .._errors import BadRequestError
-from ..types import SpeechRequest, Usage
+from ..types import SpeechRequest, TranscriptionRequest, Usage
+from ._parameters import refuse
 
 
 def voice_of(request: SpeechRequest) -> str:
@@ -18,3 +19,15 @@ def voice_of(request: SpeechRequest) -> str:
 def spoken(call: Call[object], value: object) -> Usage:
     """What is billed is the text's length, which nobody reports."""
     return Usage(characters=len(cast("SpeechRequest", call.request).input))
+
+
+def refuse_subtitles(request: TranscriptionRequest, call: Call[object]) -> None:
+    """Refuse to make subtitles, or drop that they are asked for, where nobody makes them but the caller."""
+    if request.response_format in ("srt", "vtt"):
+        refuse(call, f"response_format={request.response_format!r}", "make subtitles of the words")
+
+
+def refuse_segments(request: TranscriptionRequest, call: Call[object]) -> None:
+    """Refuse to tell the times of segments, or drop that they are asked for, where words alone have times."""
+    if "segment" in (request.timestamp_granularities or ()):
+        refuse(call, "timestamp_granularities=['segment']", "ask for words")
