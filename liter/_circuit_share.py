@@ -192,12 +192,6 @@ def _no_answer(seconds: float) -> StoreError:
     return StoreError(f"no answer within {max(0.0, seconds):.3g} s")
 
 
-def check_on_store_error(on_store_error: str) -> None:
-    """Check an argument. :raises ValueError: it is neither of the two"""
-    if on_store_error not in ("open", "closed"):
-        raise ValueError(f"on_store_error must be 'open' or 'closed', not {on_store_error!r}")
-
-
 def _decode(raw: bytes) -> _Record | None:
     try:
         return _decoder.decode(raw)

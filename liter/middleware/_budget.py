@@ -14,7 +14,7 @@ from .._http import HttpRequest, RawHeaders
 from .._reply import Reply
 from ..money import Price, PriceBook
 from ..stores import MemoryStore, Store
-from ..stores._store import checked_store
+from ..stores._store import check_on_store_error, checked_store
 from ._budget_account import Accounts, BudgetStatus, Place, facts_from
 from ._budget_limit import Amount, SpendLimit, facts_of, key_name
 from ._budget_quote import Quote, Quoter
@@ -107,8 +107,7 @@ class Budget:
                 raise ValueError(f"{field} must be a number of tokens, 0 or more, not {tokens!r}")
         if not name or ":" in name:
             raise ValueError(f"name must be a word without a colon, not {name!r}")
-        if on_store_error not in ("open", "closed"):
-            raise ValueError(f"on_store_error must be 'open' or 'closed', not {on_store_error!r}")
+        check_on_store_error(on_store_error)
         if not 60 <= lease <= 86400:
             raise ValueError(f"lease must be from 60 to 86400 seconds, not {lease!r}")
         for threshold in thresholds:

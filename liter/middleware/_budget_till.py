@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import math
 import os
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
@@ -14,6 +13,7 @@ import msgspec
 from .._contract import Attempt, Call
 from .._errors import BudgetExceededError
 from ..stores import Balance, MemoryStore, Reserved, Store, StoreError
+from ..stores._rest import Rest
 from ._budget_account import Accounts, BudgetSettled, BudgetStatus, BudgetStoreFailed, BudgetThreshold, Place
 from ._budget_limit import MOST, dollars, picodollars
 
@@ -29,9 +29,6 @@ GRACE = 5.0
 # Seconds to wait for a store that does not answer. They have limits of their own, which are shorter, for each step;
 # this is also for the line before it.
 _PATIENCE = 10.0
-
-# Seconds for which a store that failed is left alone: else each call would try its patience.
-_STORE_REST = 1.0
 
 # What the store could not be told, at most; and how much of it is told with one call.
 _MOST_UNTOLD = 10_000
@@ -110,8 +107,7 @@ class Till:
         self._pid = os.getpid()
         self._untold: deque[_Untold] = deque()
         self._passed: OrderedDict[str, None] = OrderedDict()
-        self._rests_until = -math.inf
-        self._failed: StoreError | None = None
+        self._rest = Rest()
         # Then there is nothing to shield or to bound, and a scope for it costs more than the store does.
         self.never_waits = type(store) is MemoryStore
 
@@ -139,8 +135,8 @@ class Till:
         wanted = [place.account(amount, now) for place in hold.places]
         try:
             # Where each failure fails a call, each call is worth a try.
-            if self._failed is not None and self._rests and self._on_store_error == "open":
-                raise self._failed
+            if self._on_store_error == "open":
+                self._rest.check(anyio.current_time())
             answer = await self._in_time(self.store.reserve(hold.name, wanted, lease=hold.lease))
         except StoreError as error:
             self._store_failed(error)
@@ -229,7 +225,7 @@ class Till:
 
     async def tell_the_rest(self) -> None:
         """Tell the store what it could not be told before: some of it with each call."""
-        for _ in range(0 if self._rests else min(_TOLD_AT_ONCE, len(self._untold))):
+        for _ in range(0 if self._rest.lasts(anyio.current_time()) else min(_TOLD_AT_ONCE, len(self._untold))):
             try:
                 untold = self._untold.popleft()
             except IndexError:
@@ -257,12 +253,8 @@ class Till:
         """How many amounts the store could not be told yet."""
         return len(self._untold)
 
-    @property
-    def _rests(self) -> bool:
-        return anyio.current_time() < self._rests_until
-
     def _store_failed(self, error: StoreError) -> None:
-        self._failed, self._rests_until = error, anyio.current_time() + _STORE_REST
+        self._rest.failed(error, anyio.current_time())
 
     async def _look_at_thresholds(self, places: list[Place], balances: list[Balance], *, full: bool = False) -> None:
         """:param full: a call was refused, so that the whole limit is as good as spent"""

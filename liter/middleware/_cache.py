@@ -16,7 +16,8 @@ from .._loop import EventLoop
 from .._reply import Reply
 from ..money import Cost, PriceBook, counted, geography_of, is_free, terms_of
 from ..stores import MemoryStore, Store, StoreError
-from ..stores._store import checked_store
+from ..stores._rest import Rest
+from ..stores._store import check_on_store_error, checked_store
 from ._cache_events import CacheStoreFailed
 from ._cache_flight import Flights
 from ._cache_key import KeyMaker, check_names
@@ -30,9 +31,6 @@ _log = logging.getLogger("liter.cache")
 
 # Seconds. About what a short answer of a model takes: a store that needs longer saves nothing, and is gone around.
 _PATIENCE = 2.0
-
-# Seconds for which a store that failed is left alone: else each call would try its patience.
-_STORE_REST = 1.0
 
 
 class Cache:
@@ -80,10 +78,11 @@ class Cache:
 
     __slots__ = (
         "__weakref__",
-        "_failing",
         "_flights",
         "_keys",
         "_memory",
+        "_reading",
+        "_writing",
         "max_bytes",
         "on_store_error",
         "prices",
@@ -118,8 +117,7 @@ class Cache:
             raise ValueError(f"semantic must be made as Semantic(embed), not {semantic!r}")
         if not isinstance(prices, PriceBook | None):
             raise ValueError(f"prices must be a PriceBook, as PriceBook.default(), not {prices!r}")
-        if on_store_error not in ("open", "closed"):
-            raise ValueError(f"on_store_error must be 'open' or 'closed', not {on_store_error!r}")
+        check_on_store_error(on_store_error)
         self.store: Store = MemoryStore() if store is None else checked_store(store)
         self.ttl: float = ttl
         self.replay: Literal["at_once", "timed"] = replay
@@ -129,8 +127,8 @@ class Cache:
         self.on_store_error: Literal["open", "closed"] = on_store_error
         # Then there is nothing to wait for or to bound, and a scope for it costs more than the store does.
         self._memory = self.store if type(self.store) is MemoryStore else None
-        # What the store did not do last, and until when it is not asked to. Who reads nothing from it writes nothing.
-        self._failing: dict[Literal["get", "put"], tuple[StoreError, float]] = {}
+        # Who reads nothing from a store writes nothing.
+        self._reading, self._writing = Rest(), Rest()
         self._flights = Flights()
         self._keys = KeyMaker(
             tags=check_names("tags", tags),
@@ -200,18 +198,18 @@ class Cache:
         try:
             if self._memory is not None:
                 return self._memory.get_nowait(key)
-            self._check_rest("get")
+            self._reading.check(EventLoop.current().now())
             began = anyio.current_time()
             with anyio.CancelScope(deadline=min(began + _PATIENCE, call.enter_by)):
                 data = await self.store.get(key)
-                self._store_answered("get")
+                self._store_answered(self._reading)
                 return data
             seconds = anyio.current_time() - began
             raise StoreError(f"no answer within {seconds:.3g} s")
         except StoreError as error:
             goes_on = self.on_store_error == "open"
             if anyio.current_time() < call.enter_by:  # else it was the call that had no time
-                self._store_failed(error, "get", "put")
+                self._store_failed(error, self._reading, self._writing)
             failed = CacheStoreFailed(call=call, error=error, doing="get", goes_on=goes_on)
             await call.notify(failed)
             if not goes_on:
@@ -236,14 +234,14 @@ class Cache:
         A store that fails is told of, and fails no call that has its answer.
         """
         try:
-            self._check_rest("put")
+            self._writing.check(EventLoop.current().now())
             with anyio.CancelScope(deadline=anyio.current_time() + _PATIENCE):
                 await self._put(key, data, question)
-                self._store_answered("put")
+                self._store_answered(self._writing)
                 return
             raise StoreError(f"no answer within {_PATIENCE:g} s")
         except StoreError as error:
-            self._store_failed(error, "put")
+            self._store_failed(error, self._writing)
             failed = CacheStoreFailed(call=call, error=error, doing="put", goes_on=True)
             await call.notify(failed)
 
@@ -252,25 +250,20 @@ class Cache:
         if question is not None:
             await question.enlist(self.store, self.ttl)
 
-    def _check_rest(self, doing: Literal["get", "put"]) -> None:
-        failing = self._failing.get(doing)
-        if failing is not None and EventLoop.current().now() < failing[1]:
-            # Without the traceback of the call before: it may be raised for many.
-            raise failing[0].with_traceback(None)
-
-    def _store_failed(self, error: StoreError, *doing: Literal["get", "put"]) -> None:
-        if not self._failing:
+    def _store_failed(self, error: StoreError, *rests: Rest) -> None:
+        if not self._fails():
             what = "go on without it" if self.on_store_error == "open" else "that it is asked for are refused"
             _log.warning("the store of a cache failed, calls %s: %s", what, error)
-        rests_until = EventLoop.current().now() + _STORE_REST
-        for each in doing:
-            known = self._failing.get(each)
-            if known is None or known[0] is not error:
-                self._failing[each] = error, rests_until
+        now = EventLoop.current().now()
+        for rest in rests:
+            rest.failed(error, now)
 
-    def _store_answered(self, doing: Literal["get", "put"]) -> None:
-        if self._failing.pop(doing, None) is not None and not self._failing:
+    def _store_answered(self, rest: Rest) -> None:
+        if rest.answered() and not self._fails():
             _log.warning("the store of a cache answers again")
+
+    def _fails(self) -> bool:
+        return self._reading.failure is not None or self._writing.failure is not None
 
     def __repr__(self) -> str:
         told = [f"store={self.store!r}", f"ttl={self.ttl:g}", f"tags={self._keys.tags}"]

@@ -8,7 +8,7 @@ from typing import Generic, Literal, TypeVar
 
 from .._circuit import Admission, Circuit, CircuitPolicy
 from .._circuit_scope import CircuitScope
-from .._circuit_share import CircuitShare, check_on_store_error
+from .._circuit_share import CircuitShare
 from .._contract import Call, Handler, Route
 from .._errors import ServiceUnavailableError
 from .._loop import EventLoop
@@ -16,7 +16,7 @@ from .._number import is_whole
 from .._reply import Reply
 from .._secret import Secret
 from ..stores import Store
-from ..stores._store import checked_store
+from ..stores._store import check_on_store_error, checked_store
 
 R = TypeVar("R")
 

@@ -16,7 +16,7 @@ from .._contract import Attempt, Call, Handler
 from .._reply import Reply
 from ..money import TokenClasses
 from ..stores import LedgerRow, LedgerStore, SqliteLedger, StoreError
-from ..stores._store import checked_store
+from ..stores._store import check_on_store_error, checked_store
 
 R = TypeVar("R")
 
@@ -71,8 +71,7 @@ class Ledger:
         on_store_error: Literal["open", "closed"] = "open",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if on_store_error not in ("open", "closed"):
-            raise ValueError(f"on_store_error must be 'open' or 'closed', not {on_store_error!r}")
+        check_on_store_error(on_store_error)
         if isinstance(store, str | os.PathLike):
             store = SqliteLedger(Path(store))
         self.store: LedgerStore = checked_store(store)

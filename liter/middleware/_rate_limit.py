@@ -11,7 +11,7 @@ from .._errors import LlmError, RateLimitedError
 from .._loop import EventLoop
 from .._reply import Reply
 from ..stores import MemoryStore, Store
-from ..stores._store import checked_store
+from ..stores._store import check_on_store_error, checked_store
 from ._rate_limit_gate import Gate, Policy, Ticket
 from ._rate_limit_rule import Demand, Limit, estimate_tokens
 
@@ -74,8 +74,7 @@ class RateLimit:
             raise ValueError(f"on_limit must be 'wait' or 'refuse', not {on_limit!r}")
         if estimate is not None and not callable(estimate):
             raise ValueError(f"estimate must be a function of the call, not {estimate!r}")
-        if on_store_error not in ("open", "closed"):
-            raise ValueError(f"on_store_error must be 'open' or 'closed', not {on_store_error!r}")
+        check_on_store_error(on_store_error)
         self._policy = Policy(
             limits=limits,
             adaptive=adaptive,

@@ -13,6 +13,7 @@ from .._contract import Call
 from .._errors import RateLimitedError
 from .._rate_headers import Unit, parse_rate_headers
 from ..stores import Bucket, MemoryStore, Store, StoreError, Taken
+from ..stores._rest import Rest
 from ._rate_limit_buckets import Buckets
 from ._rate_limit_claims import Claims
 from ._rate_limit_line import Line
@@ -25,9 +26,6 @@ _log = logging.getLogger("liter.rate_limit")
 
 # Seconds. A store that needs longer than this for a step is no help with limits per minute.
 _PATIENCE = 2.0
-
-# Seconds for which a store that failed is left alone: else each call would try its patience.
-_STORE_REST = 1.0
 
 # Seconds until the first in line looks again, and what part of its wait, if that is more: meanwhile others may have
 # given back what they did not need.
@@ -104,12 +102,11 @@ class Gate:
         "_buckets",
         "_claims",
         "_counts_tokens",
-        "_failed",
         "_lines",
         "_memory",
         "_pacers",
         "_policy",
-        "_rests_until",
+        "_rest",
     )
 
     def __init__(self, policy: Policy) -> None:
@@ -119,8 +116,7 @@ class Gate:
         self._arrivals = 0
         self._claims = Claims()
         self._pacers: OrderedDict[str, Pacer] = OrderedDict()
-        self._failed: StoreError | None = None
-        self._rests_until = -math.inf
+        self._rest = Rest()
         self._buckets = Buckets(policy.limits)
         self._counts_tokens = policy.adaptive or any(limit.unit != "requests" for limit in policy.limits)
         # Then there is nothing to wait for, to shield or to bound: a scope for it costs more than the store does.
@@ -136,7 +132,7 @@ class Gate:
 
         That nobody is in line, and nobody comes in between, is so for most calls, and a line costs as much as all else.
         """
-        if self._memory is None or self._policy.adaptive or self._failed is not None:
+        if self._memory is None or self._policy.adaptive or self._rest.failure is not None:
             return None
         name, units, taken = self._buckets.of(call, demand)
         if self._lines and (name in self._lines or self._claims.hold_any(taken)):
@@ -193,14 +189,13 @@ class Gate:
         told = False
         while True:
             try:
-                if self._failed is not None and anyio.current_time() < self._rests_until:
-                    # Without the traceback of the call before: it may be raised for many.
-                    raise self._failed.with_traceback(None)
+                self._rest.check(anyio.current_time())
                 wanted, taken = await self._answer(self._ask(demand, fixed, pacer, arrival))
             except StoreError as error:
                 await self._store_failed(call, error, "take")
                 return None
-            self._store_answered()
+            if self._rest.answered():
+                _log.warning("the store of the rate limits answers again")
             if taken.granted:
                 return Ticket(
                     demand=demand,
@@ -298,20 +293,12 @@ class Gate:
 
     async def _store_failed(self, call: Call[object], error: StoreError, doing: Literal["take", "settle"]) -> None:
         goes_on = doing == "settle" or self._policy.on_store_error == "open"
-        if error is not self._failed:
-            if self._failed is None:
-                what = "go through without limits" if self._policy.on_store_error == "open" else "are refused"
-                _log.warning("the store of the rate limits failed, calls %s: %s", what, error)
-            self._failed = error
-            self._rests_until = anyio.current_time() + _STORE_REST
+        if self._rest.failed(error, anyio.current_time()):
+            what = "go through without limits" if self._policy.on_store_error == "open" else "are refused"
+            _log.warning("the store of the rate limits failed, calls %s: %s", what, error)
         await call.notify(RateLimitStoreFailed(call=call, error=error, doing=doing, goes_on=goes_on))
         if not goes_on:
             raise error
-
-    def _store_answered(self) -> None:
-        if self._failed is not None:
-            self._failed = None
-            _log.warning("the store of the rate limits answers again")
 
 
 def _changes(ticket: Ticket, kept: Demand) -> list[Bucket]:

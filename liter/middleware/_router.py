@@ -9,14 +9,14 @@ from typing import Literal, TypeVar, cast, get_args
 import anyio
 
 from .._circuit import Admission, Circuit, CircuitPolicy
-from .._circuit_share import PATIENCE, CircuitShare, check_on_store_error
+from .._circuit_share import PATIENCE, CircuitShare
 from .._contract import Call, Handler
 from .._errors import EndpointNotSupportedError, LlmError, ServiceUnavailableError
 from .._reply import Reply
 from .._secret import Secret
 from ..money import PriceBook
 from ..stores import Store
-from ..stores._store import checked_store
+from ..stores._store import check_on_store_error, checked_store
 from ._balance import Balance, Strategy, stick
 from ._deployment import Deployment, Health, Member
 from ._deployment_cost import DeploymentCosts

@@ -121,3 +121,9 @@ def checked_store(store: S) -> S:
             f"not {store!r}"
         )
     return store
+
+
+def check_on_store_error(on_store_error: str) -> None:
+    """Check an argument. :raises ValueError: it is neither of the two"""
+    if on_store_error not in ("open", "closed"):
+        raise ValueError(f"on_store_error must be 'open' or 'closed', not {on_store_error!r}")

@@ -616,6 +616,23 @@ async def test_a_store_that_fails_closes_the_budget_or_opens_it(ask: MakeCall, l
 
 
 @pytest.mark.anyio
+async def test_a_store_that_is_back_is_asked_again_however_often_calls_come(ask: MakeCall) -> None:
+    """It is left alone for a second after it failed, and not for one more with each call of that second."""
+    store = FailingStore()
+    layer = budget(1, store=store, on_store_error="open")
+    store.failing = frozenset({"reserve"})
+    failures: list[int] = []
+    for number in range(4):
+        events: list[object] = []
+        await send(layer, ask(listeners=(events.append,)))
+        if any(isinstance(event, BudgetStoreFailed) for event in events):
+            failures.append(number)
+        store.failing = frozenset()
+        await anyio.sleep(0.5)
+    assert failures == [0, 1]
+
+
+@pytest.mark.anyio
 async def test_a_stream_without_a_deadline_renews_what_it_holds(ask: MakeCall) -> None:
     """For as long as it is read: an hour, with a lease of a minute."""
     layer = budget(1, lease=60)
