@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from ._calls import Calls
 from ._many import Mapped, race
+from ._number import is_whole
 from ._options import CallOptions
 from .types import ApiResponse, ChatCompletionResponse
 
@@ -51,7 +52,7 @@ class ManyMethods(Calls):
         :param options: of every call: ``timeout``, ``tags``, ``extra_headers``, ...
         :raises ValueError: an option that makes no sense; and, when iterated over, a request that makes none
         """
-        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+        if not is_whole(concurrency) or concurrency < 1:
             raise ValueError(f"concurrency must be 1 or more, not {concurrency!r}")
         if on_error not in ("raise", "return"):
             raise ValueError(f"on_error must be 'raise' or 'return', not {on_error!r}")

@@ -8,6 +8,7 @@ import msgspec
 from ._call import CacheMode
 from ._contract import Timeouts
 from ._key import ApiKey
+from ._number import is_number
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,9 +60,9 @@ def check_timeout(timeout: float | Timeouts) -> Timeouts | float:
             seconds = getattr(timeout, name)
             if seconds is None:
                 continue
-            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+            if not is_number(seconds) or not seconds > 0:
                 raise ValueError(f"timeout.{name} must be a positive number of seconds, or None, not {seconds!r}")
-    elif isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+    elif not is_number(timeout) or not timeout > 0:
         raise ValueError(f"timeout must be a positive number of seconds or liter.Timeouts(...), not {timeout!r}")
     return timeout
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from .._contract import Attempt, Call, Handler
 from .._http import HttpRequest, RawHeaders
+from .._number import is_whole
 from .._reply import Reply
 from ..money import Price, PriceBook
 from ..stores import MemoryStore, Store
@@ -103,7 +104,7 @@ class Budget:
         if not (unknown in ("refuse", "allow") or isinstance(unknown, Price)):
             raise ValueError(f"unknown must be 'refuse', 'allow' or a Price, not {unknown!r}")
         for field, tokens in (("image_tokens", image_tokens), ("output_tokens", output_tokens)):
-            if tokens is not None and (isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 0):
+            if tokens is not None and (not is_whole(tokens) or tokens < 0):
                 raise ValueError(f"{field} must be a number of tokens, 0 or more, not {tokens!r}")
         if not name or ":" in name:
             raise ValueError(f"name must be a word without a colon, not {name!r}")

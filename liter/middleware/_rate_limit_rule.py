@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, get_args
 import msgspec
 
 from .._contract import Call
+from .._number import is_number
 from .._rate_headers import Unit
 from .._secret import Secret
 from ..money import output_limit
@@ -65,8 +66,7 @@ class Limit(msgspec.Struct, frozen=True):
         if self.per not in _SECONDS:
             raise ValueError(f"per must be one of {', '.join(_SECONDS)}, not {self.per!r}")
         for name, value in (("amount", self.amount), ("burst", self.burst)):
-            known = isinstance(value, int | float) and not isinstance(value, bool)
-            if value is not None and not (known and 0 < value < math.inf):
+            if value is not None and not (is_number(value) and 0 < value < math.inf):
                 raise ValueError(f"{name} must be a number of {self.unit} above 0, not {value!r}")
         if callable(self.by):
             return
