@@ -14,13 +14,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from liter import LlmClient
-from liter._cli._providers import differences, own_rules
+from liter._cli._providers import chats_as_openai, differences, own_rules
 from liter._config._build import CLIENT_KEYS
 from liter._config._layers import layer_kinds
-from liter.providers import Mapped, OpenAI, Renamed, Rule, Sent, Unsupported, WireProvider, known_providers
-from liter.providers._assemblyai import AssemblyAI
+from liter.providers import Mapped, Renamed, Rule, Sent, Unsupported, WireProvider, known_providers
 from liter.providers._entry import aliases_of, entry, load
-from liter.providers._perplexity import Perplexity
 from liter.providers._registry import PROTOCOLS
 from liter.providers._wire import family_of
 
@@ -102,8 +100,8 @@ def parameters() -> str:
         record = next(record for record in RECORDS if record.protocol == protocol)
         name = protocol if protocol in known_providers() else record.name
         provider = known_providers()[name]
-        if isinstance(provider, (AssemblyAI, Perplexity)):
-            continue  # its chats are OpenAI's
+        if protocol != "openai" and chats_as_openai(provider):
+            continue
         if isinstance(provider, WireProvider) and "chat" in provider.operations and provider.parameters("chat"):
             tables[protocol] = provider.parameters("chat")
     names = list(tables["openai"])
@@ -163,7 +161,7 @@ def imitators() -> str:
     def rows() -> Iterator[list[str]]:
         for record in RECORDS:
             provider = known_providers()[record.name]
-            if type(provider) not in (AssemblyAI, OpenAI, Perplexity):
+            if not chats_as_openai(provider):
                 continue
             told = [f"`{name}`: {_escaped(what)}" for name, what in differences(own_rules(provider)).items()]
             if record.quirks.body:

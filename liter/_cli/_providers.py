@@ -165,10 +165,15 @@ def _auth(record: Entry) -> str:
             return kind + (f", service {auth.service}" if auth.service else "")
 
 
+def chats_as_openai(provider: object) -> bool:
+    """Whether a provider's chats are OpenAI's, but for differences that its record tells."""
+    return type(provider) in (AssemblyAI, OpenAI, Perplexity)
+
+
 def own_rules(provider: WireProvider) -> dict[str, Rule]:
     """The rules of a provider's chats; of who speaks OpenAI's wire, only those that differ from it."""
     rules = dict(provider.parameters("chat"))
-    if type(provider) in (AssemblyAI, OpenAI, Perplexity):
+    if chats_as_openai(provider):
         common = provider.wires["chat"].parameters
         return {name: rule for name, rule in rules.items() if common.get(name) != rule}
     return rules
