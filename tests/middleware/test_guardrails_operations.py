@@ -1,7 +1,6 @@
 """``Guardrails`` on what is no chat: prompts, responses and their events, completions, transcriptions."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liter import ContentPolicyError, LlmClient
+from liter import ContentPolicyError
 from liter._contract import Call
 from liter.middleware import Guardrails, Hooks, Rule, RuleMatched
 from liter.middleware._guarded_events import GuardedCompletions, GuardedDeltas
@@ -46,21 +45,14 @@ from liter.types import (
     Usage,
 )
 
+from .._serving import serving
+
 MakeCall = Callable[..., Call[object]]
 
 REDACT = Rule("secret", action="redact")
 BLOCK = Rule("secret", action="block", name="no secrets")
 # Of this nobody can say what a match begins with, so all of the window is held.
 HOLD = Rule("(secret)", action="redact")
-
-
-@asynccontextmanager
-async def serving(reply: str | ModelReply, *layers: object) -> AsyncIterator[LlmClient]:
-    async with (
-        Simulator(reply=reply).serve_memory() as network,
-        LlmClient(api_key="sk", network_backend=network, middleware=layers) as client,
-    ):
-        yield client
 
 
 def cut(whole: str, cuts: Iterable[int]) -> list[str]:
@@ -207,7 +199,7 @@ async def test_a_response(rule: Rule) -> None:
         return msgspec.structs.replace(call, listeners=(*call.listeners, told.append))
 
     reply = ModelReply(text="My secret is a secret.", thinking="Shall I tell the secret?")
-    async with serving(reply, Hooks(on_request=listen), Guardrails([rule])) as client:
+    async with serving(Simulator(reply=reply), middleware=[Hooks(on_request=listen), Guardrails([rule])]) as client:
         ask = {"model": "gpt-5", "input": "Tell me.", "reasoning": {"effort": "low"}}
         whole = await client.create_response(**ask)
         assert whole.text == "My [redacted] is a [redacted]."
@@ -230,7 +222,7 @@ async def test_a_response(rule: Rule) -> None:
 async def test_the_arguments_of_a_response() -> None:
     """Strings in them are texts, and what is left is JSON."""
     call = SimulatedCall(name="look_up", arguments='{"what":"the s\\u0065cret","n":1}')
-    async with serving(ModelReply(tool_calls=[call]), Guardrails([REDACT])) as client:
+    async with serving(Simulator(reply=ModelReply(tool_calls=[call])), middleware=[Guardrails([REDACT])]) as client:
         stream = await client.response_stream(model="gpt-5", input="Tell me.")
         events = [event async for event in stream]
     deltas = [event.delta for event in events if event.type == "response.function_call_arguments.delta"]
@@ -242,7 +234,7 @@ async def test_the_arguments_of_a_response() -> None:
 @pytest.mark.anyio
 async def test_a_blocked_response() -> None:
     """A whole one is an error on entering; a stream ends in its middle, and nothing of the match was handed out."""
-    async with serving("My secret.", Guardrails([BLOCK])) as client:
+    async with serving(Simulator(reply="My secret."), middleware=[Guardrails([BLOCK])]) as client:
         with pytest.raises(ContentPolicyError, match="guardrail 'no secrets' blocks the reply"):
             await client.create_response(model="gpt-5", input="Tell me.")
         seen: list[ResponseEvent] = []
@@ -257,7 +249,7 @@ async def test_a_blocked_response() -> None:
 @pytest.mark.parametrize("rule", [REDACT, HOLD])
 async def test_a_text_completion(rule: Rule) -> None:
     """Its pieces are held back as those of a chat."""
-    async with serving("My secret is a secret.", Guardrails([rule])) as client:
+    async with serving(Simulator(reply="My secret is a secret."), middleware=[Guardrails([rule])]) as client:
         whole = await client.completions(model="m", prompt="Tell me.")
         pieces = [piece async for piece in await client.completions_stream(model="m", prompt="Tell me.")]
     assert whole.text == "My [redacted] is a [redacted]."
