@@ -71,7 +71,6 @@ NEEDED = {
     "RateLimit": 'limits = [{ amount = 5, unit = "requests" }]',
     "Hooks": f'on_request = "{QUIET}"',
 }
-STORED = {"store": '"main"', "on_store_error": None}
 SAMPLES: Mapping[str, Mapping[str, str]] = {
     "Budget": {
         "limits": (
