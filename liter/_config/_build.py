@@ -8,7 +8,6 @@ from typing import cast
 
 import msgspec
 
-from .._contract import Layer
 from .._secret import Secret
 from ..money import PriceBook
 from ..providers import Catalog, CustomProviderConfig
@@ -34,7 +33,6 @@ class Built(msgspec.Struct, frozen=True):
     options: Mapping[str, object]
     keys: Mapping[str, Mapping[str, bool]]
     stores: Mapping[str, Store]
-    layers: Sequence[Layer] | None
 
 
 def build(told: Table, *, where: str, folder: Path, environ: Mapping[str, str] = os.environ) -> Built:
@@ -62,15 +60,13 @@ def build(told: Table, *, where: str, folder: Path, environ: Mapping[str, str] =
     prices = _prices(told.get("prices", {}), f"{where}: [prices]", folder)
     if prices is not None:
         options["prices"] = prices
-    layers: list[Layer] | None = None
     if "layers" in told:
         parts = Parts(stores)
-        layers = [
+        options["middleware"] = [
             layer_of(_resolved(given, folder), f"{where}: layers[{index}]", parts)
             for index, given in enumerate(tables(told["layers"], f"{where}: layers"))
         ]
-        options["middleware"] = layers
-    return Built(options, variables, stores, layers)
+    return Built(options, variables, stores)
 
 
 def _client(told: object, where: str) -> dict[str, object]:

@@ -54,7 +54,7 @@ def built(tmp_path: Path, text: str, environ: Mapping[str, str] | None = None):
 def layer(tmp_path: Path, kind: str, settings: str) -> object:
     """The layer that a table makes."""
     text = f'[stores.main]\nurl = "memory:"\nmax_bytes = 12345\n[[layers]]\ntype = "{kind}"\n{settings}'
-    (made,) = built(tmp_path, text).layers
+    (made,) = built(tmp_path, text).options["middleware"]
     return made
 
 
